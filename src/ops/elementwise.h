@@ -41,7 +41,5 @@ opdef::OpDef elementwise_def(std::string name, std::string doc,
                              std::vector<opdef::ValueSpec> inputs, opdef::ValueSpec output,
                              Status (*expression)(ExpressionContext&));
 
-// Exact integer elements (shape arithmetic) worth carrying: present, at most this many.
-inline constexpr size_t kMaxContent = 256;
 
 }  // namespace planish::ops

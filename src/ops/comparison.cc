@@ -1,0 +1,94 @@
+// Comparisons and tests of floating values; the results are bool.
+#include "ops/content.h"
+#include "ops/elementwise.h"
+
+namespace planish::ops {
+namespace {
+
+using opdef::kBools;
+using opdef::kFloats;
+using opdef::kFloat8;
+using opdef::kNumbers;
+using opdef::TypeSet;
+
+// `swapped`: a > b is b < a, so that NaN makes all of them false.
+template <ScalarOp kOp, bool kSwapped>
+Status compare(ExpressionContext& ctx) {
+  int a = ctx.arg(kSwapped ? 1 : 0), b = ctx.arg(kSwapped ? 0 : 1);
+  return finish(ctx, ctx.builder().binary(kOp, a, b));
+}
+
+Status infer_equal(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(infer_predicate(ctx));
+  map_content(ctx, [](std::span<const Dim> x) -> std::optional<Dim> {
+    if (x[0] == x[1]) return Dim(1);
+    Dim difference = x[0] - x[1];
+    if (lowest(difference).value_or(0) > 0 || highest(difference).value_or(0) < 0) return Dim(0);
+    return std::nullopt;
+  });
+  return ok_status();
+}
+
+int as_float(ExpressionContext& ctx) {
+  bool small = kFloat8.contains(ctx.dtype(0));
+  return small ? ctx.builder().cast(ctx.arg(0), DataType::kF32) : ctx.arg(0);
+}
+
+Status is_nan(ExpressionContext& ctx) {
+  return finish(ctx, ctx.builder().unary(ScalarOp::kIsNan, as_float(ctx)));
+}
+
+Status is_inf(ExpressionContext& ctx) {
+  ExprBuilder& b = ctx.builder();
+  int x = as_float(ctx);
+  bool negative = ctx.attr_int("detect_negative") != 0;
+  bool positive = ctx.attr_int("detect_positive") != 0;
+  int infinite = b.unary(ScalarOp::kIsInf, x);
+  int zero = imm_like(ctx, 0, x);
+  if (!negative) infinite = b.binary(ScalarOp::kAnd, infinite, b.less(zero, x));
+  if (!positive) infinite = b.binary(ScalarOp::kAnd, infinite, b.less(x, zero));
+  return finish(ctx, infinite);
+}
+
+struct CompareRow {
+  const char* name;
+  TypeSet types;
+  Status (*expression)(ExpressionContext&);
+  Status (*infer)(InferContext&);
+  const char* doc;
+};
+
+constexpr CompareRow kRows[] = {
+    {"Equal", kNumbers | kBools, compare<ScalarOp::kEqual, false>, infer_equal, "A = B"},
+    {"Greater", kNumbers, compare<ScalarOp::kLess, true>, infer_predicate, "A > B"},
+    {"GreaterOrEqual", kNumbers, compare<ScalarOp::kLessEqual, true>, infer_predicate, "A >= B"},
+    {"Less", kNumbers, compare<ScalarOp::kLess, false>, infer_predicate, "A < B"},
+    {"LessOrEqual", kNumbers, compare<ScalarOp::kLessEqual, false>, infer_predicate, "A <= B"},
+};
+
+}  // namespace
+
+void register_comparison(opdef::OpRegistry& registry) {
+  for (const CompareRow& row : kRows) {
+    opdef::OpDef def = elementwise_def(
+        row.name, row.doc, {operand("A", row.types, "left"), operand("B", row.types, "right")},
+        operand("C", kBools, "whether it holds", "T1"), row.expression);
+    def.infer = row.infer;
+    registry.add(std::move(def));
+  }
+  TypeSet types = kFloats | kFloat8;
+  opdef::OpDef def = elementwise_def("IsNaN", "whether x is not a number",
+                                     {operand("X", types, "operand")},
+                                     operand("Y", kBools, "whether it holds", "T1"), is_nan);
+  def.infer = infer_predicate;
+  registry.add(std::move(def));
+
+  def = elementwise_def("IsInf", "whether x is infinite", {operand("X", types, "operand")},
+                        operand("Y", kBools, "whether it holds", "T1"), is_inf);
+  def.attrs = {opdef::int_attr("detect_negative", 1, "0: negative infinity does not count"),
+               opdef::int_attr("detect_positive", 1, "0: positive infinity does not count")};
+  def.infer = infer_predicate;
+  registry.add(std::move(def));
+}
+
+}  // namespace planish::ops

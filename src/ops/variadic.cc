@@ -1,0 +1,62 @@
+// Max, Min, Sum and Mean over any number of broadcast operands.
+#include "ops/content.h"
+#include "ops/elementwise.h"
+
+namespace planish::ops {
+namespace {
+
+using opdef::kFloats;
+using opdef::kNumbers;
+
+template <ScalarOp kOp>
+Status fold(ExpressionContext& ctx) {
+  int result = ctx.arg(0);
+  for (int i = 1; i < ctx.arg_count(); ++i)
+    result = ctx.builder().binary(kOp, result, ctx.arg(i));
+  return finish(ctx, result);
+}
+
+int sum_of(ExpressionContext& ctx) {
+  int result = wide_arg(ctx, 0);
+  for (int i = 1; i < ctx.arg_count(); ++i) result = ctx.builder().add(result, wide_arg(ctx, i));
+  return result;
+}
+
+Status sum(ExpressionContext& ctx) { return finish(ctx, sum_of(ctx)); }
+
+Status mean(ExpressionContext& ctx) {
+  int total = sum_of(ctx);
+  return finish(ctx, ctx.builder().div(total, imm_like(ctx, ctx.arg_count(), total)));
+}
+
+template <bool kMax>
+Status infer_extreme(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(infer_elementwise(ctx));
+  map_content(ctx, [](std::span<const Dim> x) -> std::optional<Dim> {
+    Dim out = x[0];
+    for (const Dim& other : x.subspan(1)) out = kMax ? max(out, other) : min(out, other);
+    return out;
+  });
+  return ok_status();
+}
+
+}  // namespace
+
+void register_variadic(opdef::OpRegistry& registry) {
+  auto add = [&](const char* name, const char* doc, opdef::TypeSet types,
+                 Status (*expression)(ExpressionContext&), Status (*infer)(InferContext&)) {
+    opdef::OpDef def =
+        elementwise_def(name, doc, {variadic_operand("data_0", types, "one or more operands")},
+                        operand("result", types, "result"), expression);
+    def.infer = infer;
+    registry.add(std::move(def));
+  };
+  add("Max", "greatest of the operands; NaN when one is NaN", kNumbers, fold<ScalarOp::kMax>,
+      infer_extreme<true>);
+  add("Mean", "mean of the operands", kFloats, mean, infer_elementwise);
+  add("Min", "least of the operands; NaN when one is NaN", kNumbers, fold<ScalarOp::kMin>,
+      infer_extreme<false>);
+  add("Sum", "sum of the operands", kFloats, sum, infer_elementwise);
+}
+
+}  // namespace planish::ops
