@@ -59,7 +59,8 @@ double unary_f(ScalarOp op, double x) {
     case ScalarOp::kErf: return std::erf(x);
     case ScalarOp::kSigmoid:
       return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
-    case ScalarOp::kSoftplus: return std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x))) + 0 * x;
+    case ScalarOp::kSoftplus:
+      return std::isnan(x) ? x : std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
     default: return nan();
   }
 }
