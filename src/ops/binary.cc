@@ -1,7 +1,7 @@
 // Arithmetic on two operands, shifts and bitwise logic. Integers divide towards zero and wrap;
 // f16 and bf16 results are rounded once. Integer operands whose elements are known as dim
 // expressions keep them (shape arithmetic).
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
 namespace planish::ops {

@@ -5,7 +5,7 @@
 
 #include "base/float_types.h"
 #include "base/text.h"
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 #include "opdef/import.h"
 #include "opdef/onnx_types.h"

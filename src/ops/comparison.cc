@@ -1,5 +1,5 @@
 // Comparisons and tests of floating values; the results are bool.
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
 namespace planish::ops {

@@ -1,6 +1,6 @@
 // Identity, and Dropout, which is Identity when it does not train. Dropout's mask is all true then.
 #include "base/text.h"
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 #include "opdef/import.h"
 

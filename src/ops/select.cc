@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "base/text.h"
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 #include "opdef/import.h"
 

@@ -1,5 +1,5 @@
 // Max, Min, Sum and Mean over any number of broadcast operands.
-#include "ops/content.h"
+#include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
 namespace planish::ops {

@@ -9,7 +9,7 @@
 namespace planish::ops {
 
 // Elements worth carrying.
-inline constexpr int64_t kMaxContent = 256;
+inline constexpr int64_t kMaxKnownElements = 256;
 
 // f gets one element of every input and returns the output's, or nullopt when it cannot be said.
 using ContentFunction = std::function<std::optional<Dim>(std::span<const Dim>)>;

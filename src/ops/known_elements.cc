@@ -1,4 +1,4 @@
-#include "ops/content.h"
+#include "ops/known_elements.h"
 
 namespace planish::ops {
 namespace {
@@ -14,7 +14,7 @@ void map_content(InferContext& ctx, const ContentFunction& f) {
   const Shape& shape = ctx.outputs()[0].type.shape;
   if (shape.size() > 1 || (shape.size() == 1 && !shape[0].is_constant())) return;
   int64_t count = shape.empty() ? 1 : shape[0].value();
-  if (count > kMaxContent) return;
+  if (count > kMaxKnownElements) return;
   std::vector<std::vector<Dim>> inputs;
   for (int i = 0; i < ctx.input_count(); ++i) {
     if (!ctx.has_input(i)) return;
