@@ -39,7 +39,8 @@ std::optional<RootAndEpilogue> root_and_epilogue(const Problem& problem) {
   if (root.is_expr()) return std::nullopt;
   for (int input : root.inputs)
     if (input >= int(problem.operands.size())) return std::nullopt;
-  RootAndEpilogue view{&root};
+  RootAndEpilogue view;
+  view.root = &root;
   view.root_output = int(problem.operands.size());
   const int first_expr_value = view.root_output + int(root.outputs.size());
   if (problem.stages.size() == 2) {

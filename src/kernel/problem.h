@@ -57,7 +57,7 @@ struct Problem {
 // The first root's view when the problem is one root followed by at most one Expr stage that reads
 // it and whose outputs are the results: the shape most kernels take.
 struct RootAndEpilogue {
-  const Stage* root;
+  const Stage* root = nullptr;
   const Expr* epilogue = nullptr;         // argument numbers index `epilogue_inputs`
   const Stage* epilogue_stage = nullptr;
   std::vector<int> epilogue_inputs;       // value numbers; the root's output is root_output

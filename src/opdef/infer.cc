@@ -1,0 +1,213 @@
+#include "opdef/infer.h"
+
+#include "base/text.h"
+
+namespace planish::opdef {
+namespace {
+
+std::string operand_name(const std::vector<ValueSpec>& specs, int i) {
+  const ValueSpec& spec = specs[size_t(std::min(i, int(specs.size()) - 1))];
+  return spec.variadic ? cat("input ", i, " ('", spec.name, "')")
+                       : cat("input '", spec.name, "'");
+}
+
+Status check_attributes(const OpDef& op, const ir::Node& node) {
+  for (const auto& [key, value] : node.attrs) {
+    const AttrSpec* spec = op.find_attr(key);
+    if (!spec)
+      return invalid_argument(cat("attribute '", key, "' is not one of ", op.name, "'s"));
+    if (spec->kind != kind_of(value))
+      return invalid_argument(cat("attribute '", key, "' is of kind ", name_of(kind_of(value)),
+                                  ", expected ", name_of(spec->kind)));
+  }
+  for (const AttrSpec& spec : op.attrs)
+    if (spec.required && !node.has_attr(spec.name))
+      return invalid_argument(cat("required attribute '", spec.name, "' is missing"));
+  return ok_status();
+}
+
+InferContext make_context(const OpDef& op, const ir::Attributes& attrs,
+                          std::vector<InferContext::Input> inputs, int output_count,
+                          InferContext::NewSymbol new_symbol, const OpRegistry& registry) {
+  return InferContext(op, attrs, std::move(inputs), output_count, std::move(new_symbol),
+                      [&registry](ir::Graph& body, std::span<const TensorType> types) {
+                        return infer_body(registry, body, types);
+                      });
+}
+
+Status check_outputs(const OpDef& op, InferContext& context) {
+  for (int i = 0; i < context.output_count(); ++i) {
+    const InferContext::Output& output = context.outputs()[size_t(i)];
+    if (!output.is_set)
+      return unsupported(cat(op.name, " has no output ", i, " (", context.output_count(),
+                             " asked for)"));
+    for (const Dim& d : output.type.shape) {
+      if (!d.valid()) return invalid_argument(cat("output ", i, " has a dim beyond 64 bits"));
+      if (d.is_constant() && d.value() < 0)
+        return invalid_argument(
+            cat("output ", i, " would have shape ", ir::to_string(output.type.shape)));
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+std::string describe_node(const ir::Node& node) {
+  const std::string name = node.sources.empty()    ? (node.outputs.empty() ? std::string("?")
+                                                                           : node.outputs[0]->name)
+                           : node.sources.size() == 1 ? node.sources[0]
+                                                      : cat(node.sources[0], "+",
+                                                            node.sources.size() - 1);
+  return cat("node '", name, "' (", node.op, ")");
+}
+
+Status check_schema(const OpDef& op, const ir::Node& node) {
+  PLANISH_RETURN_IF_ERROR(check_attributes(op, node));
+  const int count = int(node.inputs.size());
+  const bool variadic = !op.inputs.empty() && op.inputs.back().variadic;
+  if (count > int(op.inputs.size()) && !variadic)
+    return invalid_argument(
+        cat("got ", count, " inputs, expected at most ", op.inputs.size()));
+  std::map<std::string, std::pair<DataType, int>> bound;
+  for (int i = 0; i < std::max(count, int(op.inputs.size())); ++i) {
+    const ValueSpec& spec = op.inputs[size_t(std::min(i, int(op.inputs.size()) - 1))];
+    const ir::Value* v = i < count ? node.inputs[size_t(i)] : nullptr;
+    if (!v) {
+      if (spec.optional || (spec.variadic && i >= int(op.inputs.size()) - 1)) continue;
+      return invalid_argument(cat(operand_name(op.inputs, i), " is missing"));
+    }
+    const DataType dtype = v->type.dtype;
+    if (!spec.types.contains(dtype))
+      return invalid_argument(cat(operand_name(op.inputs, i), " is ", ir::name_of(dtype),
+                                  ", expected one of ", spec.types.to_string()));
+    if (spec.type_var.empty() || (spec.variadic && op.has_subgraphs)) continue;
+    auto [it, fresh] = bound.emplace(spec.type_var, std::pair(dtype, i));
+    if (!fresh && it->second.first != dtype)
+      return invalid_argument(cat(operand_name(op.inputs, i), " is ", ir::name_of(dtype),
+                                  ", expected ", ir::name_of(it->second.first), " as ",
+                                  operand_name(op.inputs, it->second.second)));
+  }
+  return ok_status();
+}
+
+void fill_defaults(const OpDef& op, ir::Attributes& attrs) {
+  for (const AttrSpec& spec : op.attrs)
+    if (spec.default_value) attrs.emplace(spec.name, *spec.default_value);
+}
+
+Status infer_node(const OpRegistry& registry, ir::Node& node) {
+  const OpDef* op = registry.find(node.op);
+  if (!op) return unsupported(cat("no operator is named '", node.op, "'"));
+  PLANISH_RETURN_IF_ERROR(check_schema(*op, node));
+  std::vector<InferContext::Input> inputs;
+  for (const ir::Value* v : node.inputs) {
+    InferContext::Input& input = inputs.emplace_back();
+    if (!v) continue;
+    input.present = true;
+    input.type = v->type;
+    if (v->constant) input.value = &*v->constant;
+    if (v->content) input.content = &*v->content;
+  }
+  InferContext context = make_context(
+      *op, node.attrs, std::move(inputs), int(node.outputs.size()),
+      [&node](std::string_view hint, ir::SymbolInfo info) {
+        return node.graph->new_symbol(hint, std::move(info));
+      },
+      registry);
+  PLANISH_RETURN_IF_ERROR(op->infer(context));
+  PLANISH_RETURN_IF_ERROR(check_outputs(*op, context));
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    InferContext::Output& output = context.outputs()[i];
+    ir::Value* value = node.outputs[i];
+    output.type.layout = value->type.layout;
+    output.type.space = value->type.space;
+    // A re-inference of data-dependent dims keeps the symbols that are already spread.
+    if (value->type.rank() == output.type.rank() && !value->type.shape.empty()) {
+      for (size_t d = 0; d < output.type.shape.size(); ++d) {
+        const std::string fresh = output.type.shape[d].symbol_name();
+        const std::string old = value->type.shape[d].symbol_name();
+        if (fresh.empty() || old.empty() || fresh == old) continue;
+        auto fresh_info = node.graph->symbols.find(fresh);
+        auto old_info = node.graph->symbols.find(old);
+        if (fresh_info == node.graph->symbols.end() || old_info == node.graph->symbols.end())
+          continue;
+        if (fresh_info->second.from_data && old_info->second.from_data) {
+          node.graph->symbols.erase(fresh_info);
+          output.type.shape[d] = value->type.shape[d];
+        }
+      }
+    }
+    value->type = std::move(output.type);
+    value->content = std::move(output.content);
+  }
+  return ok_status();
+}
+
+Status infer_graph(const OpRegistry& registry, ir::Graph& graph) {
+  for (const auto& node : graph.nodes())
+    if (Status s = infer_node(registry, *node); !s.ok()) return s.at(describe_node(*node));
+  return ok_status();
+}
+
+Result<std::vector<TensorType>> infer_body(const OpRegistry& registry, ir::Graph& body,
+                                           std::span<const TensorType> inputs) {
+  if (inputs.size() != body.inputs.size())
+    return invalid_argument(cat("body takes ", body.inputs.size(), " inputs, got ", inputs.size()));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (body.inputs[i]->type.dtype != inputs[i].dtype && !body.inputs[i]->type.shape.empty())
+      return invalid_argument(cat("body input '", body.inputs[i]->name, "' is declared ",
+                                  ir::name_of(body.inputs[i]->type.dtype), ", got ",
+                                  ir::name_of(inputs[i].dtype)));
+    body.inputs[i]->type = inputs[i];
+  }
+  PLANISH_RETURN_IF_ERROR(infer_graph(registry, body));
+  std::vector<TensorType> out;
+  for (const ir::Value* v : body.outputs) out.push_back(v->type);
+  return out;
+}
+
+Result<std::vector<TensorType>> infer_concrete(const OpRegistry& registry, const OpDef& op,
+                                               const ir::Attributes& attrs,
+                                               std::span<const ir::Tensor* const> inputs,
+                                               int output_count) {
+  std::vector<InferContext::Input> known;
+  for (const ir::Tensor* t : inputs) {
+    InferContext::Input& input = known.emplace_back();
+    if (!t) continue;
+    input.present = true;
+    input.type = t->type();
+    input.value = t;
+  }
+  int next = 0;
+  InferContext context = make_context(
+      op, attrs, std::move(known), output_count,
+      [&next](std::string_view hint, ir::SymbolInfo) {
+        return Dim::symbol(cat(hint, "_", next++));
+      },
+      registry);
+  PLANISH_RETURN_IF_ERROR(op.infer(context));
+  PLANISH_RETURN_IF_ERROR(check_outputs(op, context));
+  std::vector<TensorType> out;
+  for (InferContext::Output& output : context.outputs()) out.push_back(std::move(output.type));
+  return out;
+}
+
+Result<kernel::Expr> expression_of(const OpDef& op, const ir::Attributes& attrs,
+                                   std::span<const std::optional<DataType>> inputs,
+                                   DataType output) {
+  PLANISH_CHECK(op.expression, cat("op ", op.name, " has no expression"));
+  kernel::ExprBuilder builder;
+  std::vector<int> args;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    args.push_back(inputs[i] ? builder.arg(int(i), *inputs[i]) : -1);
+  ExpressionContext context(builder, attrs, std::move(args), output);
+  PLANISH_RETURN_IF_ERROR(op.expression(context));
+  PLANISH_CHECK(context.result() >= 0, cat("op ", op.name, " set no result"));
+  PLANISH_CHECK(builder.dtype(context.result()) == output,
+                cat("op ", op.name, " computes ", ir::name_of(builder.dtype(context.result())),
+                    ", inferred ", ir::name_of(output)));
+  return builder.finish({context.result()}, int(inputs.size()));
+}
+
+}  // namespace planish::opdef
