@@ -4,7 +4,9 @@ namespace planish::ir {
 namespace {
 
 using enum DataType;
-using enum TypeKind;
+constexpr TypeKind kFloat = TypeKind::kFloat;
+constexpr TypeKind kSigned = TypeKind::kSigned;
+constexpr TypeKind kUnsigned = TypeKind::kUnsigned;
 constexpr DataTypeInfo kTypes[kDataTypeCount] = {
     {kF32, "f32", 32, kFloat},           {kF16, "f16", 16, kFloat},
     {kBF16, "bf16", 16, kFloat},         {kF64, "f64", 64, kFloat},
