@@ -1,0 +1,105 @@
+// Program: the compiled form of a network, as plain data. The compiler makes it, the plan file holds
+// it, the runtime runs it.
+//
+// A program is symbolic: types carry dim expressions, and an instance binds them to concrete shapes.
+// Values are numbered; steps stand in execution order, each one kernel launch or library call.
+// Values whose bytes are part of another's (reshapes, members of an elided concat, slices) name
+// their parent and cost no step.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "kernel/kernel_def.h"
+#include "kernel/problem.h"
+
+namespace planish::plan {
+
+enum class ValueKind : uint8_t { kTemporary, kInput, kConstant };
+
+struct ProgramValue {
+  std::string name;  // the source's name where there is one
+  ir::TensorType type;
+  ValueKind kind = ValueKind::kTemporary;
+  int constant = -1;  // index into Program::constants
+  // View: this value lies inside `parent`, `offset` physical elements from its start. With
+  // `strided`, consecutive slices of the outermost dim are as far apart as the parent's.
+  int parent = -1;
+  ir::Dim offset = 0;
+  bool strided = false;
+};
+
+struct Constant {
+  std::string name;
+  ir::Tensor tensor;  // row-major, canonical; views the plan's mapped section when loaded
+  uint64_t hash = 0;  // xxh3 of type, dims and bytes; equal constants of a process are shared
+};
+
+// A candidate the compiler looked at, for the report and `inspect`.
+struct Considered {
+  std::string kernel;
+  std::string tactic;
+  double predicted_us = 0;
+  double measured_us = -1;  // -1: not measured
+  std::string refused;      // why not; empty: it could have been taken
+};
+
+struct Step {
+  std::string kernel;  // KernelDef name
+  int kernel_version = 1;
+  kernel::Problem problem;  // symbolic, layouts set
+  kernel::Tactic tactic;
+  std::vector<int> operands;  // value numbers in operand order, -1: absent
+  std::vector<int> results;   // value numbers in result order
+  std::vector<std::string> sources;
+  std::vector<std::byte> artifact;  // what KernelDef::compile made
+  std::vector<std::byte> packed;    // only in plans built with packed weights
+  bool reference = false;           // runs reference code
+  bool binds_symbols = false;       // result dims are known only after it ran
+  double expected_us = 0;
+  std::vector<Considered> considered;
+};
+
+// min/opt/max dims of one input of a profile.
+struct ProfileInput {
+  std::string input;
+  std::vector<int64_t> min, opt, max;
+};
+
+struct Program {
+  std::string device_kind;  // "cpu", "cuda"
+  std::string device_name;  // the one it was tuned on
+  std::string isa;
+  int threads = 0;          // CPU: team size it was tuned for
+  std::map<std::string, ir::SymbolInfo, std::less<>> symbols;
+  std::vector<ProgramValue> values;
+  std::vector<Constant> constants;
+  std::vector<Step> steps;
+  std::vector<int> inputs;   // value numbers in the network's order
+  std::vector<int> outputs;  // likewise; several may name one value
+  std::vector<std::string> output_names;
+  std::vector<std::vector<ProfileInput>> profiles;
+};
+
+// Everything a plan file holds.
+struct Plan {
+  std::string planish_version;
+  std::map<std::string, std::string> metadata;   // the model's
+  std::map<std::string, std::string> options;    // the build's, for inspection
+  std::string graph_text;   // ir::print of the imported graph, large constants by reference to
+                            // `constants` names; empty when stripped
+  std::string decisions;    // JSON lock file
+  std::string report;       // JSON: passes, fusions, times
+  std::vector<std::string> plugins;              // needed at run time, by name and version
+  std::vector<std::string> libraries;            // library requirements with versions
+  Program program;
+};
+
+// Rules a program must satisfy whoever made it: indices in range, order, views inside parents,
+// types, operand counts. kDataLoss names the broken rule. Does not look at kernels.
+Status verify(const Program& program);
+
+}  // namespace planish::plan
