@@ -1,0 +1,105 @@
+// The register tile as a template over the vector type; included by tile_<isa>.cc only.
+#pragma once
+
+#include <utility>
+
+#include "src/backend/cpu/kernels/simd/vec.h"
+#include "src/backend/cpu/kernels/tile/tile.h"
+
+namespace planish::cpu {
+
+template <class V, int Rows, int J>
+PLANISH_INLINE void finish_tile(const TileArgs& t, V (&acc)[Rows][J]) {
+  constexpr int W = V::kWidth;
+  if (t.partial_out != nullptr) {
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
+      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j].store(t.partial_out + (r * J + j) * W);
+    return;
+  }
+  if (t.residual != nullptr) {
+    PLANISH_UNROLL(4) for (int j = 0; j < J; j++)
+      PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
+        acc[r][j] = acc[r][j] + V::load(t.residual + j * t.residual_block + r * t.residual_row);
+  }
+  const V lo = V::set(t.lo), hi = V::set(t.hi);
+  PLANISH_UNROLL(4) for (int j = 0; j < J; j++)
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
+      min(hi, max(lo, acc[r][j])).store(t.output + j * t.output_block + r * t.output_row);
+}
+
+template <class V, int Rows, int J>
+PLANISH_INLINE void start_tile(const TileArgs& t, V (&acc)[Rows][J]) {
+  constexpr int W = V::kWidth;
+  if (t.partial_in != nullptr) {
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
+      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = V::load(t.partial_in + (r * J + j) * W);
+    return;
+  }
+  PLANISH_UNROLL(4) for (int j = 0; j < J; j++) {
+    const V b = t.bias != nullptr ? V::load(t.bias + j * W) : V::zero();
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) acc[r][j] = b;
+  }
+}
+
+// Rows are RowStep floats apart, a step has Lanes values. Halves 2: the second half of the rows has a base of its own.
+template <class V, int HalfRows, int J, int Halves, int RowStep, int Lanes>
+PLANISH_NOINLINE void run_tile(const TileArgs& t) {
+  constexpr int W = V::kWidth, Rows = HalfRows * Halves;
+  V acc[Rows][J];
+  start_tile(t, acc);
+  const float* b = t.weights;
+  const int64_t second = t.second_rows;
+  for (int64_t s = 0; s < t.steps; s++) {
+    const float* a = t.input + t.offsets[s];
+    const float* a2 = a + second;
+    PLANISH_UNROLL(4) for (int k = 0; k < Lanes; k++, b += W * J) {
+      V w[J];
+      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) w[j] = V::load(b + j * W);
+      PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
+        const V x = V::set(r < HalfRows ? a[r * RowStep + k] : a2[(r - HalfRows) * RowStep + k]);
+        PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = fma(x, w[j], acc[r][j]);
+      }
+    }
+  }
+  finish_tile(t, acc);
+}
+
+// Accumulators, J weights and one broadcast value must fit the register file.
+template <class V, int J>
+constexpr int max_tile_rows() {
+  constexpr int rows = (V::kRegisters - 1 - J) / J;
+  return rows > kMaxTileRows ? kMaxTileRows : rows;
+}
+
+template <class V, int J, int... R>
+void fill_tiles(TileKernels& k, std::integer_sequence<int, R...>) {
+  constexpr int W = V::kWidth;
+  k.max_rows[J] = sizeof...(R);
+  ((k.single[J][R + 1] = &run_tile<V, R + 1, J, 1, W, W>), ...);
+  ((k.stem[J][R + 1] = &run_tile<V, R + 1, J, 1, 1, 1>), ...);
+}
+
+template <class V, int J, int... R>
+void fill_pair_tiles(TileKernels& k, std::integer_sequence<int, R...>) {
+  ((k.pair[J][R + 1] = &run_tile<V, R + 1, J, 2, V::kWidth, V::kWidth>), ...);
+}
+
+template <class V, int J>
+void fill_tiles(TileKernels& k) {
+  constexpr int rows = max_tile_rows<V, J>();
+  fill_tiles<V, J>(k, std::make_integer_sequence<int, rows>{});
+  fill_pair_tiles<V, J>(k, std::make_integer_sequence<int, rows / 2>{});
+}
+
+template <class V>
+TileKernels make_tile_kernels() {
+  TileKernels k{};
+  k.width = V::kWidth;
+  fill_tiles<V, 1>(k);
+  fill_tiles<V, 2>(k);
+  fill_tiles<V, 3>(k);
+  fill_tiles<V, 4>(k);
+  return k;
+}
+
+}  // namespace planish::cpu
