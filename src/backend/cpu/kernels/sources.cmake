@@ -19,6 +19,7 @@ set(PLANISH_CPU_KERNEL_BENCHES
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_bench.cc)
 
 # Kernels are useless unoptimised: they get -O3 in every build type but debug.
+set_source_files_properties(${PLANISH_CPU_KERNEL_SOURCES} PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
 foreach(family ${PLANISH_CPU_KERNEL_FAMILIES})
   set(base ${PLANISH_CPU_KERNEL_DIR}/${family}/${family})
   list(APPEND PLANISH_CPU_KERNEL_SOURCES ${base}_portable.cc)

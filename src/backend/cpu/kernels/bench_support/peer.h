@@ -2,13 +2,14 @@
 //
 // Both sides run in one process in turns: a round times every candidate once, so that a disturbance hits all of them.
 // Before a timed call the team that will run it gets a small job, so that nobody pays for a sleeping thread; after the
-// peer's turn its threads get time to stop spinning (run with OMP_NUM_THREADS=2 GOMP_SPINCOUNT=20000).
+// peer's turn its threads get time to stop spinning (run with OMP_NUM_THREADS set to the team's
+// size and GOMP_SPINCOUNT=20000).
 #pragma once
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <cstring>
 #include <dnnl.hpp>
 #include <functional>
@@ -21,8 +22,11 @@
 
 namespace planish::cpu {
 
-inline double now_us() {
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+// One thread is timed by its own processor time, which a busy neighbour does not enter; a team by the wall clock.
+inline double now_us(int threads) {
+  timespec t;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) * 1e-3;
 }
 
 struct Times {
@@ -50,10 +54,11 @@ inline void interleave(ThreadTeam& team, int rounds, const std::vector<std::func
                        std::vector<Times>* peer_times) {
   our_times->resize(ours.size());
   peer_times->resize(peers.size());
-  auto time = [](const std::function<void()>& f, Times& t) {
-    const double a = now_us();
+  const int threads = team.size();
+  auto time = [threads](const std::function<void()>& f, Times& t) {
+    const double a = now_us(threads);
     f();
-    t.us.push_back(now_us() - a);
+    t.us.push_back(now_us(threads) - a);
   };
   for (int r = 0; r < rounds; r++) {
     for (size_t i = 0; i < ours.size(); i++) {
@@ -61,7 +66,7 @@ inline void interleave(ThreadTeam& team, int rounds, const std::vector<std::func
       ours[i]();
       time(ours[i], (*our_times)[i]);
     }
-    usleep(300);
+    if (!peers.empty()) usleep(300);
     for (size_t i = 0; i < peers.size(); i++) {
       wake_peer();
       peers[i]();

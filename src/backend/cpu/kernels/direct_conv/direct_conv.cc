@@ -86,7 +86,7 @@ struct Workspace {
 
   Workspace(const Geometry& g, void* memory)
       : offsets(static_cast<int64_t*>(memory)),
-        thread_base(static_cast<char*>(memory) + round_up(g.steps * 8, 64)),
+        thread_base(static_cast<char*>(memory) + round_up((g.steps + 1) * 8, 64)),
         thread_bytes(64 + (g.scratch_floats + round_up(g.partial_floats, 16)) * 4) {}
   int64_t bytes(int threads) const {
     return thread_base - reinterpret_cast<char*>(offsets) + threads * thread_bytes;
@@ -108,6 +108,7 @@ void fill_offsets(const Geometry& g, int64_t* offsets) {
       }
     }
   }
+  *offsets = 0;
 }
 
 // Copies count pixels that are step pixels apart.
@@ -225,9 +226,14 @@ class BandTask {
       t.steps = std::min(g_.steps_at_once, g_.steps - s);
       t.offsets = workspace_.offsets + s;
       t.weights = weights + s * g_.lanes * g_.width * j;
+      const int64_t share = t.steps * g_.width * g_.width;  // what one tile prefetches
+      int64_t tiles_done = 0;
       for_each_tile(j, y0, y1, [&](TileFn tile, int64_t input_offset, int64_t second, int64_t pixel, int64_t rows) {
         t.input = input + input_offset;
         t.second_rows = second;
+        // The first J tiles fetch the weights of the next pass, which follow this one's.
+        t.next_weights = t.weights + (tiles_done < j ? j + tiles_done : 0) * share;
+        tiles_done++;
         float* sums = partial + (pixel - y0 * g_.out_width) * j * g_.width;
         t.partial_in = s > 0 ? sums : nullptr;
         t.partial_out = last ? nullptr : sums;

@@ -1,5 +1,5 @@
 // Times every layer of a network with every tactic against oneDNN direct, interleaved.
-//   direct_conv_bench resnet50|vgg16|mobilenet_v2 [rounds] [first layer] [last layer]
+//   direct_conv_bench resnet50|vgg16|mobilenet_v2 [rounds] [threads] [first layer] [last layer]
 #include "src/backend/cpu/kernels/direct_conv/direct_conv.h"
 
 #include <cstdio>
@@ -52,7 +52,7 @@ void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ou
   interleave(team, rounds, ours, {[&] { peer.run(); }}, &times, &peer_times);
   size_t best = 0;
   for (size_t i = 0; i < times.size(); i++) {
-    if (times[i].median() < times[best].median()) best = i;
+    if (times[i].minimum() < times[best].minimum()) best = i;
   }
   const double flops = 2.0 * p.out_channels * p.in_channels / p.groups * p.kernel_height * p.kernel_width *
                        p.out_height() * p.out_width();
@@ -60,14 +60,14 @@ void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ou
   std::printf("%-24s x%d | oneDNN %7.1f (%7.1f) %-22s | ours %7.1f (%7.1f) | ratio %.2f | %4.0f GF/s | j%ld band%ld chunks%ld in%ld%s |",
               layer.name().c_str(), layer.times, peer_times[0].median(), peer_times[0].minimum(),
               peer.implementation.c_str(), times[best].median(), times[best].minimum(),
-              peer_times[0].median() / times[best].median(), flops / times[best].median() / 1e3,
+              peer_times[0].minimum() / times[best].minimum(), flops / times[best].minimum() / 1e3,
               static_cast<long>(t.j_blocks), static_cast<long>(t.band), static_cast<long>(t.chunks),
               static_cast<long>(t.in_blocks), t.copy_input ? " copy" : "");
-  for (auto& x : times) std::printf(" %.0f", x.median());
+  for (auto& x : times) std::printf(" %.0f", x.minimum());
   std::printf("\n");
   std::fflush(stdout);
-  *ours_total += times[best].median() * layer.times;
-  *peer_total += peer_times[0].median() * layer.times;
+  *ours_total += times[best].minimum() * layer.times;
+  *peer_total += peer_times[0].minimum() * layer.times;
 }
 
 }  // namespace
@@ -80,9 +80,9 @@ int main(int argc, char** argv) {
   const auto layers = network == "vgg16"          ? vgg16_layers()
                       : network == "mobilenet_v2" ? mobilenet_v2_pointwise_layers()
                                                   : resnet50_layers();
-  planish::ThreadTeam team(2);
+  planish::ThreadTeam team(argc > 3 ? std::atoi(argv[3]) : 2);
   double ours = 0, peer = 0;
-  const size_t first = argc > 3 ? std::atoi(argv[3]) : 0, last = argc > 4 ? std::atoi(argv[4]) + 1 : layers.size();
+  const size_t first = argc > 4 ? std::atoi(argv[4]) : 0, last = argc > 5 ? std::atoi(argv[5]) + 1 : layers.size();
   for (size_t i = first; i < last && i < layers.size(); i++) run_layer(layers[i], rounds, team, &ours, &peer);
-  std::printf("sum of medians: ours %.0f us, oneDNN %.0f us, ratio %.2f\n", ours, peer, peer / ours);
+  std::printf("sum of minima: ours %.0f us, oneDNN %.0f us, ratio %.2f\n", ours, peer, peer / ours);
 }

@@ -15,10 +15,11 @@ namespace planish::cpu {
 
 struct TileArgs {
   const float* input;      // row 0 at offset 0
-  const int64_t* offsets;  // per step, in floats
+  const int64_t* offsets;  // per step, in floats; one more entry than steps (it is prefetched, not used)
   int64_t steps;           // V lanes each (stem tiles: one value each)
   int64_t second_rows;     // pair tiles: rows [R, 2R) read at this distance (in floats) from rows [0, R)
   const float* weights;    // [steps][V][J * V]
+  const float* next_weights;  // steps * V lines (64 bytes) from here are prefetched to L2 for later tiles
   const float* bias;       // J * V floats, or null: start from zero
   const float* partial_in; // [rows][J * V] instead of bias, or null
   float* partial_out;      // if set, sums go here as [rows][J * V] and nothing below is used

@@ -41,6 +41,9 @@ PLANISH_INLINE void start_tile(const TileArgs& t, V (&acc)[Rows][J]) {
   }
 }
 
+// How many lanes ahead the tile's own weights are asked for: the way from L2 to L1.
+constexpr int kWeightsAhead = 8;
+
 // Rows are RowStep floats apart, a step has Lanes values. Halves 2: the second half of the rows has a base of its own.
 template <class V, int HalfRows, int J, int Halves, int RowStep, int Lanes>
 PLANISH_NOINLINE void run_tile(const TileArgs& t) {
@@ -49,17 +52,25 @@ PLANISH_NOINLINE void run_tile(const TileArgs& t) {
   start_tile(t, acc);
   const float* b = t.weights;
   const int64_t second = t.second_rows;
+  const float* ahead = t.next_weights;
   for (int64_t s = 0; s < t.steps; s++) {
     const float* a = t.input + t.offsets[s];
     const float* a2 = a + second;
+    const float* next = t.input + t.offsets[s + 1];
     PLANISH_UNROLL(4) for (int k = 0; k < Lanes; k++, b += W * J) {
       V w[J];
       PLANISH_UNROLL(4) for (int j = 0; j < J; j++) w[j] = V::load(b + j * W);
+      if constexpr (Lanes > 1) {
+        PLANISH_UNROLL(4) for (int j = 0; j < J; j++) __builtin_prefetch(b + kWeightsAhead * W * J + j * W, 0, 3);
+        __builtin_prefetch(next + k * W, 0, 3);
+        __builtin_prefetch(ahead + k * W, 0, 2);
+      }
       PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
         const V x = V::set(r < HalfRows ? a[r * RowStep + k] : a2[(r - HalfRows) * RowStep + k]);
         PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = fma(x, w[j], acc[r][j]);
       }
     }
+    ahead += Lanes * W;
   }
   finish_tile(t, acc);
 }
