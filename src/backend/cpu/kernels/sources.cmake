@@ -2,21 +2,24 @@
 # flags below belong to the files, because each set has files of its own.
 set(PLANISH_CPU_KERNEL_DIR ${CMAKE_CURRENT_LIST_DIR})
 
-set(PLANISH_CPU_KERNEL_FAMILIES reorder tile)
+set(PLANISH_CPU_KERNEL_FAMILIES reorder tile winograd)
 
 set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_tactics.cc
   ${PLANISH_CPU_KERNEL_DIR}/isa.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder.cc
-  ${PLANISH_CPU_KERNEL_DIR}/tile/tile.cc)
+  ${PLANISH_CPU_KERNEL_DIR}/tile/tile.cc
+  ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd.cc)
 
 set(PLANISH_CPU_KERNEL_TESTS
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_test.cc
-  ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc)
+  ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_test.cc)
 
 set(PLANISH_CPU_KERNEL_BENCHES
-  ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_bench.cc)
+  ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_bench.cc
+  ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_bench.cc)
 
 # Kernels are useless unoptimised: they get -O3 in every build type but debug.
 set_source_files_properties(${PLANISH_CPU_KERNEL_SOURCES} PROPERTIES COMPILE_OPTIONS "$<$<NOT:$<CONFIG:Debug>>:-O3>")
