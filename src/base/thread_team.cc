@@ -1,4 +1,4 @@
-#include "src/base/thread_team.h"
+#include "base/thread_team.h"
 
 #include <algorithm>
 #include <cfenv>

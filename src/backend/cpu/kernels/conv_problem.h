@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "src/backend/cpu/kernels/epilogue.h"
-#include "src/backend/cpu/kernels/isa.h"
+#include "backend/cpu/kernels/epilogue.h"
+#include "backend/cpu/kernels/isa.h"
 
 namespace planish::cpu {
 

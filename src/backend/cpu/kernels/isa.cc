@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/isa.h"
+#include "backend/cpu/kernels/isa.h"
 
 #include <cstdlib>
 #include <cstring>

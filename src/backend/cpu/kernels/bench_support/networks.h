@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/backend/cpu/kernels/conv_problem.h"
+#include "backend/cpu/kernels/conv_problem.h"
 
 namespace planish::cpu {
 

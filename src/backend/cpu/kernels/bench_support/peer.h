@@ -17,8 +17,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "src/backend/cpu/kernels/conv_problem.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/conv_problem.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 

@@ -1,11 +1,11 @@
-#include "src/backend/cpu/kernels/direct_conv/direct_conv.h"
+#include "backend/cpu/kernels/direct_conv/direct_conv.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "src/backend/cpu/kernels/tile/finish.h"
-#include "src/backend/cpu/kernels/tile/tile.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/tile/finish.h"
+#include "backend/cpu/kernels/tile/tile.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 namespace {

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/backend/cpu/kernels/conv_problem.h"
+#include "backend/cpu/kernels/conv_problem.h"
 
 namespace planish {
 class ThreadTeam;

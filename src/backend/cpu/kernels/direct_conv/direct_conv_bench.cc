@@ -1,14 +1,14 @@
 // Times every layer of a network with every tactic against oneDNN direct, interleaved.
 //   direct_conv_bench resnet50|vgg16|mobilenet_v2 [rounds] [threads] [first layer] [last layer]
-#include "src/backend/cpu/kernels/direct_conv/direct_conv.h"
+#include "backend/cpu/kernels/direct_conv/direct_conv.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 
-#include "src/backend/cpu/kernels/bench_support/networks.h"
-#include "src/backend/cpu/kernels/bench_support/peer.h"
-#include "src/base/aligned_buffer.h"
+#include "backend/cpu/kernels/bench_support/networks.h"
+#include "backend/cpu/kernels/bench_support/peer.h"
+#include "base/aligned_buffer.h"
 
 namespace planish::cpu {
 namespace {

@@ -1,7 +1,7 @@
 // Which cuts of a direct convolution are worth timing.
 #include <algorithm>
 
-#include "src/backend/cpu/kernels/direct_conv/direct_conv.h"
+#include "backend/cpu/kernels/direct_conv/direct_conv.h"
 
 namespace planish::cpu {
 namespace {

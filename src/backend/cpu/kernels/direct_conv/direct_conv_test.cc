@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/direct_conv/direct_conv.h"
+#include "backend/cpu/kernels/direct_conv/direct_conv.h"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "src/backend/cpu/kernels/test_support/conv_check.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/test_support/conv_check.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 namespace {

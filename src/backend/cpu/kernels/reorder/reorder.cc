@@ -1,10 +1,10 @@
-#include "src/backend/cpu/kernels/reorder/reorder.h"
+#include "backend/cpu/kernels/reorder/reorder.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "src/backend/cpu/kernels/conv_problem.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/conv_problem.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "src/backend/cpu/kernels/isa.h"
+#include "backend/cpu/kernels/isa.h"
 
 namespace planish {
 class ThreadTeam;

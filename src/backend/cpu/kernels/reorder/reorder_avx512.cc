@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/reorder/reorder_inl.h"
+#include "backend/cpu/kernels/reorder/reorder_inl.h"
 
 namespace planish::cpu {
 

@@ -1,8 +1,8 @@
 // The V x V transpose with tails; included by reorder_<isa>.cc only.
 #pragma once
 
-#include "src/backend/cpu/kernels/reorder/reorder.h"
-#include "src/backend/cpu/kernels/simd/transpose.h"
+#include "backend/cpu/kernels/reorder/reorder.h"
+#include "backend/cpu/kernels/simd/transpose.h"
 
 namespace planish::cpu {
 

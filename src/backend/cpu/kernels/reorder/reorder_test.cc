@@ -1,12 +1,12 @@
-#include "src/backend/cpu/kernels/reorder/reorder.h"
+#include "backend/cpu/kernels/reorder/reorder.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <vector>
 
-#include "src/backend/cpu/kernels/test_support/conv_check.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/test_support/conv_check.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 namespace {

@@ -1,7 +1,7 @@
 // Transposes a V x V block of floats held in registers.
 #pragma once
 
-#include "src/backend/cpu/kernels/simd/vec.h"
+#include "backend/cpu/kernels/simd/vec.h"
 
 namespace planish::cpu {
 

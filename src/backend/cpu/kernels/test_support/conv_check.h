@@ -9,8 +9,8 @@
 #include <random>
 #include <vector>
 
-#include "src/backend/cpu/kernels/conv_problem.h"
-#include "src/base/aligned_buffer.h"
+#include "backend/cpu/kernels/conv_problem.h"
+#include "base/aligned_buffer.h"
 
 namespace planish::cpu {
 

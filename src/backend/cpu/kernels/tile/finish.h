@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "src/backend/cpu/kernels/epilogue.h"
+#include "backend/cpu/kernels/epilogue.h"
 
 namespace planish::cpu {
 

@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/tile/tile.h"
+#include "backend/cpu/kernels/tile/tile.h"
 
 namespace planish::cpu {
 

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "src/backend/cpu/kernels/isa.h"
+#include "backend/cpu/kernels/isa.h"
 
 namespace planish::cpu {
 

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "src/backend/cpu/kernels/simd/vec.h"
-#include "src/backend/cpu/kernels/tile/tile.h"
+#include "backend/cpu/kernels/simd/vec.h"
+#include "backend/cpu/kernels/tile/tile.h"
 
 namespace planish::cpu {
 

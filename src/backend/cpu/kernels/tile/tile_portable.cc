@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/tile/tile_inl.h"
+#include "backend/cpu/kernels/tile/tile_inl.h"
 
 namespace planish::cpu {
 

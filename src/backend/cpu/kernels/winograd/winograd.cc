@@ -1,10 +1,10 @@
-#include "src/backend/cpu/kernels/winograd/winograd.h"
+#include "backend/cpu/kernels/winograd/winograd.h"
 
 #include <algorithm>
 
-#include "src/backend/cpu/kernels/tile/finish.h"
-#include "src/backend/cpu/kernels/tile/tile.h"
-#include "src/base/thread_team.h"
+#include "backend/cpu/kernels/tile/finish.h"
+#include "backend/cpu/kernels/tile/tile.h"
+#include "base/thread_team.h"
 
 namespace planish::cpu {
 namespace {

@@ -1,13 +1,13 @@
 // Times the 3 x 3 stride-1 layers of a network: every Winograd tactic against oneDNN direct and Winograd, interleaved.
 //   winograd_bench resnet50|vgg16 [rounds] [threads]
-#include "src/backend/cpu/kernels/winograd/winograd.h"
+#include "backend/cpu/kernels/winograd/winograd.h"
 
 #include <cstdio>
 #include <cstdlib>
 
-#include "src/backend/cpu/kernels/bench_support/networks.h"
-#include "src/backend/cpu/kernels/bench_support/peer.h"
-#include "src/base/aligned_buffer.h"
+#include "backend/cpu/kernels/bench_support/networks.h"
+#include "backend/cpu/kernels/bench_support/peer.h"
+#include "base/aligned_buffer.h"
 
 namespace planish::cpu {
 namespace {

@@ -2,8 +2,8 @@
 // Points: F(4,3) 0, +-1, +-2, infinity; F(6,3) 0, +-1, +-2, +-1/2, infinity (Lavin and Gray, 2015, section 4).
 #pragma once
 
-#include "src/backend/cpu/kernels/simd/vec.h"
-#include "src/backend/cpu/kernels/winograd/winograd.h"
+#include "backend/cpu/kernels/simd/vec.h"
+#include "backend/cpu/kernels/winograd/winograd.h"
 
 namespace planish::cpu {
 

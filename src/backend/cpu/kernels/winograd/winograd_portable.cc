@@ -1,4 +1,4 @@
-#include "src/backend/cpu/kernels/winograd/winograd_inl.h"
+#include "backend/cpu/kernels/winograd/winograd_inl.h"
 
 namespace planish::cpu {
 
