@@ -163,6 +163,14 @@ class InferContext {
   void set_output(int i, DataType dtype, Shape shape);
   void set_content(int i, std::vector<Dim> content);
   Dim new_symbol(std::string_view hint, ir::SymbolInfo info) { return new_symbol_(hint, info); }
+  // Bounds of symbols, for whoever knows the graph; without them a symbol is at least 0.
+  using SymbolBounds = std::function<Dim::Range(std::string_view)>;
+  void set_symbol_bounds(SymbolBounds bounds) { symbol_bounds_ = std::move(bounds); }
+  Dim::Range range(const Dim& dim) const {
+    return dim.range([this](std::string_view name) {
+      return symbol_bounds_ ? symbol_bounds_(name) : Dim::Range{0, std::nullopt};
+    });
+  }
   Result<std::vector<TensorType>> infer_body(std::string_view attr,
                                              std::span<const TensorType> inputs);
   std::span<Output> outputs() { return outputs_; }
@@ -174,6 +182,7 @@ class InferContext {
   std::vector<Output> outputs_;
   NewSymbol new_symbol_;
   InferBody infer_body_;
+  SymbolBounds symbol_bounds_;
 };
 
 // Reference evaluation of one node on concrete tensors.
@@ -191,6 +200,8 @@ class EvalContext {
   // Zero-filled, allocated on first use with the inferred type.
   Tensor& output(int i);
   DataType output_dtype(int i) const { return types_[size_t(i)].dtype; }
+  // May hold symbols that only the data bind; see set_output().
+  const TensorType& output_type(int i) const { return types_[size_t(i)]; }
   // The inferred dims; PLANISH_CHECKs that they are concrete.
   std::vector<int64_t> output_dims(int i) const { return ir::to_dims(types_[size_t(i)].shape); }
   // For dims that infer could not know; the dtype must be the inferred one.
