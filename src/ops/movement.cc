@@ -83,10 +83,4 @@ void fill(Tensor& to, const Tensor& from, int64_t index) {
   ElementMover(from, to).copy(0, 1, index, 0, to.count());
 }
 
-int64_t product(std::span<const int64_t> dims, size_t begin, size_t end) {
-  int64_t out = 1;
-  for (size_t i = begin; i < end; ++i) out *= dims[i];
-  return out;
-}
-
 }  // namespace planish::ops

@@ -59,7 +59,4 @@ void for_each_index(std::span<const int64_t> dims, Visit visit) {
   }
 }
 
-// Product of dims[begin, end); the caller knows that it does not overflow.
-int64_t product(std::span<const int64_t> dims, size_t begin, size_t end);
-
 }  // namespace planish::ops

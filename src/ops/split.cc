@@ -1,0 +1,153 @@
+// Split: a tensor cut along one axis into several. The sizes come as an input, or as a number of
+// parts; importers bring the older attribute form and the implied "as many as outputs" to these.
+#include "base/text.h"
+#include "ops/content.h"
+#include "ops/movement.h"
+#include "opdef/import.h"
+
+namespace planish::ops {
+namespace {
+
+Result<std::vector<Dim>> given_sizes(InferContext& ctx, const Dim& whole) {
+  const int n = ctx.output_count();
+  PLANISH_ASSIGN_OR_RETURN(const int64_t length, list_length(ctx, 1));
+  if (length != n) {
+    return invalid_argument(cat("input 1 (split): got ", length, " sizes for ", n, " outputs"));
+  }
+  std::optional<std::vector<Dim>> sizes = small_content(ctx, 1);
+  if (!sizes) {
+    std::vector<Dim> unknown;
+    for (int i = 0; i < n; ++i) unknown.push_back(data_dim(ctx, "split", whole));
+    return unknown;
+  }
+  Dim sum = 0;
+  for (const Dim& s : *sizes) {
+    if (s.is_constant() && s.value() < 0) {
+      return invalid_argument(cat("input 1 (split): got size ", s.value(), ", expected 0 or more"));
+    }
+    sum = sum + s;
+  }
+  if (!sum.valid()) return invalid_argument("input 1 (split): the sum of the sizes overflows");
+  PLANISH_RETURN_IF_ERROR(check_same_dim("sum of input 1 (split)", sum, whole));
+  return std::move(*sizes);
+}
+
+Result<std::vector<Dim>> equal_sizes(InferContext& ctx, const Dim& whole) {
+  const int64_t n = ctx.output_count();
+  const int64_t parts = ctx.has_attr("num_outputs") ? ctx.attr_int("num_outputs") : n;
+  if (parts < 1 || parts != n) {
+    return bad_attr("num_outputs", cat(parts), cat(n, ", the number of outputs"));
+  }
+  const std::optional<Dim> exact = exact_quotient(whole, Dim(parts));
+  const Dim size = exact ? *exact : ceildiv(whole, Dim(parts));
+  const Dim last = whole - size * Dim(parts - 1);
+  if (last.is_constant() && last.value() < 0) {
+    return bad_attr("num_outputs", cat(parts),
+                    cat("at most what leaves no part of dim ", whole.to_string(), " negative"));
+  }
+  std::vector<Dim> sizes(size_t(parts), size);
+  sizes.back() = last;
+  return sizes;
+}
+
+Status infer(InferContext& ctx) {
+  PLANISH_ASSIGN_OR_RETURN(const int axis, ctx.axis("axis", ctx.rank(0)));
+  const Dim whole = ctx.shape(0)[size_t(axis)];
+  if (ctx.has_input(1) && ctx.has_attr("num_outputs")) {
+    return bad_attr("num_outputs", "a value", "none beside the input 'split'");
+  }
+  PLANISH_ASSIGN_OR_RETURN(
+      const std::vector<Dim> sizes,
+      ctx.has_input(1) ? given_sizes(ctx, whole) : equal_sizes(ctx, whole));
+  const std::optional<std::vector<Dim>> content =
+      ctx.rank(0) == 1 ? small_content(ctx, 0) : std::nullopt;
+  size_t begin = 0;
+  for (int i = 0; i < ctx.output_count(); ++i) {
+    Shape shape = ctx.shape(0);
+    shape[size_t(axis)] = sizes[size_t(i)];
+    PLANISH_RETURN_IF_ERROR(set_sized_output(ctx, i, ctx.dtype(0), std::move(shape)));
+    if (!content || !sizes[size_t(i)].is_constant()) continue;
+    const size_t end = begin + size_t(sizes[size_t(i)].value());
+    if (end > content->size()) continue;
+    if (carries_content(ctx, i)) {
+      ctx.set_content(i, std::vector<Dim>(content->begin() + std::ptrdiff_t(begin),
+                                          content->begin() + std::ptrdiff_t(end)));
+    }
+    begin = end;
+  }
+  return ok_status();
+}
+
+Status evaluate(EvalContext& ctx) {
+  const Tensor& in = ctx.input(0);
+  const int axis = wrap_axis(ctx.attr_int("axis"), in.rank());
+  const int64_t outer = product(in.dims(), 0, axis);
+  const int64_t inner = product(in.dims(), axis + 1, in.rank());
+  const int64_t row = in.dim(axis) * inner;
+  int64_t offset = 0;
+  for (int i = 0; i < ctx.output_count(); ++i) {
+    Tensor& out = ctx.output(i);
+    const int64_t part = out.dim(axis) * inner;
+    ElementMover mover(in, out);
+    for (int64_t o = 0; o < outer; ++o) mover.copy(o * part, o * row + offset, part);
+    offset += part;
+  }
+  return ok_status();
+}
+
+Status import_split(const opdef::NodeView& node, opdef::ImportContext& context) {
+  if (!node.has_input(0)) return invalid_argument("input 0 (input) is missing");
+  const int n = node.output_count();
+  if (n < 1) return invalid_argument("got no outputs, expected at least one");
+  PLANISH_ASSIGN_OR_RETURN(const int64_t axis, node.attr_int("axis", 0));
+  ir::Attributes attrs = {{"axis", axis}};
+  std::vector<ir::Value*> inputs = {node.input(0)};
+  if (node.has_input(1) && node.has_attr("num_outputs")) {
+    return bad_attr("num_outputs", "a value", "none beside the input 'split'");
+  }
+  if (node.has_input(1)) {
+    inputs.push_back(node.input(1));
+  } else if (node.opset() < 13 && node.has_attr("split")) {
+    PLANISH_ASSIGN_OR_RETURN(std::vector<int64_t> sizes, node.attr_ints("split", {}));
+    inputs.push_back(context.constant_i64(std::move(sizes)));
+  } else {
+    PLANISH_ASSIGN_OR_RETURN(const int64_t parts, node.attr_int("num_outputs", n));
+    const ir::Shape& shape = node.input(0)->type.shape;
+    if (node.opset() < 18 && axis >= -int64_t(shape.size()) && axis < int64_t(shape.size())) {
+      const std::optional<int64_t> dim =
+          shape[size_t(wrap_axis(axis, int(shape.size())))].constant();
+      // Unequal parts came with opset 18.
+      if (dim && *dim % n != 0) {
+        return invalid_argument(cat("dim ", *dim, " does not split into ", n, " equal outputs"));
+      }
+    }
+    attrs["num_outputs"] = parts;
+  }
+  PLANISH_ASSIGN_OR_RETURN(const std::vector<ir::Value*> outs,
+                           context.add("Split", std::move(inputs), std::move(attrs), n));
+  for (int i = 0; i < n; ++i) context.set_output(i, outs[size_t(i)]);
+  return ok_status();
+}
+
+}  // namespace
+
+void register_split(opdef::OpRegistry& registry) {
+  opdef::OpDef def;
+  def.name = "Split";
+  def.doc =
+      "Consecutive parts of `input` along `axis`: of the sizes in `split`, or num_outputs parts of "
+      "ceil(dim / num_outputs), the last one smaller where that does not divide.";
+  def.inputs = {operand("input", opdef::kAnyType, "tensor"),
+                optional_operand("split", opdef::kInt64, "size of each output", "")};
+  def.outputs = {variadic_operand("outputs", opdef::kAnyType, "the parts in order")};
+  def.attrs = {opdef::int_attr("axis", 0, "dim that is cut"),
+               opdef::optional_attr("num_outputs", opdef::AttrKind::kInt, "number of parts")};
+  def.kind = opdef::FusionKind::kInjective;
+  def.host_inputs = 0b10;
+  def.infer = infer;
+  def.evaluate = evaluate;
+  def.onnx = {{"Split", "", 1, 1 << 30, import_split}};
+  registry.add(std::move(def));
+}
+
+}  // namespace planish::ops
