@@ -115,6 +115,11 @@ Status infer_node(const OpRegistry& registry, ir::Node& node) {
         return node.graph->new_symbol(hint, std::move(info));
       },
       registry);
+  context.set_symbol_bounds([&node](std::string_view name) -> Dim::Range {
+    auto found = node.graph->symbols.find(name);
+    if (found == node.graph->symbols.end()) return {0, std::nullopt};
+    return {found->second.low, found->second.high};
+  });
   PLANISH_RETURN_IF_ERROR(op->infer(context));
   PLANISH_RETURN_IF_ERROR(check_outputs(*op, context));
   for (size_t i = 0; i < node.outputs.size(); ++i) {
