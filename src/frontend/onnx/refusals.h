@@ -1,0 +1,34 @@
+// Everything in a model that Planish cannot take, gathered over the whole import, so that the user
+// sees one list and not one item per attempt.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace planish::frontend::onnx {
+
+class Refusals {
+ public:
+  // `what`: "Foo (domain x, opset 3)"; `where`: the node's name. The same pair counts once.
+  void add(const std::string& what, const std::string& reason, const std::string& where);
+  bool empty() const { return order_.empty(); }
+  int64_t count() const { return count_; }
+  // Ok when empty, else one kUnsupported status that lists all kinds with their first nodes.
+  Status to_status() const;
+
+ private:
+  struct Kind {
+    std::string text;
+    std::set<std::string> where;
+    std::vector<std::string> first;
+  };
+  std::map<std::string, size_t> index_;
+  std::vector<Kind> order_;
+  int64_t count_ = 0;
+};
+
+}  // namespace planish::frontend::onnx
