@@ -38,16 +38,48 @@ function(planish_layer)
   endif()
 endfunction()
 
-# planish_test(NAME SOURCES... LIBRARIES... [LABEL l]): one GoogleTest program, registered with ctest.
+# Folders whose tests are built and run; a sanitizer's preset narrows it. Empty: all.
+set(PLANISH_TEST_FOLDERS "" CACHE STRING "Regular expression of the folders whose tests are built")
+# Builds every test program and nothing that no test needs.
+add_custom_target(planish_tests)
+add_custom_target(planish_fuzzers)
+
+# TRUE in `result` when the current folder's tests are wanted.
+function(planish_tests_wanted result)
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  if(PLANISH_BUILD_TESTS AND (NOT PLANISH_TEST_FOLDERS OR folder MATCHES "${PLANISH_TEST_FOLDERS}"))
+    set(${result} TRUE PARENT_SCOPE)
+  else()
+    set(${result} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
+# planish_test(NAME SOURCES... LIBRARIES... [LABEL l]): one GoogleTest program, registered with
+# ctest. LABEL quick: part of `scripts/test --quick`.
 function(planish_test name)
-  if(NOT PLANISH_BUILD_TESTS)
+  planish_tests_wanted(wanted)
+  if(NOT wanted)
     return()
   endif()
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest_main GTest::gmock)
+  add_dependencies(planish_tests ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   if(ARG_LABEL)
-    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}")
   endif()
+endfunction()
+
+# planish_fuzzer(fuzz_NAME SOURCES... LIBRARIES...): one libFuzzer program, built with the fuzz
+# preset only. scripts/fuzz runs it from tests/fuzz/corpus/fuzz_NAME with tests/fuzz/fuzz_NAME.dict.
+function(planish_fuzzer name)
+  if(NOT PLANISH_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  add_dependencies(planish_fuzzers ${name})
 endfunction()
