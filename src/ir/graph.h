@@ -5,6 +5,7 @@
 // body's inputs, so that a body never looks outside. An absent optional input is nullptr.
 // Not thread-safe; a graph belongs to one thread at a time.
 #pragma once
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -136,13 +137,20 @@ Attribute clone(const Attribute& attribute);
 // type. Run after every pass in tests. Type rules of ops are checked by opdef's verify_types.
 Status verify(const Graph& graph);
 
-// Text form; print(parse(print(g))) == print(g). Large constants print as digests unless
-// `full_constants`, which is what parse needs.
+// Text form (text.cc describes it); print(parse(print(g))) == print(g). Large constants print as
+// digests unless `full_constants`; parse takes those through ParseOptions::constants.
 struct PrintOptions {
   bool full_constants = false;
   int64_t inline_elements = 8;  // constants up to this size print their elements
 };
 std::string print(const Graph& graph, const PrintOptions& options = {});
-Result<std::unique_ptr<Graph>> parse(std::string_view text);
+struct ParseOptions {
+  // Finds a constant that the text gives by digest(); null: such text is refused.
+  std::function<std::optional<Tensor>(std::string_view name, uint64_t digest)> constants;
+};
+// Takes hostile text: errors (kInvalidArgument) carry line and column.
+Result<std::unique_ptr<Graph>> parse(std::string_view text, const ParseOptions& options = {});
+// Of type, dims and bytes; for naming equal constants, not for security.
+uint64_t digest(const Tensor& tensor);
 
 }  // namespace planish::ir
