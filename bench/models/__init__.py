@@ -1,0 +1,1 @@
+"""Generators of the benchmark models; see generate.py."""

@@ -1,0 +1,118 @@
+"""Scales a builder's random weights so that every layer's output has chosen statistics.
+
+Randomly initialized deep networks map every input to nearly the same output, and an error in one
+layer disappears. So every `Point` of the builder gets its target mean and standard deviation per
+channel, measured on a few inputs. All layers are measured in a single run: the graph is rewritten
+so that a point normalizes its value with the statistics of the batch at hand and gives them out;
+afterwards they are folded into the weights. A channel whose variance is under a hundredth of its
+layer's average is not blown up (VARIANCE_FLOOR), because that would only amplify rounding errors.
+"""
+
+import numpy as np
+import onnxruntime as ort
+from onnx import TensorProto, helper
+
+from models import inputs
+from models.builder import tensor, value_infos
+
+VARIANCE_FLOOR = 0.01
+
+
+def calibrate(builder, seed=1):
+    """Sets the weights and running statistics of `builder` in place."""
+    if not builder.points:
+        return
+    nodes, small = _measuring_nodes(builder)
+    names = [f"{p.value}/{part}" for p in builder.points for part in ("mean", "var")]
+    outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names]
+    # Weights are fed as inputs: they may be too large to be copied into a second model.
+    fed = [(n, list(a.shape), "float32") for n, a in builder.weights.items()]
+    free = [(n, [None] * len(s), t) for n, s, t in builder.inputs]
+    small = [tensor(n, a) for n, a in {**builder.constants, **small}.items()]
+    graph = helper.make_graph(nodes, builder.name, value_infos(free + fed), outputs, small)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", builder.opset)], ir_version=8
+    )
+    feeds = inputs.random_inputs(builder.inputs, builder.properties, builder.calibration_batch, seed)
+    results = iter(_session(model).run(names, {**feeds, **builder.weights}))
+    for point, mean, var in zip(builder.points, results, results):
+        _apply(builder, point, mean.ravel(), var.ravel())
+
+
+def _session(model):
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.intra_op_num_threads = 2  # fixed, so that sums are split the same way everywhere
+    options.log_severity_level = 3
+    return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def _measuring_nodes(builder):
+    """The builder's nodes with a normalization in the place of every point."""
+    points = {p.value: p for p in builder.points}
+    nodes, constants = [], {"calibrate/floor": np.float32(VARIANCE_FLOOR), "calibrate/tiny": np.float32(1e-20)}
+    for node in builder.nodes:
+        point = points.get(node.output[0])
+        if point is None:
+            nodes.append(node)
+            continue
+        raw = node.input[0]
+        if point.statistics is None:
+            raw = f"{point.value}/raw"
+            renamed = type(node)()
+            renamed.CopyFrom(node)
+            renamed.output[0] = raw
+            nodes.append(renamed)
+        nodes += _normalize(builder, point, raw, constants)
+    return nodes, constants
+
+
+def _normalize(builder, point, raw, constants):
+    """Nodes for value = (raw - mean) / sqrt(var + floor) * std_target + mean_target."""
+    v = point.value
+    axes = [a for a in range(point.rank) if a != point.channel_axis]
+    channel = [-1 if a == point.channel_axis else 1 for a in range(point.rank)]
+    constants[f"{v}/target_mean"] = point.mean.reshape(channel)
+    constants[f"{v}/target_std"] = point.std.reshape(channel)
+    constants[f"{v}/epsilon"] = np.float32(point.epsilon)
+
+    def node(op, inputs, part, **attributes):
+        inputs = [i if i == raw or i.startswith("calibrate/") else f"{v}/{i}" for i in inputs]
+        return helper.make_node(op, inputs, [v if part == "" else f"{v}/{part}"], **attributes)
+
+    def mean(value, over, part):
+        if builder.opset < 18:
+            return node("ReduceMean", [value], part, axes=over, keepdims=1)
+        constants[f"{v}/{part}_axes"] = np.array(over, np.int64)
+        return node("ReduceMean", [value, f"{part}_axes"], part, keepdims=1)
+
+    return [
+        mean(raw, axes, "mean"),
+        node("Sub", [raw, "mean"], "centered"),
+        node("Mul", ["centered", "centered"], "squares"),
+        mean("squares", axes, "measured_var"),
+        mean("measured_var", [point.channel_axis], "average_var"),
+        node("Mul", ["average_var", "calibrate/floor"], "floor"),
+        node("Add", ["measured_var", "floor"], "floored"),
+        node("Add", ["floored", "calibrate/tiny"], "var"),
+        node("Add", ["var", "epsilon"], "square"),
+        node("Sqrt", ["square"], "root"),
+        node("Div", ["centered", "root"], "unit"),
+        node("Mul", ["unit", "target_std"], "scaled"),
+        node("Add", ["scaled", "target_mean"], ""),
+    ]
+
+
+def _apply(builder, point, mean, var):
+    weights = builder.weights
+    if point.statistics is not None:
+        weights[point.statistics[0]] = mean
+        weights[point.statistics[1]] = var
+        return
+    factor = point.std / np.sqrt(var)
+    weight = weights[point.weight]
+    shape = [1] * weight.ndim
+    shape[point.weight_axis] = -1
+    weight *= factor.reshape(shape)
+    if point.bias is not None:
+        weights[point.bias] = point.mean - mean * factor
