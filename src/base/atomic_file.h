@@ -1,10 +1,10 @@
 // AtomicFile: writes a file so that readers see the old one or the new one, whole, never a part.
 //
-// Bytes go to a temporary in the same folder, nameless where the file system can (O_TMPFILE, so that
-// a killed process leaves nothing behind); commit() flushes it to disk and renames it over the
+// Bytes go to a temporary in the same folder, nameless where the file system can (O_TMPFILE, so
+// that a killed process leaves nothing behind); commit() flushes it to disk and renames it over the
 // target. A full disk, an error or a kill before that leaves the old file as it was. A target that
-// is a symbolic link keeps the link and replaces the file behind it; a device (/dev/null, /dev/stdout)
-// is written straight, for nothing can be renamed over it.
+// is a symbolic link keeps the link and replaces the file behind it; a device (/dev/null,
+// /dev/stdout) is written straight, for nothing can be renamed over it.
 #pragma once
 #include <cstddef>
 #include <span>

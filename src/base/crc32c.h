@@ -1,5 +1,5 @@
-// CRC-32C (Castagnoli), the checksum of TensorFlow's checkpoints and of our line-based caches: eight
-// bytes at a time from tables, or by the processor's own instruction where it has one.
+// CRC-32C (Castagnoli), the checksum of TensorFlow's checkpoints and of our line-based caches:
+// eight bytes at a time from tables, or by the processor's own instruction where it has one.
 #pragma once
 #include <cstddef>
 #include <cstdint>

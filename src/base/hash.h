@@ -1,5 +1,5 @@
-// Content hashes (XXH3, 64 and 128 bits): the names of things that are the same when their bytes are.
-// They find damage and equal content; they are no signature against somebody who forges both.
+// Content hashes (XXH3, 64 and 128 bits): the names of things that are the same when their bytes
+// are. They find damage and equal content; they are no signature against somebody who forges both.
 #pragma once
 #include <compare>
 #include <cstddef>

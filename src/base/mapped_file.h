@@ -4,8 +4,8 @@
 // A mapping is the quickest way to weights of any size, but it belongs to the file: when another
 // process truncates the file in place, touching the lost pages kills this process (SIGBUS). So
 // whatever decides control flow is taken with read_at(), which copies and fails with a Status, and
-// only bulk data is looked at through data(). Replacing a file by rename, as AtomicFile does, leaves
-// open mappings whole.
+// only bulk data is looked at through data(). Replacing a file by rename, as AtomicFile does,
+// leaves open mappings whole.
 #pragma once
 #include <cstddef>
 #include <cstdint>
