@@ -17,10 +17,10 @@ from onnx import TensorProto, helper
 
 _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
-# Mean of a layer's output, in standard deviations, where the caller does not say. Above zero 69 % of
-# a following ReLU are active. With 50 % a difference between two inputs, and so a rounding error,
-# grows by 1.21 per layer (the derivative's mean square over the output's variance), with 69 % by
-# 1.12: over 48 layers a factor of 9,000 against 200.
+# Mean of a layer's output, in standard deviations, where the caller does not say. With 0.5 a ReLU
+# that follows is active for 69 %. With a mean of 0 (50 %) a difference between two inputs, and so a
+# rounding error, grows by 1.21 per layer (the derivative's mean square over the output's variance),
+# with 0.5 by 1.12: over 48 layers a factor of 9,000 against 200.
 SHIFT = 0.5
 
 
@@ -61,7 +61,7 @@ class Builder:
         self.points = []
         self.properties = {}
         self.calibration_batch = 16
-        self._shapes = {}
+        self.shapes = {}
         self._scope = []
         self._counts = {}
 
@@ -92,7 +92,7 @@ class Builder:
         self.inputs.append((name, list(shape), dtype))
         self.properties[f"input.{name}"] = kind
         if len(shape) == 4:
-            self._shapes[name] = tuple(shape[1:])
+            self.shapes[name] = tuple(shape[1:])
         return name
 
     def image(self, c, h, w):
@@ -137,7 +137,7 @@ class Builder:
         return name
 
     def shape(self, x):
-        return self._shapes[x]
+        return self.shapes[x]
 
     # Layers with weights --------------------------------------------------------------------
 
@@ -161,12 +161,15 @@ class Builder:
                 max((-(-n // s) - 1) * s + dilation * (k - 1) + 1 - n, 0)
                 for n, k, s in zip(self.shape(x)[1:], kernel, stride)
             ]
-            return [total[0] // 2, total[1] // 2, total[0] - total[0] // 2, total[1] - total[1] // 2]
+            before = [t // 2 for t in total]
+            return before + [t - b for t, b in zip(total, before)]
         if isinstance(pad, int):
             return [pad] * 4
         return [pad[0], pad[1], pad[0], pad[1]] if len(pad) == 2 else list(pad)
 
-    def conv(self, x, oc, k, stride=1, pad=0, group=1, dilation=1, bias=True, gain=1.0, shift=SHIFT):
+    def conv(
+        self, x, oc, k, stride=1, pad=0, group=1, dilation=1, bias=True, gain=1.0, shift=SHIFT
+    ):
         """Convolution. Without bias a `bn` is expected to follow, and to be what is calibrated."""
         kernel, strides = pair(k), pair(stride)
         pads = self._pads(x, pad, kernel, strides, dilation)
@@ -181,7 +184,7 @@ class Builder:
             "Conv", inputs, kernel_shape=kernel, strides=strides, pads=pads, group=group,
             dilations=[dilation, dilation],
         )  # fmt: skip
-        self._shapes[y] = self._conv_output(x, oc, kernel, strides, pads, dilation)
+        self.shapes[y] = self._conv_output(x, oc, kernel, strides, pads, dilation)
         if bias:
             mean, std = self._targets(oc, gain, shift)
             self.points.append(Point(y, 1, 4, mean, std, weight, 0, inputs[2]))
@@ -195,7 +198,7 @@ class Builder:
         y = self.node(
             "ConvTranspose", [x, weight, bias], kernel_shape=[k, k], strides=[stride, stride]
         )
-        self._shapes[y] = (oc, (h - 1) * stride + k, (w - 1) * stride + k)
+        self.shapes[y] = (oc, (h - 1) * stride + k, (w - 1) * stride + k)
         mean, std = self._targets(oc, 1.0, SHIFT)
         self.points.append(Point(y, 1, 4, mean, std, weight, 1, bias))
         return y
@@ -208,7 +211,7 @@ class Builder:
             for part, values in [("scale", std), ("bias", mean), ("mean", mean * 0), ("var", std)]
         ]
         y = self.node("BatchNormalization", [x, *names], epsilon=epsilon)
-        self._shapes[y] = self.shape(x)
+        self.shapes[y] = self.shape(x)
         self.points.append(
             Point(y, 1, 4, mean, std, statistics=(names[2], names[3]), epsilon=epsilon)
         )
@@ -237,8 +240,8 @@ class Builder:
     def like(self, op, inputs, **attributes):
         """A node whose output has the (c, h, w) of its first input."""
         y = self.node(op, inputs, **attributes)
-        if inputs[0] in self._shapes:
-            self._shapes[y] = self.shape(inputs[0])
+        if inputs[0] in self.shapes:
+            self.shapes[y] = self.shape(inputs[0])
         return y
 
     def relu(self, x):
@@ -257,14 +260,16 @@ class Builder:
     def concat(self, values):
         y = self.node("Concat", values, axis=1)
         _, h, w = self.shape(values[0])
-        self._shapes[y] = (sum(self.shape(v)[0] for v in values), h, w)
+        self.shapes[y] = (sum(self.shape(v)[0] for v in values), h, w)
         return y
 
     def max_pool(self, x, k, stride, pad=0, ceil=False):
         return self._pool("MaxPool", x, k, stride, pad, ceil)
 
     def avg_pool(self, x, k, stride, pad=0, include_pad=False):
-        return self._pool("AveragePool", x, k, stride, pad, False, count_include_pad=int(include_pad))
+        return self._pool(
+            "AveragePool", x, k, stride, pad, False, count_include_pad=int(include_pad)
+        )
 
     def _pool(self, op, x, k, stride, pad, ceil, **attributes):
         kernel, strides = pair(k), pair(stride)
@@ -274,12 +279,12 @@ class Builder:
         y = self.node(op, [x], kernel_shape=kernel, strides=strides, pads=pads, **attributes)
         extra = [stride - 1 if ceil else 0] * 2
         padded = [pads[0], pads[1], pads[2] + extra[0], pads[3] + extra[1]]
-        self._shapes[y] = self._conv_output(x, self.shape(x)[0], kernel, strides, padded, 1)
+        self.shapes[y] = self._conv_output(x, self.shape(x)[0], kernel, strides, padded, 1)
         return y
 
     def global_avg_pool(self, x):
         y = self.node("GlobalAveragePool", [x])
-        self._shapes[y] = (self.shape(x)[0], 1, 1)
+        self.shapes[y] = (self.shape(x)[0], 1, 1)
         return y
 
     def flatten(self, x):
@@ -305,12 +310,17 @@ class Builder:
         graph = helper.make_graph(
             self.nodes, self.name, value_infos(self.inputs), value_infos(self.outputs), tensors
         )
+        opsets = [helper.make_opsetid("", self.opset)]
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8,
+            graph, opset_imports=opsets, ir_version=ir_version(opsets),
             producer_name="planish bench/models",
         )  # fmt: skip
         helper.set_model_props(model, self.properties)
         return model
+
+
+def ir_version(opsets):
+    return max(8, helper.find_min_ir_version_for(opsets))
 
 
 def pair(value):
@@ -320,9 +330,7 @@ def pair(value):
 def tensor(name, array):
     """Like numpy_helper.from_array, without its copies of large arrays."""
     data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
-    return TensorProto(
-        name=name, data_type=data_type, dims=array.shape, raw_data=array.tobytes()
-    )
+    return TensorProto(name=name, data_type=data_type, dims=array.shape, raw_data=array.tobytes())
 
 
 def value_infos(values):

@@ -5,7 +5,7 @@ layer disappears. So every `Point` of the builder gets its target mean and stand
 channel, measured on a few inputs. All layers are measured in a single run: the graph is rewritten
 so that a point normalizes its value with the statistics of the batch at hand and gives them out;
 afterwards they are folded into the weights. A channel whose variance is under a hundredth of its
-layer's average is not blown up (VARIANCE_FLOOR), because that would only amplify rounding errors.
+layer's average is not blown up (`floor`), because that would only amplify rounding errors.
 """
 
 import numpy as np
@@ -13,9 +13,10 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from models import inputs
-from models.builder import tensor, value_infos
+from models.builder import ir_version, tensor, value_infos
 
-VARIANCE_FLOOR = 0.01
+# `tiny` keeps a layer whose output is constant from dividing by zero.
+CONSTANTS = {"floor": 0.01, "tiny": 1e-20}
 
 
 def calibrate(builder, seed=1):
@@ -30,10 +31,10 @@ def calibrate(builder, seed=1):
     free = [(n, [None] * len(s), t) for n, s, t in builder.inputs]
     small = [tensor(n, a) for n, a in {**builder.constants, **small}.items()]
     graph = helper.make_graph(nodes, builder.name, value_infos(free + fed), outputs, small)
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", builder.opset)], ir_version=8
-    )
-    feeds = inputs.random_inputs(builder.inputs, builder.properties, builder.calibration_batch, seed)
+    opsets = [helper.make_opsetid("", builder.opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version(opsets))
+    batch = builder.calibration_batch
+    feeds = inputs.random_inputs(builder.inputs, builder.properties, batch, seed)
     results = iter(_session(model).run(names, {**feeds, **builder.weights}))
     for point, mean, var in zip(builder.points, results, results):
         _apply(builder, point, mean.ravel(), var.ravel())
@@ -50,7 +51,8 @@ def _session(model):
 def _measuring_nodes(builder):
     """The builder's nodes with a normalization in the place of every point."""
     points = {p.value: p for p in builder.points}
-    nodes, constants = [], {"calibrate/floor": np.float32(VARIANCE_FLOOR), "calibrate/tiny": np.float32(1e-20)}
+    nodes = []
+    constants = {f"calibrate/{n}": np.float32(v) for n, v in CONSTANTS.items()}
     for node in builder.nodes:
         point = points.get(node.output[0])
         if point is None:

@@ -44,6 +44,11 @@ def session(model, optimized=True):
     return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
+def mean(value, name):
+    """A node for the mean over all axes, in any opset."""
+    return helper.make_node("ReduceMean", [value], [name], keepdims=0)
+
+
 class Probe:
     """The model with measuring nodes added and its float weights turned into inputs."""
 
@@ -66,7 +71,6 @@ class Probe:
         self.class_output = self.properties.get("class_output", self.outputs[0])
         # Only these layers are zeroed: a weight that feeds nothing weighted is a table or a mask.
         self.layers = self._find_layers(graph)
-        self.opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self.active, self.rms = self._add_measures(graph)
         self.session = session(model)
 
@@ -78,11 +82,6 @@ class Probe:
                 if name in self.weights:
                     layers[name] = node.output[0]
         return layers
-
-    def _mean(self, value, name):
-        if self.opset >= 18:
-            return helper.make_node("ReduceMean", [value], [name], keepdims=0)
-        return helper.make_node("ReduceMean", [value], [name], keepdims=0)
 
     def _add_measures(self, graph):
         """Adds scalars: the active share of each ReLU, the mean square of each layer's output."""
@@ -101,11 +100,11 @@ class Probe:
                     graph.node.extend([below, both])
                     state = f"{value}/inside"
                 cast = helper.make_node("Cast", [state], [f"{value}/cast"], to=TensorProto.FLOAT)
-                graph.node.extend([cast, self._mean(f"{value}/cast", f"{value}/active")])
+                graph.node.extend([cast, mean(f"{value}/cast", f"{value}/active")])
                 active[value] = f"{value}/active"
             if node.op_type in WEIGHTED and any(i in self.weights for i in node.input):
                 square = helper.make_node("Mul", [value, value], [f"{value}/square"])
-                graph.node.extend([square, self._mean(f"{value}/square", f"{value}/mean_square")])
+                graph.node.extend([square, mean(f"{value}/square", f"{value}/mean_square")])
                 rms[value] = f"{value}/mean_square"
         for name in [*active.values(), *rms.values()]:
             graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, []))
@@ -140,7 +139,7 @@ def measure(probe, declared):
         rows.append([float(r) for r in results[1:]])
     means = np.mean(rows, axis=0)
     active = dict(zip(probe.active, means))
-    rms = dict(zip(probe.rms, np.sqrt(means[len(active):])))
+    rms = dict(zip(probe.rms, np.sqrt(means[len(active) :])))
     return active, rms, len(set(top_classes(np.concatenate(classes)).tolist()))
 
 

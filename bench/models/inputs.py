@@ -96,8 +96,8 @@ def _fill(rng, kind, shape):
 
 
 def smooth_noise(rng, shape):
-    """Images [n, c, h, w]: noise on grids of 1, 2, 4 ... pixels across, fainter as it gets finer,
-    with brightness, contrast and colour of their own; mean about 0, deviation about 1, in [-3, 3]."""
+    """Images [n, c, h, w]: noise on grids of 1, 2, 4 ... points across, fainter as it gets finer,
+    mean about 0, deviation about 1, limited to [-3, 3]."""
     n, c, h, w = shape
     image = np.zeros(shape, np.float32)
     grid, amplitude = 1, 0.7

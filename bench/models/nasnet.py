@@ -32,7 +32,7 @@ def factorized_reduction(b, x, oc):
     """Halves the map by two strided 1x1 pools of which the second starts one pixel later."""
     x = b.relu(x)
     moved = shifted(b, x)
-    b._shapes[moved] = b.shape(x)
+    b.shapes[moved] = b.shape(x)
     halves = [b.conv(b.avg_pool(v, 1, 2), oc // 2, 1, bias=False) for v in (x, moved)]
     return b.bn(b.concat(halves), EPSILON)
 

@@ -48,5 +48,6 @@ def gru(b):
     x = b.input("features", [b.batch, "sequence", 40])
     x = b.node("Transpose", [x], perm=[1, 0, 2])
     steps, _ = recurrent(b, "GRU", x, 40, linear_before_reset=1)
-    _, last = recurrent(b, "GRU", b.node("Squeeze", [steps, b.ints(1)]), HIDDEN, linear_before_reset=1)
+    x = b.node("Squeeze", [steps, b.ints(1)])
+    _, last = recurrent(b, "GRU", x, HIDDEN, linear_before_reset=1)
     classify(b, last)

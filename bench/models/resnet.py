@@ -1,8 +1,8 @@
 """ResNet-50 v1.5 and ResNet-152: He et al., "Deep Residual Learning for Image Recognition", 2015.
 
 v1.5: the stride of a bottleneck stands in its 3x3 convolution. The last normalization of a block
-has a small gain and a negative mean: otherwise rounding errors grow from block to block, and sums of
-non-negative blocks leave hardly any ReLU inactive.
+has a small gain and a negative mean: otherwise rounding errors grow from block to block, and sums
+of non-negative blocks leave hardly any ReLU inactive.
 """
 
 
