@@ -1,0 +1,8 @@
+/* The whole C API: planish/c/runtime.h (libplanish_runtime) and planish/c/build.h (libplanish). */
+#ifndef PLANISH_C_PLANISH_H_
+#define PLANISH_C_PLANISH_H_
+
+#include "planish/c/build.h"
+#include "planish/c/runtime.h"
+
+#endif /* PLANISH_C_PLANISH_H_ */

@@ -1,0 +1,104 @@
+// Context: runs an Engine for one caller at a time.
+//
+// A context owns its run state (arenas, outputs, threads). Contexts are cheap; make one per
+// concurrent caller, they run side by side. A call on a context that is running returns
+// kFailedPrecondition. Part of libplanish_runtime.
+//
+//   auto context = planish::Context::create(*engine);
+//   context->set_input(0, image.data(), {1, 3, 224, 224});
+//   planish::Status status = context->run();
+//   auto scores = context->output(0);   // valid until the next run
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "planish/config.h"
+#include "planish/engine.h"
+#include "planish/host.h"
+#include "planish/status.h"
+#include "planish/types.h"
+
+namespace planish {
+PLANISH_API_NAMESPACE {
+
+struct ContextOptions {
+  int threads = 0;  // CPU: threads of this context; 0: the engine's
+  // The host's threads instead of our own; copied.
+  std::optional<HostParallelFor> parallel_for;
+};
+
+// What a profiler learns of one executed step. `step` indexes Engine::steps().
+struct StepTiming {
+  int step = 0;
+  double start_us = 0;     // since the run's start
+  double duration_us = 0;
+};
+
+struct RunOptions {
+  CancelToken cancel;
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  // Called after every step, on the running thread.
+  std::function<void(const StepTiming&)> profiler;
+  // Called after every step with each value it made, under its source's name. Copies: slow.
+  std::function<void(std::string_view name, const Tensor& value)> observer;
+};
+
+// What one step cost for the shapes of the last run, for GFLOP/s and GB/s.
+struct StepCost {
+  double flops = 0;         // a multiply-add counts two; 0 for what computes none
+  int64_t bytes_moved = 0;  // operands and results, once each
+};
+
+class PLANISH_API Context {
+ public:
+  static Result<Context> create(const Engine& engine, const ContextOptions& options = {});
+  Context(Context&&) noexcept;
+  Context& operator=(Context&&) noexcept;
+  // Waits for an asynchronous run to end.
+  ~Context();
+
+  // Binds input `index` to user memory: dense, row-major, of the input's type, `dims` elements.
+  // Borrowed until the run has ended. Errors name the input, got and expected.
+  Status set_input(int index, const void* data, std::vector<int64_t> dims);
+  Status set_input(const std::string& name, const Tensor& tensor);
+  // Binds output `index` to user memory of `bytes` capacity, borrowed until the results are read; a
+  // run whose output is larger fails with both figures. Null: context-owned again (the default).
+  Status bind_output(int index, void* data, int64_t bytes);
+  // Asked for the memory of an unbound output once its size is known: at least `bytes`, which live
+  // until the results are read. Null falls back to context-owned memory.
+  using OutputAllocator = std::function<void*(int output, int64_t bytes)>;
+  Status set_output_allocator(OutputAllocator allocator);
+
+  // Runs and waits. Dims that the last run had cost nothing to set up again. Errors:
+  // kInvalidArgument (shapes), kFailedPrecondition (an input without data, a context that runs),
+  // kCancelled, kDeadlineExceeded, kResourceExhausted. After an error the context can run again.
+  Status run(const RunOptions& options = {});
+  // The same on a thread of its own. Bound memory must stay; the future gives the run's status.
+  std::future<Status> run_async(RunOptions options = {});
+
+  // A view of output `index`: the bound memory, or the context's own, valid until the next run or
+  // the context's end. kFailedPrecondition before a good run.
+  Result<Tensor> output(int index) const;
+  Result<Tensor> output(const std::string& name) const;
+
+  // Bytes of the arenas that this context holds.
+  int64_t arena_bytes() const;
+  // Per step of Engine::steps(), for the shapes of the last run; empty before it.
+  std::vector<StepCost> step_costs() const;
+
+  struct Impl;  // opaque
+  explicit Context(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace v1
+}  // namespace planish
