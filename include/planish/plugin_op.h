@@ -1,6 +1,6 @@
-// The plugin ABI of planish/plugin.h for C++ authors: derive from Op and Kernel, hand them to describe()
-// in planish_plugin_entry(). Header-only and independent of Planish's libraries: a plugin links
-// nothing. examples/plugin is a complete one.
+// The plugin ABI of planish/plugin.h for C++ authors: derive from Op and Kernel and hand them to
+// describe() in planish_plugin_entry(). Header-only and independent of Planish's libraries: a plugin
+// links nothing. examples/plugin is a complete one.
 #pragma once
 #include <algorithm>
 #include <cstring>
