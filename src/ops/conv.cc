@@ -1,0 +1,158 @@
+// Conv and ConvInteger: sums of products over a sliding window and the channels of a group.
+// Importing writes every attribute out (and SAME as explicit pads where the input's size is known),
+// so that kernels see one form.
+#include "base/text.h"
+#include "ops/convolution.h"
+#include "opdef/import.h"
+
+namespace planish::ops {
+namespace {
+
+using opdef::EvalContext;
+using opdef::ImportContext;
+using opdef::kFloats;
+using opdef::NodeView;
+using opdef::TypeSet;
+
+Status infer_conv(InferContext& ctx) {
+  PLANISH_ASSIGN_OR_RETURN(ConvInference inference, infer_convolution(ctx, 0, 1));
+  if (ctx.has_input(2)) {
+    PLANISH_RETURN_IF_ERROR(check_rank(ctx, 2, 1, 1));
+    PLANISH_RETURN_IF_ERROR(check_same_dim(input_name(ctx, 2) + ": length", ctx.shape(2)[0],
+                                           ctx.shape(1)[0]));
+  }
+  ctx.set_output(0, ctx.dtype(0), std::move(inference.output));
+  return ok_status();
+}
+
+Status evaluate_conv(EvalContext& ctx) {
+  std::vector<int64_t> dims = ctx.output_dims(0);
+  PLANISH_ASSIGN_OR_RETURN(ConvGeometry geometry,
+                           conv_geometry(ctx.attrs(), ctx.input(0), ctx.input(1), dims));
+  std::vector<double> y =
+      convolve(ctx.input(0).f64_values(), ctx.input(1).f64_values(), geometry);
+  if (ctx.has_input(2)) {
+    std::vector<double> bias = ctx.input(2).f64_values();
+    int64_t positions = geometry.spatial.out_count();
+    for (size_t i = 0; i < y.size(); ++i)
+      y[i] += bias[i / size_t(positions) % size_t(geometry.oc)];
+  }
+  ctx.output(0).assign_f64(y);
+  return ok_status();
+}
+
+// Subtracts a zero point that is one value, or one per slice of the first axis.
+std::vector<double> without_zero_point(const Tensor& x, const Tensor* zero_point) {
+  std::vector<double> values = x.f64_values();
+  if (!zero_point || values.empty()) return values;
+  std::vector<double> zeros = zero_point->f64_values();
+  size_t slice = zeros.size() > 1 ? values.size() / zeros.size() : values.size();
+  for (size_t i = 0; i < values.size(); ++i) values[i] -= zeros[i / slice];
+  return values;
+}
+
+Status check_zero_point(InferContext& ctx, int input, const Dim* per_slice) {
+  if (!ctx.has_input(input)) return ok_status();
+  PLANISH_RETURN_IF_ERROR(check_rank(ctx, input, 0, 1));
+  if (ctx.rank(input) == 0 || ctx.shape(input)[0] == Dim(1)) return ok_status();
+  return check_same_dim(input_name(ctx, input) + ": length", ctx.shape(input)[0],
+                        per_slice ? *per_slice : Dim(1));
+}
+
+Status infer_conv_integer(InferContext& ctx) {
+  PLANISH_ASSIGN_OR_RETURN(ConvInference inference, infer_convolution(ctx, 0, 1));
+  PLANISH_RETURN_IF_ERROR(check_zero_point(ctx, 2, nullptr));
+  PLANISH_RETURN_IF_ERROR(check_zero_point(ctx, 3, &ctx.shape(1)[0]));
+  ctx.set_output(0, DataType::kI32, std::move(inference.output));
+  return ok_status();
+}
+
+Status evaluate_conv_integer(EvalContext& ctx) {
+  std::vector<int64_t> dims = ctx.output_dims(0);
+  PLANISH_ASSIGN_OR_RETURN(ConvGeometry geometry,
+                           conv_geometry(ctx.attrs(), ctx.input(0), ctx.input(1), dims));
+  std::vector<double> x =
+      without_zero_point(ctx.input(0), ctx.has_input(2) ? &ctx.input(2) : nullptr);
+  std::vector<double> w =
+      without_zero_point(ctx.input(1), ctx.has_input(3) ? &ctx.input(3) : nullptr);
+  ctx.output(0).assign_f64(convolve(x, w, geometry));
+  return ok_status();
+}
+
+int64_t accumulation(const ir::Node& node) { return conv_accumulation(node, 1); }
+
+// Every attribute written out; SAME and VALID become pads where the spatial dims are known.
+Status import_conv(const NodeView& node, ImportContext& ctx) {
+  ir::Attributes attrs;
+  for (const std::string& key : node.attr_names()) attrs[key] = *node.attr(key);
+  std::vector<ir::Value*> inputs;
+  for (int i = 0; i < node.input_count(); ++i) inputs.push_back(node.input(i));
+  if (node.has_input(0) && node.has_input(1)) {
+    const Shape &x = node.input(0)->type.shape, &w = node.input(1)->type.shape;
+    bool fits = x.size() >= 3 && x.size() == w.size();
+    Shape kernel_dims = fits ? Shape(w.begin() + 2, w.end()) : Shape();
+    Shape spatial = fits ? Shape(x.begin() + 2, x.end()) : Shape();
+    if (fits && ir::is_constant(kernel_dims)) {
+      PLANISH_ASSIGN_OR_RETURN(
+          Window window, kernel::window_of(attrs, int(x.size()) - 2, ir::to_dims(kernel_dims)));
+      bool known = ir::is_constant(spatial);
+      if (window.auto_pad == kernel::AutoPad::kValid || (window.is_same() && known))
+        kernel::resolve_pads(window, known ? ir::to_dims(spatial) : std::vector<int64_t>());
+      attrs["kernel_shape"] = window.kernel;
+      attrs["strides"] = window.strides;
+      attrs["dilations"] = window.dilations;
+      if (!window.is_same()) {
+        attrs["pads"] = kernel::pads_attr(window);
+        attrs["auto_pad"] = std::string("NOTSET");
+      }
+    }
+  }
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * y,
+                           ctx.add1(node.op_type(), std::move(inputs), std::move(attrs)));
+  ctx.set_output(0, y);
+  return ok_status();
+}
+
+std::vector<opdef::AttrSpec> conv_attrs() {
+  std::vector<opdef::AttrSpec> attrs = window_attrs();
+  attrs.push_back(opdef::int_attr("group", 1, "channels are split into this many groups"));
+  return attrs;
+}
+
+}  // namespace
+
+void register_conv(opdef::OpRegistry& registry) {
+  opdef::OpDef def;
+  def.name = "Conv";
+  def.doc =
+      "Convolution (cross-correlation) over 1 to 3 spatial dims: every output is the sum of "
+      "products of a window, over the channels of its group, plus a bias per output channel.";
+  def.inputs = {operand("X", kFloats, "N C spatial"), operand("W", kFloats, "M C/group kernel"),
+                optional_operand("B", kFloats, "bias, M")};
+  def.outputs = {operand("Y", kFloats, "N M spatial")};
+  def.attrs = conv_attrs();
+  def.kind = opdef::FusionKind::kContraction;
+  def.infer = infer_conv;
+  def.evaluate = evaluate_conv;
+  def.accumulation = accumulation;
+  def.onnx = {{"Conv", "", 1, 1 << 30, import_conv}};
+  registry.add(std::move(def));
+
+  TypeSet bytes{DataType::kI8, DataType::kU8};
+  def = {};
+  def.name = "ConvInteger";
+  def.doc = "Convolution of 8-bit integers, less their zero points, summed in 32 bits.";
+  def.inputs = {operand("x", bytes, "N C spatial", "T1"), operand("w", bytes, "M C/group kernel", "T2"),
+                optional_operand("x_zero_point", bytes, "scalar", "T1"),
+                optional_operand("w_zero_point", bytes, "scalar, or M values", "T2")};
+  def.outputs = {operand("y", TypeSet{DataType::kI32}, "N M spatial", "T3")};
+  def.attrs = conv_attrs();
+  def.kind = opdef::FusionKind::kContraction;
+  def.infer = infer_conv_integer;
+  def.evaluate = evaluate_conv_integer;
+  def.accumulation = accumulation;
+  def.onnx = {{"ConvInteger", "", 10, 1 << 30, import_conv}};
+  registry.add(std::move(def));
+}
+
+}  // namespace planish::ops
