@@ -1,6 +1,7 @@
 // MaxUnpool: the inverse of MaxPool with indices; every value returns to the position it came from,
 // all others are zero.
 #include "base/text.h"
+#include "ops/dims.h"
 #include "ops/spatial.h"
 
 namespace planish::ops {
@@ -28,11 +29,12 @@ Status infer_max_unpool(InferContext& ctx) {
     PLANISH_RETURN_IF_ERROR(check_rank(ctx, 2, 1, 1));
     PLANISH_RETURN_IF_ERROR(check_same_dim("input 2 (output_shape): length", ctx.shape(2)[0],
                                            int64_t(x.size())));
-    if (std::optional<std::vector<Dim>> content = ctx.content(2)) {
+    std::optional<std::vector<Dim>> content = ctx.content(2);
+    if (content && content->size() == x.size()) {
       for (size_t i = 2; i < x.size(); ++i) out[i] = (*content)[i];
     } else {
       for (size_t i = 2; i < x.size(); ++i)
-        out[i] = ctx.new_symbol("unpooled", {.low = 0, .from_data = true});
+        out[i] = data_dim(ctx, "unpooled");
     }
   }
   ctx.set_output(0, ctx.dtype(0), std::move(out));
