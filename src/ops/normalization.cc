@@ -380,7 +380,7 @@ void register_trailing(opdef::OpRegistry& registry) {
 
   def = norm_def("RMSNormalization", "x / sqrt(mean of squares over the dims from axis on), scaled.");
   def.inputs.push_back(operand("scale", kFloats, "broadcasts to the normalized dims", "V"));
-  def.outputs[0].type_var = "V";
+  def.outputs = {operand("Y", kFloats, "result, of the operand's shape", "V")};
   def.attrs = {int_attr("axis", -1, "first normalized dim"), epsilon_attr(), stash_attr()};
   def.infer = infer_rms_norm;
   def.evaluate = evaluate_rms_norm;
