@@ -137,7 +137,7 @@ Outcome run_case(const opdef::OpRegistry& registry, const Case& c, const std::st
       outcome = {Outcome::Kind::kCrash, cat("exception: ", e.what())};
     }
     for (size_t at; (at = outcome.reason.find('\n')) != std::string::npos;)
-      outcome.reason.replace(at, 1, ";");
+      outcome.reason[at] = ';';
     fprintf(out, "%d %s\n", int(outcome.kind), outcome.reason.c_str());
     fflush(out);
   }
