@@ -9,9 +9,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "ir/graph.h"
 #include "kernel/kernel_def.h"
 #include "kernel/problem.h"
@@ -101,5 +103,17 @@ struct Plan {
 // Rules a program must satisfy whoever made it: indices in range, order, views inside parents,
 // types, operand counts. kDataLoss names the broken rule. Does not look at kernels.
 Status verify(const Program& program);
+// The rules of one problem: value numbers, expressions, types. On a concrete problem also that
+// expression inputs broadcast to their outputs.
+Status verify(const kernel::Problem& problem);
+// What verify(program) cannot know while dims are symbolic: under `binding` every size fits 63 bits
+// and every view lies inside its parent. The runtime asks it for each instance. Values whose symbols
+// the binding does not know (data decides them) are passed over.
+Status verify_bound(const Program& program, const ir::Dim::Lookup& binding);
+
+// The hash of Constant: XXH3 of type, dims and bytes.
+uint64_t content_hash(const ir::Tensor& tensor);
+// The same from the hash of the bytes.
+uint64_t content_hash(ir::DataType dtype, std::span<const int64_t> dims, const Hash128& bytes);
 
 }  // namespace planish::plan

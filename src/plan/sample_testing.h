@@ -1,0 +1,13 @@
+// For tests only: plans made by hand that use everything a plan file can hold.
+#pragma once
+#include "plan/program.h"
+
+namespace planish::plan {
+
+// Every kind of value, view, attribute, tensor, symbol and blob; about 8 KB.
+Plan rich_plan();
+// One convolution with a residual and ReLU over a symbolic batch, one weight in a section: small
+// enough to damage exhaustively.
+Plan small_plan();
+
+}  // namespace planish::plan
