@@ -34,7 +34,9 @@ def calibrate(builder, seed=1):
     opsets = [helper.make_opsetid("", builder.opset)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=ir_version(opsets))
     batch = builder.calibration_batch
-    feeds = inputs.random_inputs(builder.inputs, builder.properties, batch, seed)
+    # The same samples whatever the batch of the model, so that its weights are the same too.
+    declared = [(name, [None, *shape[1:]], dtype) for name, shape, dtype in builder.inputs]
+    feeds = inputs.random_inputs(declared, builder.properties, batch, seed)
     results = iter(_session(model).run(names, {**feeds, **builder.weights}))
     for point, mean, var in zip(builder.points, results, results):
         _apply(builder, point, mean.ravel(), var.ravel())

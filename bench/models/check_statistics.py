@@ -71,8 +71,9 @@ class Probe:
         self.class_output = self.properties.get("class_output", self.outputs[0])
         # Only these layers are zeroed: a weight that feeds nothing weighted is a table or a mask.
         self.layers = self._find_layers(graph)
+        self.plain = session(model)
         self.active, self.rms = self._add_measures(graph)
-        self.session = session(model)
+        self.measuring = session(model)
 
     def _find_layers(self, graph):
         layers = {}
@@ -115,8 +116,12 @@ class Probe:
         """A Clip that is no activation: the box decoder's, whose limits are 0 and 1."""
         return node.op_type == "Clip" and "limit" not in node.input[1]
 
-    def run(self, names, feeds, **changed):
-        return self.session.run(names, {**feeds, **self.weights, **changed})
+    def measure(self, names, feeds):
+        return self.measuring.run(names, {**feeds, **self.weights})
+
+    def outputs_with(self, feeds, **changed):
+        """The model's outputs with some weights replaced."""
+        return self.plain.run(self.outputs, {**feeds, **self.weights, **changed})
 
 
 def top_classes(value):
@@ -134,7 +139,7 @@ def measure(probe, declared):
     classes, rows = [], []
     for chunk in range(SAMPLES // CHUNK):
         feeds = inputs.random_inputs(declared, probe.properties, CHUNK, 100 + chunk)
-        results = probe.run(names, feeds)
+        results = probe.measure(names, feeds)
         classes.append(results[0])
         rows.append([float(r) for r in results[1:]])
     means = np.mean(rows, axis=0)
@@ -156,11 +161,11 @@ def difference(got, want):
 
 def zeroing(probe, declared):
     """The change of the outputs by weight name, when that weight alone is zero."""
-    feeds = inputs.random_inputs(declared, probe.properties, 2, 7)
-    want = probe.run(probe.outputs, feeds)
+    feeds = inputs.random_inputs(declared, probe.properties, 1, 7)
+    want = probe.outputs_with(feeds)
     changes = {}
     for name in probe.layers:
-        got = probe.run(probe.outputs, feeds, **{name: np.zeros_like(probe.weights[name])})
+        got = probe.outputs_with(feeds, **{name: np.zeros_like(probe.weights[name])})
         changes[name] = difference(got, want)
     return changes
 
