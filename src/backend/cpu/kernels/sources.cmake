@@ -2,9 +2,11 @@
 # flags below belong to the files, because each set has files of its own.
 set(PLANISH_CPU_KERNEL_DIR ${CMAKE_CURRENT_LIST_DIR})
 
-set(PLANISH_CPU_KERNEL_FAMILIES reorder tile winograd)
+set(PLANISH_CPU_KERNEL_FAMILIES depthwise reorder tile winograd)
 
 set(PLANISH_CPU_KERNEL_SOURCES
+  ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck.cc
+  ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_tactics.cc
   ${PLANISH_CPU_KERNEL_DIR}/isa.cc
@@ -13,6 +15,8 @@ set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd.cc)
 
 set(PLANISH_CPU_KERNEL_TESTS
+  ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_test.cc)
