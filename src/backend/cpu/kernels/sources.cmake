@@ -10,6 +10,8 @@ set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_tactics.cc
   ${PLANISH_CPU_KERNEL_DIR}/isa.cc
+  ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul.cc
+  ${PLANISH_CPU_KERNEL_DIR}/matmul/pack.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder.cc
   ${PLANISH_CPU_KERNEL_DIR}/tile/tile.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd.cc)
@@ -18,6 +20,7 @@ set(PLANISH_CPU_KERNEL_TESTS
   ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_test.cc)
 
