@@ -2,9 +2,10 @@
 # flags below belong to the files, because each set has files of its own.
 set(PLANISH_CPU_KERNEL_DIR ${CMAKE_CURRENT_LIST_DIR})
 
-set(PLANISH_CPU_KERNEL_FAMILIES depthwise reorder tile winograd)
+set(PLANISH_CPU_KERNEL_FAMILIES attention depthwise pool reorder rows tile winograd)
 
 set(PLANISH_CPU_KERNEL_SOURCES
+  ${PLANISH_CPU_KERNEL_DIR}/attention/attention.cc
   ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck.cc
   ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv.cc
@@ -12,16 +13,21 @@ set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/isa.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/pack.cc
+  ${PLANISH_CPU_KERNEL_DIR}/pool/pool.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder.cc
+  ${PLANISH_CPU_KERNEL_DIR}/rows/rows.cc
   ${PLANISH_CPU_KERNEL_DIR}/tile/tile.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd.cc)
 
 set(PLANISH_CPU_KERNEL_TESTS
+  ${PLANISH_CPU_KERNEL_DIR}/attention/attention_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/pool/pool_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/rows/rows_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_test.cc)
 
 set(PLANISH_CPU_KERNEL_BENCHES

@@ -122,7 +122,7 @@ PLANISH_INLINE VecPortable scale_by_power(VecPortable a, VecPortable n) {
   float t[8], u[8];
   a.store(t);
   n.store(u);
-  for (int i = 0; i < 8; i++) t[i] = std::ldexp(t[i], static_cast<int>(u[i]));
+  for (int i = 0; i < 8; i++) t[i] = u[i] == u[i] ? std::ldexp(t[i], static_cast<int>(u[i])) : u[i];
   return VecPortable::load(t);
 }
 PLANISH_INLINE float sum(VecPortable a) {
@@ -225,7 +225,7 @@ PLANISH_INLINE VecAvx512 copy_sign(VecAvx512 a, VecAvx512 s) {
   const __m512i m = _mm512_set1_epi32(0x7fffffff);
   return {_mm512_castsi512_ps(
       _mm512_or_epi32(_mm512_and_epi32(m, _mm512_castps_si512(a.v)),
-                      _mm512_andnot_epi32(m, _mm512_castps_si512(s.v))))};
+                      _mm512_maskz_andnot_epi32(0xffff, m, _mm512_castps_si512(s.v))))};
 }
 PLANISH_INLINE VecAvx512 sqrt(VecAvx512 a) { return {_mm512_maskz_sqrt_ps(0xffff, a.v)}; }
 PLANISH_INLINE VecAvx512 round(VecAvx512 a) { return {_mm512_maskz_roundscale_ps(0xffff, a.v, 8)}; }
@@ -233,12 +233,12 @@ PLANISH_INLINE VecAvx512 scale_by_power(VecAvx512 a, VecAvx512 n) {
   return {_mm512_maskz_scalef_ps(0xffff, a.v, n.v)};
 }
 PLANISH_INLINE float sum(VecAvx512 a) {
-  const __m256 h = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
-  return sum(VecAvx2{_mm256_add_ps(_mm512_castps512_ps256(a.v), h)});
+  const __m512 h = _mm512_maskz_shuffle_f32x4(0xffff, a.v, a.v, 0x4e);
+  return sum(VecAvx2{_mm512_castps512_ps256(_mm512_add_ps(a.v, h))});
 }
 PLANISH_INLINE float largest(VecAvx512 a) {
-  const __m256 h = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a.v), 1));
-  return largest(VecAvx2{_mm256_max_ps(_mm512_castps512_ps256(a.v), h)});
+  const __m512 h = _mm512_maskz_shuffle_f32x4(0xffff, a.v, a.v, 0x4e);
+  return largest(VecAvx2{_mm512_castps512_ps256(_mm512_maskz_max_ps(0xffff, a.v, h))});
 }
 #endif
 

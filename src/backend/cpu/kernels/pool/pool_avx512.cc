@@ -1,0 +1,10 @@
+#include "backend/cpu/kernels/pool/pool_inl.h"
+
+namespace planish::cpu {
+
+const PoolKernels& pool_kernels_avx512() {
+  static const PoolKernels kernels = make_pool_kernels<VecAvx512>();
+  return kernels;
+}
+
+}  // namespace planish::cpu
