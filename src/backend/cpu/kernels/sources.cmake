@@ -32,6 +32,7 @@ set(PLANISH_CPU_KERNEL_TESTS
 
 set(PLANISH_CPU_KERNEL_BENCHES
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_bench.cc
+  ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul_bench.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_bench.cc)
 
 # Kernels are useless unoptimised: they get -O3 in every build type but debug.

@@ -233,12 +233,10 @@ PLANISH_INLINE VecAvx512 scale_by_power(VecAvx512 a, VecAvx512 n) {
   return {_mm512_maskz_scalef_ps(0xffff, a.v, n.v)};
 }
 PLANISH_INLINE float sum(VecAvx512 a) {
-  const __m512 h = _mm512_maskz_shuffle_f32x4(0xffff, a.v, a.v, 0x4e);
-  return sum(VecAvx2{_mm512_castps512_ps256(_mm512_add_ps(a.v, h))});
+  return sum(VecAvx2{_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0), _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
 }
 PLANISH_INLINE float largest(VecAvx512 a) {
-  const __m512 h = _mm512_maskz_shuffle_f32x4(0xffff, a.v, a.v, 0x4e);
-  return largest(VecAvx2{_mm512_castps512_ps256(_mm512_maskz_max_ps(0xffff, a.v, h))});
+  return largest(VecAvx2{_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0), _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
 }
 #endif
 
