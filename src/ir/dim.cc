@@ -17,6 +17,7 @@ struct Atom {
   AtomKind kind;
   std::string name;  // kSymbol
   Dim a, b;          // otherwise
+  size_t size = 1;   // atoms when written out
 };
 using AtomPtr = std::shared_ptr<const Atom>;
 
@@ -46,6 +47,9 @@ struct Term {
 };
 
 constexpr size_t kMaxTerms = 256;
+// Atoms of one expression written out. Shared parts make a short text like
+// (a+b)*min(c, (a+b)*min(c, ...)) double with each level.
+constexpr size_t kMaxSize = 512;
 
 }  // namespace
 
@@ -65,6 +69,12 @@ struct DimPolynomial {
   }
   static Dim make(DimPolynomial p) { return Dim(std::move(p)); }
   static DimPolynomial of(const Dim& d) { return d.polynomial(); }
+  size_t size() const {
+    size_t sum = 0;
+    for (const Term& t : terms)
+      for (const AtomPtr& a : t.atoms) sum += a->size;
+    return sum;
+  }
   std::optional<int64_t> as_constant() const {
     if (terms.empty()) return 0;
     if (terms.size() == 1 && terms[0].atoms.empty()) return terms[0].coefficient;
@@ -107,10 +117,9 @@ DimPolynomial multiply(const DimPolynomial& a, const DimPolynomial& b) {
     for (const Term& y : b.terms) {
       Term t;
       if (__builtin_mul_overflow(x.coefficient, y.coefficient, &t.coefficient)) out.overflow = true;
-      t.atoms = x.atoms;
-      t.atoms.insert(t.atoms.end(), y.atoms.begin(), y.atoms.end());
-      std::sort(t.atoms.begin(), t.atoms.end(),
-                [](const AtomPtr& p, const AtomPtr& q) { return compare(p, q) < 0; });
+      t.atoms.resize(x.atoms.size() + y.atoms.size());
+      std::merge(x.atoms.begin(), x.atoms.end(), y.atoms.begin(), y.atoms.end(), t.atoms.begin(),
+                 [](const AtomPtr& p, const AtomPtr& q) { return compare(p, q) < 0; });
       DimPolynomial one;
       one.terms.push_back(std::move(t));
       out = add(out, one, 1);
@@ -151,14 +160,15 @@ std::optional<Monomial> divide(const Monomial& a, const Monomial& b) {
 }
 
 Dim make_atom(AtomKind kind, const Dim& a, const Dim& b) {
+  const size_t size = 1 + DimPolynomial::of(a).size() + DimPolynomial::of(b).size();
   return DimPolynomial::make(
-      DimPolynomial::atom(std::make_shared<Atom>(Atom{kind, {}, a, b})));
+      DimPolynomial::atom(std::make_shared<Atom>(Atom{kind, {}, a, b, size})));
 }
 
 }  // namespace
 
 Dim::Dim(DimPolynomial polynomial) {
-  if (polynomial.overflow) {
+  if (polynomial.overflow || polynomial.size() > kMaxSize) {
     state_ = State::kInvalid;
   } else if (auto c = polynomial.as_constant()) {
     value_ = *c;
@@ -179,7 +189,7 @@ Dim Dim::symbol(std::string_view name) {
   std::string clean(name);
   std::replace(clean.begin(), clean.end(), '`', '_');  // the text form's quote
   return Dim(DimPolynomial::atom(
-      std::make_shared<Atom>(Atom{AtomKind::kSymbol, std::move(clean), 0, 0})));
+      std::make_shared<Atom>(Atom{AtomKind::kSymbol, std::move(clean), 0, 0, 1})));
 }
 
 Dim Dim::invalid() {
