@@ -1,0 +1,372 @@
+// fuse_regions: the last pass. Every node is put into the region that it can be computed in:
+//
+// 1. A contraction (convolution, matrix product) takes the elementwise nodes behind it that work on
+//    its own shape: bias, scale, residual, activation. It stops at a value that somebody else needs,
+//    unless all its readers are inside (x * sigmoid(x)).
+// 2. A reduction (softmax, normalization, pooling) does the same, and takes what stands before it
+//    when it alone reads that and reads every element once.
+// 3. What elementwise nodes are left form the largest convex groups of one shape, with several
+//    inputs (broadcast where smaller) and several outputs.
+// 4. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
+//    roots, which split_region() takes apart again when no kernel wants it.
+//
+// Regions never hide a graph output or a kept value: those are outputs of the region.
+#include <algorithm>
+#include <unordered_map>
+
+#include "passes/passes.h"
+#include "passes/region.h"
+
+namespace planish::passes {
+namespace {
+
+constexpr size_t kMaxNodes = 48;    // nodes of one region
+constexpr size_t kMaxInputs = 24;   // operands of one region
+constexpr size_t kMaxOutputs = 4;   // results of a pointwise region
+
+class Fuser {
+ public:
+  Fuser(Graph& graph, PassContext& context) : graph_(graph), context_(context) {
+    int position = 0;
+    for (const auto& node : graph.nodes()) {
+      order_.push_back(node.get());
+      position_[node.get()] = position++;
+    }
+    outputs_.insert(graph.outputs.begin(), graph.outputs.end());
+  }
+
+  Result<bool> run() {
+    for (Node* node : order_)
+      if (kind_of(*node) == opdef::FusionKind::kContraction && can_root(*node)) grow_root(node);
+    for (Node* node : order_)
+      if (kind_of(*node) == opdef::FusionKind::kReduction && can_root(*node)) grow_root(node);
+    if (context_.options.multi_root_regions) join_roots();
+    group_pointwise();
+    return make();
+  }
+
+ private:
+  struct Group {
+    std::vector<Node*> nodes;
+    Node* root = nullptr;  // null: pointwise
+    int depth = 0;         // of pointwise groups
+    size_t inputs = 0;     // an upper bound of its operands
+  };
+
+  opdef::FusionKind kind_of(const Node& node) const {
+    const opdef::OpDef* op = context_.op(node);
+    return op ? op->kind : opdef::FusionKind::kOpaque;
+  }
+  bool is_free(const Node& node) const { return !group_of_.count(&node); }
+  bool is_output(const Value* v) const { return v->keep || outputs_.count(v); }
+  bool fusable(const Node& node) const {
+    return is_elementwise(context_, node) && is_free(node) && !node.outputs[0]->uses.empty();
+  }
+  static bool has_free_result(const Node& node) {
+    for (size_t i = 1; i < node.outputs.size(); ++i)
+      if (!node.outputs[i]->uses.empty() || node.outputs[i]->keep) return false;
+    return true;
+  }
+  // One result in use, and no operand on the host whose value the body could not see.
+  bool can_root(const Node& node) const {
+    const opdef::OpDef* op = context_.op(node);
+    if (!op || op->random || op->has_subgraphs || node.outputs.empty() || !has_free_result(node))
+      return false;
+    for (size_t i = 1; i < node.outputs.size(); ++i)
+      if (outputs_.count(node.outputs[i])) return false;
+    for (size_t i = 0; i < node.inputs.size() && i < 32; ++i)
+      if (node.inputs[i] && (op->host_inputs >> i & 1)) return false;
+    return !node.outputs[0]->content;
+  }
+
+  // Values of the group that somebody outside needs.
+  size_t leaving(const std::vector<Node*>& nodes) const {
+    const std::set<const Node*> inside(nodes.begin(), nodes.end());
+    size_t count = 0;
+    for (const Node* node : nodes)
+      for (const Value* v : node->outputs)
+        count += is_output(v) || std::any_of(v->uses.begin(), v->uses.end(), [&](const ir::Use& u) {
+                   return !inside.count(u.node);
+                 });
+    return count;
+  }
+
+  // The elementwise nodes behind `root` on its shape, as far as they leave one result (and
+  // max_extra_outputs more).
+  void grow_root(Node* root) {
+    const Shape& shape = root->outputs[0]->type.shape;
+    std::vector<Node*> nodes = {root}, best = nodes;
+    std::set<const Node*> inside = {root};
+    const size_t limit = 1 + size_t(std::max(context_.options.max_extra_outputs, 0));
+    std::set<std::pair<int, Node*>> next;
+    const auto offer = [&](const Value* v) {
+      // A value read by very many nodes is not hidden by any epilogue.
+      if (v->uses.size() > 8) return;
+      for (const ir::Use& use : v->uses)
+        if (fusable(*use.node) && !inside.count(use.node) &&
+            use.node->outputs[0]->type.shape == shape)
+          next.insert({position_[use.node], use.node});
+    };
+    size_t operands = root->inputs.size();
+    offer(root->outputs[0]);
+    while (!next.empty() && nodes.size() < kMaxNodes) {
+      Node* node = next.begin()->second;
+      next.erase(next.begin());
+      operands += node->inputs.size() - 1;
+      if (operands > kMaxInputs || !acyclic_with(*root, *node, inside)) break;
+      nodes.push_back(node);
+      inside.insert(node);
+      if (leaving(nodes) <= limit) best = nodes;
+      offer(node->outputs[0]);
+    }
+    // With one result there is no way out and back; with more, operands must not depend on it.
+    if (kind_of(*root) == opdef::FusionKind::kReduction) add_prologue(root, best);
+    if (best.size() == 1 && kind_of(*root) != opdef::FusionKind::kContraction) return;
+    std::sort(best.begin(), best.end(),
+              [&](Node* a, Node* b) { return position_[a] < position_[b]; });
+    const int group = int(groups_.size());
+    for (Node* node : best) group_of_[node] = group;
+    groups_.push_back({std::move(best), root, 0, operands});
+  }
+
+  // Several results: an operand computed behind the root may depend on one of them.
+  bool acyclic_with(const Node& root, const Node& node, const std::set<const Node*>& inside) const {
+    if (context_.options.max_extra_outputs <= 0) return true;
+    const int start = position_.at(&root);
+    for (const Value* v : node.inputs)
+      if (v && v->producer && !inside.count(v->producer) && position_.at(v->producer) > start)
+        return false;
+    return true;
+  }
+
+  // Elementwise nodes on operand 0 that only this root reads; windows that overlap would compute
+  // them more than once.
+  void add_prologue(Node* root, std::vector<Node*>& nodes) {
+    if (root->has_attr("kernel_shape") || root->inputs.empty() || !root->inputs[0]) return;
+    const Value* v = root->inputs[0];
+    const Shape& shape = v->type.shape;
+    for (size_t k = 0; k < 8; ++k) {
+      Node* before = v->producer;
+      if (!before || is_output(v) || v->uses.size() != 1 || !fusable(*before)) return;
+      nodes.push_back(before);
+      // Up the one operand of full shape that is computed; more than one ends the chain.
+      const Value* next = nullptr;
+      for (const Value* operand : before->inputs) {
+        if (!operand || !(operand->type.shape == shape)) continue;
+        if (next && next != operand) return;
+        next = operand;
+      }
+      if (!next) return;
+      v = next;
+    }
+  }
+
+  // ---- regions of several roots
+  static bool is_conv(const Node* node) { return node && node->op == "Conv"; }
+  static bool is_depthwise(const Node* node) {
+    if (!is_conv(node) || node->inputs[1]->type.shape.size() != 4) return false;
+    const int64_t group = int_attr(*node, "group", 1);
+    return group > 1 && node->inputs[0]->type.shape[1] == Dim(group) &&
+           node->inputs[1]->type.shape[0] == Dim(group);
+  }
+  static bool is_pointwise_conv(const Node* node) {
+    if (!is_conv(node) || int_attr(*node, "group", 1) != 1) return false;
+    const Shape& w = node->inputs[1]->type.shape;
+    if (w.size() != 4 || !(w[2] == Dim(1)) || !(w[3] == Dim(1))) return false;
+    for (int64_t s : ints_attr(*node, "strides"))
+      if (s != 1) return false;
+    for (int64_t p : ints_attr(*node, "pads"))
+      if (p != 0) return false;
+    return string_attr(*node, "auto_pad", "NOTSET") != "SAME_UPPER";
+  }
+  // The group whose root alone reads this group's one result as its operand 0; -1 when there is
+  // none.
+  int follower(int g) const {
+    const Group& group = groups_[size_t(g)];
+    if (group.nodes.empty()) return -1;
+    const std::set<const Node*> inside(group.nodes.begin(), group.nodes.end());
+    const Node* reader = nullptr;
+    for (const Node* node : group.nodes)
+      for (const Value* v : node->outputs) {
+        if (is_output(v)) return -1;
+        for (const ir::Use& use : v->uses) {
+          if (inside.count(use.node)) continue;
+          if (reader || use.index != 0) return -1;
+          reader = use.node;
+        }
+      }
+    auto found = reader ? group_of_.find(reader) : group_of_.end();
+    if (found == group_of_.end() || groups_[size_t(found->second)].root != reader) return -1;
+    return found->second;
+  }
+  void join(int into, int from) {
+    Group& a = groups_[size_t(into)];
+    Group& b = groups_[size_t(from)];
+    for (Node* node : b.nodes) group_of_[node] = into;
+    a.nodes.insert(a.nodes.end(), b.nodes.begin(), b.nodes.end());
+    std::sort(a.nodes.begin(), a.nodes.end(),
+              [&](Node* x, Node* y) { return position_[x] < position_[y]; });
+    a.inputs += b.inputs;
+    b.nodes.clear();
+  }
+  void join_roots() {
+    const int count = int(groups_.size());
+    for (int g = 0; g < count; ++g) {
+      if (groups_[size_t(g)].nodes.empty() || !is_depthwise(groups_[size_t(g)].root)) continue;
+      const int project = follower(g);
+      if (project < 0 || !is_pointwise_conv(groups_[size_t(project)].root)) continue;
+      const Value* x = groups_[size_t(g)].root->inputs[0];
+      auto before = x->producer ? group_of_.find(x->producer) : group_of_.end();
+      const int expand = before == group_of_.end() ? -1 : before->second;
+      const bool whole = expand >= 0 && is_pointwise_conv(groups_[size_t(expand)].root) &&
+                         follower(expand) == g && groups_[size_t(expand)].nodes.size() < kMaxNodes;
+      join(g, project);
+      if (whole) join(g, expand);
+      context_.count(whole ? "fuse_regions/inverted_bottleneck" : "fuse_regions/separable");
+    }
+  }
+
+  // ---- pointwise groups
+  // Depth counts the nodes that are no free elementwise ones on the longest way to a value. Two
+  // elementwise nodes of one shape and depth have nothing but such nodes between them (broadcasting
+  // never shrinks), so a connected group of them is convex.
+  void group_pointwise() {
+    std::unordered_map<const Value*, int> depth;
+    for (Node* node : order_) {
+      int d = 0;
+      for (const Value* v : node->inputs) {
+        auto found = v ? depth.find(v) : depth.end();
+        if (found != depth.end()) d = std::max(d, found->second);
+      }
+      if (!fusable(*node)) {
+        auto found = group_of_.find(node);
+        // All of a region counts as one node, at the depth of its deepest member.
+        if (found != group_of_.end()) d = std::max(d, region_depth(found->second, depth));
+        for (const Value* v : node->outputs) depth[v] = d + 1;
+        continue;
+      }
+      depth[node->outputs[0]] = join_pointwise(node, d);
+    }
+    absorb_feeders();
+  }
+  int region_depth(int g, const std::unordered_map<const Value*, int>& depth) {
+    int d = 0;
+    for (const Node* node : groups_[size_t(g)].nodes)
+      for (const Value* v : node->inputs) {
+        auto found = v ? depth.find(v) : depth.end();
+        if (found != depth.end()) d = std::max(d, found->second);
+      }
+    return d;
+  }
+  // Puts the node into the group of its producers at the same depth; returns its depth.
+  int join_pointwise(Node* node, int d) {
+    std::vector<int> near;
+    size_t size = 1, operands = node->inputs.size();
+    for (const Value* v : node->inputs) {
+      auto found = v && v->producer ? group_of_.find(v->producer) : group_of_.end();
+      if (found == group_of_.end()) continue;
+      const Group& group = groups_[size_t(found->second)];
+      if (group.root || group.depth != d || !(v->type.shape == node->outputs[0]->type.shape) ||
+          std::find(near.begin(), near.end(), found->second) != near.end())
+        continue;
+      near.push_back(found->second);
+      size += group.nodes.size();
+      operands += group.inputs;
+    }
+    if (size > kMaxNodes || operands > kMaxInputs || !few_results(near, node)) {
+      near.clear();
+      ++d;  // a fresh level keeps whatever follows from closing a cycle
+      operands = node->inputs.size();
+    }
+    int into = near.empty() ? int(groups_.size()) : near[0];
+    if (near.empty()) groups_.push_back({{}, nullptr, d, 0});
+    for (size_t i = 1; i < near.size(); ++i) join(into, near[i]);
+    group_of_[node] = into;
+    groups_[size_t(into)].nodes.push_back(node);
+    groups_[size_t(into)].inputs = operands;
+    return d;
+  }
+  // Results that could never end inside: read by something that is no elementwise node of the shape.
+  bool few_results(const std::vector<int>& near, const Node* node) const {
+    size_t results = 0;
+    const auto counts = [&](const Node* member) {
+      const Value* v = member->outputs[0];
+      return is_output(v) || std::any_of(v->uses.begin(), v->uses.end(), [&](const ir::Use& use) {
+               return !fusable_at(*use.node, v->type.shape);
+             });
+    };
+    for (int g : near)
+      for (const Node* member : groups_[size_t(g)].nodes) results += counts(member);
+    return results + counts(node) <= kMaxOutputs;
+  }
+  bool fusable_at(const Node& node, const Shape& shape) const {
+    return is_elementwise(context_, node) && node.outputs[0]->type.shape == shape &&
+           (is_free(node) || !groups_[size_t(group_of_.at(&node))].root);
+  }
+  // A group whose every reader is in one other pointwise group of its shape joins it, whatever the
+  // depths: nothing of it goes anywhere else.
+  void absorb_feeders() {
+    for (size_t i = groups_.size(); i-- > 0;) {
+      Group& group = groups_[i];
+      if (group.root || group.nodes.empty()) continue;
+      int reader = -1;
+      bool one = true;
+      for (const Node* node : group.nodes) {
+        const Value* v = node->outputs[0];
+        one &= !is_output(v) && v->uses.size() <= 64;
+        for (const ir::Use& use : v->uses) {
+          if (!one) break;
+          auto found = group_of_.find(use.node);
+          if (found == group_of_.end()) {
+            one = false;
+          } else if (found->second != int(i)) {
+            one = reader < 0 || reader == found->second;
+            reader = found->second;
+          }
+        }
+        if (!one) break;
+      }
+      if (!one || reader < 0) continue;
+      const Group& target = groups_[size_t(reader)];
+      if (target.root || !(target.nodes[0]->outputs[0]->type.shape ==
+                           group.nodes[0]->outputs[0]->type.shape))
+        continue;
+      if (target.nodes.size() + group.nodes.size() > kMaxNodes ||
+          target.inputs + group.inputs > kMaxInputs)
+        continue;
+      join(reader, int(i));
+    }
+  }
+
+  Result<bool> make() {
+    bool changed = false;
+    for (Group& group : groups_) {
+      if (group.nodes.size() < 2) continue;
+      const char* rule = !group.root ? "fuse_regions/pointwise"
+                         : kind_of(*group.root) == opdef::FusionKind::kContraction
+                             ? "fuse_regions/contraction"
+                             : "fuse_regions/reduction";
+      PLANISH_ASSIGN_OR_RETURN(Node * region, make_region(graph_, group.nodes, context_));
+      (void)region;
+      context_.count("fuse_regions");
+      context_.count(rule);
+      changed = true;
+    }
+    if (changed && !graph_.sort()) return internal_error("fusion made a cycle");
+    return changed;
+  }
+
+  Graph& graph_;
+  PassContext& context_;
+  std::vector<Node*> order_;
+  std::unordered_map<const Node*, int> position_;
+  std::set<const Value*> outputs_;
+  std::vector<Group> groups_;
+  std::unordered_map<const Node*, int> group_of_;
+};
+
+}  // namespace
+
+Result<bool> fuse_regions(Graph& graph, PassContext& context) { return Fuser(graph, context).run(); }
+
+}  // namespace planish::passes
