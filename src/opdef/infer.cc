@@ -28,11 +28,38 @@ Status check_attributes(const OpDef& op, const ir::Node& node) {
 
 InferContext make_context(const OpDef& op, const ir::Attributes& attrs,
                           std::vector<InferContext::Input> inputs, int output_count,
-                          InferContext::NewSymbol new_symbol, const OpRegistry& registry) {
+                          InferContext::NewSymbol new_symbol, const OpRegistry& registry,
+                          const ir::Graph* outer) {
   return InferContext(op, attrs, std::move(inputs), output_count, std::move(new_symbol),
-                      [&registry](ir::Graph& body, std::span<const TensorType> types) {
-                        return infer_body(registry, body, types);
+                      [&registry, outer](ir::Graph& body, std::span<const TensorType> types) {
+                        if (outer) return infer_body(registry, body, types, outer);
+                        // Evaluation only reads graphs: others may run them at the same time.
+                        return infer_body(registry, *body.clone(), types, nullptr);
                       });
+}
+
+// The symbols that come in keep their meaning in the body; what its nodes make up is named afresh,
+// so that no two things share a name.
+void reserve_symbols(ir::Graph& body, const ir::Graph* outer) {
+  std::map<std::string, ir::SymbolInfo, std::less<>> symbols;
+  auto reserve = [&](const Dim& dim) {
+    for (const std::string& name : dim.symbols()) {
+      ir::SymbolInfo info;
+      info.low = 0;
+      if (auto found = body.symbols.find(name); found != body.symbols.end()) info = found->second;
+      if (outer) {
+        if (auto found = outer->symbols.find(name); found != outer->symbols.end())
+          info = found->second;
+      }
+      symbols.emplace(name, std::move(info));
+    }
+  };
+  for (const ir::Value* input : body.inputs) {
+    for (const Dim& dim : input->type.shape) reserve(dim);
+    if (!input->content) continue;
+    for (const Dim& dim : *input->content) reserve(dim);
+  }
+  body.symbols = std::move(symbols);
 }
 
 Status check_outputs(const OpDef& op, InferContext& context) {
@@ -114,7 +141,7 @@ Status infer_node(const OpRegistry& registry, ir::Node& node) {
       [&node](std::string_view hint, ir::SymbolInfo info) {
         return node.graph->new_symbol(hint, std::move(info));
       },
-      registry);
+      registry, node.graph);
   context.set_symbol_bounds([&node](std::string_view name) -> Dim::Range {
     auto found = node.graph->symbols.find(name);
     if (found == node.graph->symbols.end()) return {0, std::nullopt};
@@ -156,16 +183,23 @@ Status infer_graph(const OpRegistry& registry, ir::Graph& graph) {
 }
 
 Result<std::vector<TensorType>> infer_body(const OpRegistry& registry, ir::Graph& body,
-                                           std::span<const TensorType> inputs) {
+                                           std::span<const TensorType> inputs,
+                                           const ir::Graph* outer) {
   if (inputs.size() != body.inputs.size())
     return invalid_argument(cat("body takes ", body.inputs.size(), " inputs, got ", inputs.size()));
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (body.inputs[i]->type.dtype != inputs[i].dtype && !body.inputs[i]->type.shape.empty())
-      return invalid_argument(cat("body input '", body.inputs[i]->name, "' is declared ",
-                                  ir::name_of(body.inputs[i]->type.dtype), ", got ",
+    ir::Value& input = *body.inputs[i];
+    const DataType declared = input.type.dtype;
+    // In wide evaluation the values are f64, whatever narrower type the body declares.
+    const bool widened = inputs[i].dtype == DataType::kF64 && ir::is_float(declared);
+    if (declared != inputs[i].dtype && !widened && !input.type.shape.empty())
+      return invalid_argument(cat("body input '", input.name, "' is declared ",
+                                  ir::name_of(declared), ", got ",
                                   ir::name_of(inputs[i].dtype)));
-    body.inputs[i]->type = inputs[i];
+    input.type = inputs[i];
+    if (widened) input.type.dtype = declared;
   }
+  reserve_symbols(body, outer);
   PLANISH_RETURN_IF_ERROR(infer_graph(registry, body));
   std::vector<TensorType> out;
   for (const ir::Value* v : body.outputs) out.push_back(v->type);
@@ -190,7 +224,7 @@ Result<std::vector<TensorType>> infer_concrete(const OpRegistry& registry, const
       [&next](std::string_view hint, ir::SymbolInfo) {
         return Dim::symbol(cat(hint, "_", next++));
       },
-      registry);
+      registry, nullptr);
   PLANISH_RETURN_IF_ERROR(op.infer(context));
   PLANISH_RETURN_IF_ERROR(check_outputs(op, context));
   std::vector<TensorType> out;

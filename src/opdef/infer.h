@@ -23,9 +23,11 @@ Status infer_node(const OpRegistry& registry, ir::Node& node);
 // infer_node over all nodes in order, bodies included; errors carry the node's source names.
 Status infer_graph(const OpRegistry& registry, ir::Graph& graph);
 
-// Gives the body's inputs these types and infers it.
+// Gives the body's inputs these types and infers it. `outer` (may be null) knows the bounds of the
+// symbols that the types mention.
 Result<std::vector<ir::TensorType>> infer_body(const OpRegistry& registry, ir::Graph& body,
-                                               std::span<const ir::TensorType> inputs);
+                                               std::span<const ir::TensorType> inputs,
+                                               const ir::Graph* outer);
 
 // Output types for concrete inputs whose elements are all known (what evaluate() needs). Symbols
 // stay only where the dims depend on data.

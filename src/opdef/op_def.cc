@@ -67,6 +67,17 @@ OpRegistry::Rule OpRegistry::find_tensorflow(std::string_view op_type) const {
   return found == tensorflow_.end() ? Rule{nullptr, nullptr} : found->second;
 }
 
+void OpRegistry::add_refusal(std::string domain, std::string op_type, std::string reason) {
+  refusals_[{std::move(domain), std::move(op_type)}] = std::move(reason);
+}
+
+std::string_view OpRegistry::refusal_reason(std::string_view domain,
+                                            std::string_view op_type) const {
+  auto found = refusals_.find({std::string(domain), std::string(op_type)});
+  if (found == refusals_.end()) found = refusals_.find({std::string(domain), ""});
+  return found == refusals_.end() ? std::string_view() : found->second;
+}
+
 std::vector<const OpDef*> OpRegistry::all() const {
   std::vector<const OpDef*> out;
   for (const auto& [name, op] : ops_) out.push_back(op.get());

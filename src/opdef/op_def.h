@@ -106,6 +106,11 @@ class OpRegistry {
   // The rule for (domain, op_type) at that opset; null op when there is none.
   Rule find_onnx(std::string_view domain, std::string_view op_type, int opset) const;
   Rule find_tensorflow(std::string_view op_type) const;
+  // Why an operator that is known is not taken: the words that the user reads. An empty op_type
+  // stands for the whole domain.
+  void add_refusal(std::string domain, std::string op_type, std::string reason);
+  // Empty when nothing is known of the operator.
+  std::string_view refusal_reason(std::string_view domain, std::string_view op_type) const;
   // Sorted by name.
   std::vector<const OpDef*> all() const;
 
@@ -113,6 +118,7 @@ class OpRegistry {
   std::map<std::string, std::unique_ptr<OpDef>, std::less<>> ops_;
   std::multimap<std::pair<std::string, std::string>, Rule> onnx_;
   std::map<std::string, Rule, std::less<>> tensorflow_;
+  std::map<std::pair<std::string, std::string>, std::string> refusals_;
 };
 
 // Shape inference of one node. Input values are visible when constant.

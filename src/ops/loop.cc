@@ -2,6 +2,8 @@
 // iteration, values that are stacked into outputs. A carried value whose shape changes from one
 // iteration to the next has a symbol for the dim that changes: inference widens the carried types
 // until the body maps them to themselves.
+#include <set>
+
 #include "base/limits.h"
 #include "base/text.h"
 #include "ops/content.h"
@@ -35,13 +37,12 @@ Result<Parts> parts_of(const InferContext& ctx) {
   return Parts{int(carried), scanned};
 }
 
-bool same_dims(const TensorType& a, const TensorType& b) { return a.shape == b.shape; }
-
 // The carried types that hold in every iteration, as the first `carried` of `types`.
 Result<std::vector<TensorType>> stable_body_types(InferContext& ctx, int carried,
                                                   std::vector<TensorType>& types) {
   std::vector<TensorType> inputs = {{DataType::kI64, {}}, {DataType::kBool, {}}};
   inputs.insert(inputs.end(), types.begin(), types.end());
+  std::set<std::pair<int, size_t>> freed;
   // Every round turns at least one dim into a symbol for good.
   for (;;) {
     PLANISH_ASSIGN_OR_RETURN(std::vector<TensorType> outputs, ctx.infer_body("body", inputs));
@@ -58,10 +59,9 @@ Result<std::vector<TensorType>> stable_body_types(InferContext& ctx, int carried
         return unsupported(cat("body: ", what, " changes its rank from ", in.rank(), " to ",
                                out.rank()));
       }
-      if (same_dims(in, out)) continue;
+      if (in.shape == out.shape) continue;
       for (size_t d = 0; d < in.shape.size(); ++d) {
-        const bool free_already = in.shape[d].symbol_name().rfind("carried", 0) == 0;
-        if (in.shape[d] == out.shape[d] || free_already) continue;
+        if (in.shape[d] == out.shape[d] || !freed.emplace(i, d).second) continue;
         in.shape[d] = data_dim(ctx, "carried");
         stable = false;
       }

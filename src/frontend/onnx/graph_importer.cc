@@ -103,7 +103,11 @@ Status GraphImporter::import_node(const NodeDesc& node, Scope& scope) {
   if (const FunctionDesc* function = find_function(node)) return inline_call(node, *function, scope);
   const opdef::OpRegistry::Rule rule =
       registry_.find_onnx(node.domain, node.op_type, int(opset->second));
-  if (!rule.op) return refuse(node, scope, "not an operator that Planish knows");
+  if (!rule.op) {
+    const std::string_view reason = registry_.refusal_reason(node.domain, node.op_type);
+    return refuse(node, scope,
+                  reason.empty() ? "not an operator that Planish knows" : std::string(reason));
+  }
   return import_by_rule(node, int(opset->second), rule, scope);
 }
 

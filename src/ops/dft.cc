@@ -1,0 +1,236 @@
+// DFT and STFT: the discrete Fourier transform along one axis, and of windowed frames of a signal.
+// Complex numbers are a last dim of 2 (real, imaginary); a last dim of 1 is a real signal.
+#include "base/text.h"
+#include "ops/content.h"
+#include "ops/fourier.h"
+#include "ops/movement.h"
+#include "opdef/import.h"
+
+namespace planish::ops {
+namespace {
+
+using Line = std::vector<std::complex<double>>;
+
+// The one element of an optional integer input, when known.
+std::optional<Dim> scalar_input(const InferContext& ctx, int i) {
+  const std::optional<std::vector<Dim>> content = small_content(ctx, i);
+  if (!content || content->size() != 1) return std::nullopt;
+  return (*content)[0];
+}
+
+Status check_complex_dim(const InferContext& ctx, bool inverse_real) {
+  const Dim& last = ctx.shape(0).back();
+  if (!last.is_constant()) return ok_status();
+  const bool good = last.value() == 2 || (last.value() == 1 && !inverse_real);
+  if (good) return ok_status();
+  return invalid_argument(cat(input_name(ctx, 0), ": the last dim is ", last.value(),
+                              ", expected ", inverse_real ? "2" : "1 (real) or 2 (complex)"));
+}
+
+// --- DFT: input, dft_length, axis ---
+
+Result<int> dft_axis(int64_t axis, int rank) {
+  PLANISH_ASSIGN_OR_RETURN(const int normal, normalize_axis("axis", axis, rank));
+  if (normal == rank - 1) {
+    return invalid_argument(cat("axis: got ", axis, ", the dim of real and imaginary parts"));
+  }
+  return normal;
+}
+
+// Length of the transform: given, or the signal's; for IRFFT the even length of the spectrum.
+Result<Dim> dft_length(InferContext& ctx, const Dim& signal, bool inverse_real) {
+  if (!ctx.has_input(1)) return inverse_real ? Dim(2) * (signal - Dim(1)) : signal;
+  PLANISH_RETURN_IF_ERROR(check_single(ctx, 1));
+  const std::optional<Dim> given = scalar_input(ctx, 1);
+  if (!given) return data_dim(ctx, "dft");
+  if (given->is_constant() && given->value() < 1) {
+    return invalid_argument(cat("input 1 (dft_length): got ", given->value(), ", expected over 0"));
+  }
+  return *given;
+}
+
+Status infer_dft(InferContext& ctx) {
+  const bool inverse = ctx.attr_int("inverse") != 0, onesided = ctx.attr_int("onesided") != 0;
+  const int rank = ctx.rank(0);
+  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 0, 2));
+  PLANISH_RETURN_IF_ERROR(check_complex_dim(ctx, inverse && onesided));
+  int64_t wanted = -2;
+  if (ctx.has_input(2)) {
+    PLANISH_RETURN_IF_ERROR(check_single(ctx, 2));
+    const std::optional<std::vector<int64_t>> axis = ctx.ints(2);
+    if (!axis) return unsupported("input 2 (axis): not known at build time");
+    wanted = (*axis)[0];
+  }
+  PLANISH_ASSIGN_OR_RETURN(const int axis, dft_axis(wanted, rank));
+  if (onesided && !inverse) {
+    PLANISH_RETURN_IF_ERROR(check_same_dim(
+        cat(input_name(ctx, 0), ", last dim (onesided takes a real signal)"), ctx.shape(0).back(),
+        1));
+  }
+  Shape shape = ctx.shape(0);
+  PLANISH_ASSIGN_OR_RETURN(const Dim length,
+                           dft_length(ctx, shape[size_t(axis)], inverse && onesided));
+  shape[size_t(axis)] = onesided && !inverse ? floordiv(length, Dim(2)) + Dim(1) : length;
+  shape.back() = inverse && onesided ? 1 : 2;
+  return set_sized_output(ctx, 0, ctx.dtype(0), std::move(shape));
+}
+
+// The full spectrum from its first half: X[n - k] = conj(X[k]).
+void mirror(Line& line) {
+  for (size_t k = line.size() / 2 + 1; k < line.size(); ++k) {
+    line[k] = std::conj(line[line.size() - k]);
+  }
+}
+
+Status evaluate_dft(EvalContext& ctx) {
+  const Tensor& in = ctx.input(0);
+  Tensor& out = ctx.output(0);
+  const bool inverse = ctx.attr_int("inverse") != 0, onesided = ctx.attr_int("onesided") != 0;
+  const int axis = wrap_axis(ctx.has_input(2) ? ctx.input(2).i64(0) : -2, in.rank());
+  const int64_t signal = in.dim(axis), bins = out.dim(axis);
+  const int64_t parts = in.dim(in.rank() - 1), out_parts = out.dim(out.rank() - 1);
+  int64_t length = ctx.has_input(1) ? ctx.input(1).i64(0) : signal;
+  if (!ctx.has_input(1) && inverse && onesided) length = bins;
+  const int64_t outer = product(in.dims(), 0, axis);
+  const int64_t inner = product(in.dims(), axis + 1, in.rank() - 1);
+  const double scale = inverse ? 1 / double(length) : 1;
+  const bool halved = inverse && onesided;
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t i = 0; i < inner; ++i) {
+      Line line(size_t(length), 0);
+      const int64_t used = std::min(halved ? length / 2 + 1 : length, signal);
+      for (int64_t n = 0; n < used; ++n) {
+        const int64_t at = ((o * signal + n) * inner + i) * parts;
+        line[size_t(n)] = {in.f64(at), parts > 1 ? in.f64(at + 1) : 0};
+      }
+      if (halved) mirror(line);
+      line = fourier(line, inverse);
+      for (int64_t k = 0; k < bins; ++k) {
+        const int64_t at = ((o * bins + k) * inner + i) * out_parts;
+        out.set_f64(at, line[size_t(k)].real() * scale);
+        if (out_parts > 1) out.set_f64(at + 1, line[size_t(k)].imag() * scale);
+      }
+    }
+  }
+  return ok_status();
+}
+
+// In opset 17 to 19 the axis was an attribute.
+Status import_axis_attribute(const opdef::NodeView& node, opdef::ImportContext& context) {
+  if (!node.has_input(0)) return invalid_argument("input 0 (input) is missing");
+  PLANISH_ASSIGN_OR_RETURN(const int64_t axis, node.attr_int("axis", 1));
+  PLANISH_ASSIGN_OR_RETURN(const int64_t inverse, node.attr_int("inverse", 0));
+  PLANISH_ASSIGN_OR_RETURN(const int64_t onesided, node.attr_int("onesided", 0));
+  PLANISH_ASSIGN_OR_RETURN(
+      ir::Value* out,
+      context.add1("DFT",
+                   {node.input(0), node.has_input(1) ? node.input(1) : nullptr,
+                    context.constant(Tensor::scalar_i64(axis))},
+                   {{"inverse", inverse}, {"onesided", onesided}}));
+  context.set_output(0, out);
+  return ok_status();
+}
+
+// --- STFT: signal, frame_step, window, frame_length ---
+
+Status infer_stft(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 0, 3, 3));
+  PLANISH_RETURN_IF_ERROR(check_complex_dim(ctx, false));
+  PLANISH_RETURN_IF_ERROR(check_single(ctx, 1));
+  const bool onesided = ctx.attr_int("onesided") != 0;
+  const Dim signal = ctx.shape(0)[1];
+  Dim length = signal;
+  if (ctx.has_input(2)) {
+    PLANISH_RETURN_IF_ERROR(check_rank(ctx, 2, 1, 1));
+    length = ctx.shape(2)[0];
+  }
+  if (ctx.has_input(3)) {
+    PLANISH_RETURN_IF_ERROR(check_single(ctx, 3));
+    const std::optional<Dim> given = scalar_input(ctx, 3);
+    if (given && ctx.has_input(2)) {
+      PLANISH_RETURN_IF_ERROR(check_same_dim("input 3 (frame_length)", *given, length));
+    }
+    if (!ctx.has_input(2)) length = given ? *given : data_dim(ctx, "frame", signal);
+  }
+  if (length.is_constant() && length.value() < 1) {
+    return invalid_argument(cat("frame length: got ", length.value(), ", expected over 0"));
+  }
+  if (signal.is_constant() && length.is_constant() && length.value() > signal.value()) {
+    return invalid_argument(cat("frame length: got ", length.value(), ", expected at most ",
+                                signal.value(), ", the length of the signal"));
+  }
+  const std::optional<Dim> step = scalar_input(ctx, 1);
+  if (step && step->is_constant() && step->value() < 1) {
+    return invalid_argument(cat("input 1 (frame_step): got ", step->value(), ", expected over 0"));
+  }
+  const Dim frames = step ? floordiv(signal - length, *step) + Dim(1)
+                          : data_dim(ctx, "frames", signal);
+  const Dim bins = onesided ? floordiv(length, Dim(2)) + Dim(1) : length;
+  return set_sized_output(ctx, 0, ctx.dtype(0), {ctx.shape(0)[0], frames, bins, 2});
+}
+
+Status evaluate_stft(EvalContext& ctx) {
+  const Tensor& in = ctx.input(0);
+  Tensor& out = ctx.output(0);
+  const int64_t batch = in.dim(0), signal = in.dim(1), parts = in.dim(2);
+  const int64_t frames = out.dim(1), bins = out.dim(2), step = ctx.input(1).i64(0);
+  int64_t length = signal;
+  if (ctx.has_input(3)) length = ctx.input(3).i64(0);
+  if (ctx.has_input(2)) length = ctx.input(2).count();
+  for (int64_t b = 0; b < batch; ++b) {
+    for (int64_t f = 0; f < frames; ++f) {
+      Line line(size_t(length), 0);
+      for (int64_t n = 0; n < length; ++n) {
+        const int64_t at = (b * signal + f * step + n) * parts;
+        const double weight = ctx.has_input(2) ? ctx.input(2).f64(n) : 1;
+        line[size_t(n)] = {in.f64(at) * weight, parts > 1 ? in.f64(at + 1) * weight : 0};
+      }
+      line = fourier(line, false);
+      for (int64_t k = 0; k < bins; ++k) {
+        const int64_t at = ((b * frames + f) * bins + k) * 2;
+        out.set_f64(at, line[size_t(k)].real());
+        out.set_f64(at + 1, line[size_t(k)].imag());
+      }
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+void register_dft(opdef::OpRegistry& registry) {
+  opdef::OpDef dft;
+  dft.name = "DFT";
+  dft.doc =
+      "Discrete Fourier transform along `axis` (default -2), zero-padded or cut to dft_length. "
+      "onesided keeps the first half of a real signal's spectrum; inverse and onesided together "
+      "bring that half back to a real signal.";
+  dft.inputs = {operand("input", opdef::kFloats, "last dim: 1 real or 2 complex"),
+                optional_operand("dft_length", opdef::kIndices, "one element", ""),
+                optional_operand("axis", opdef::kInt64, "one element", "")};
+  dft.outputs = {operand("output", opdef::kFloats, "spectrum or signal")};
+  dft.attrs = {opdef::int_attr("inverse", 0, "1: the inverse, divided by the length"),
+               opdef::int_attr("onesided", 0, "1: half of a conjugate-symmetric spectrum")};
+  dft.host_inputs = 0b110;
+  dft.infer = infer_dft;
+  dft.evaluate = evaluate_dft;
+  dft.onnx = {{"DFT", "", 17, 19, import_axis_attribute}, {"DFT", "", 20}};
+  registry.add(std::move(dft));
+
+  opdef::OpDef stft;
+  stft.name = "STFT";
+  stft.doc = "The Fourier transform of frames of the signal, frame_step apart, times the window.";
+  stft.inputs = {operand("signal", opdef::kFloats, "[batch, length, 1 or 2]", "T1"),
+                 operand("frame_step", opdef::kIndices, "one element", "T2"),
+                 optional_operand("window", opdef::kFloats, "[frame length]", "T1"),
+                 optional_operand("frame_length", opdef::kIndices, "one element", "T2")};
+  stft.outputs = {operand("output", opdef::kFloats, "[batch, frames, bins, 2]", "T1")};
+  stft.attrs = {opdef::int_attr("onesided", 1, "1: bins 0 to frame length / 2 only")};
+  stft.host_inputs = 0b1010;
+  stft.infer = infer_stft;
+  stft.evaluate = evaluate_stft;
+  stft.onnx = {{"STFT", "", 17}};
+  registry.add(std::move(stft));
+}
+
+}  // namespace planish::ops
