@@ -77,6 +77,11 @@ class Launchable {
   virtual ~Launchable() = default;
   virtual int64_t workspace_bytes() const { return 0; }
   virtual Status run(const RunArgs& args) const = 0;
+  // For steps whose result dims only their data decide: computes and returns the results
+  // (args.results is empty).
+  virtual Result<std::vector<ir::Tensor>> run_allocating(const RunArgs&) const {
+    return unimplemented("this kernel does not allocate its results");
+  }
 };
 
 struct BindArgs {
