@@ -1,0 +1,336 @@
+#include "runtime/context.h"
+
+#include <cstring>
+
+#include "base/text.h"
+#include "runtime/layout_copy.h"
+
+namespace planish::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double us_between(Clock::time_point a, Clock::time_point b) {
+  return std::chrono::duration<double, std::micro>(b - a).count();
+}
+
+constexpr int64_t kTailBytes = 64;  // vector kernels may read, never write, this far past an arena
+
+}  // namespace
+
+Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create(
+    std::shared_ptr<const Engine> engine, const ContextOptions& options) {
+  std::unique_ptr<ExecutionContext> context(new ExecutionContext());
+  context->engine_ = std::move(engine);
+  backend::Device& device = context->engine_->device();
+  if (options.host) {
+    context->team_ = std::make_unique<ThreadTeam>(*options.host);
+  } else {
+    const int threads = options.threads > 0 ? options.threads : device.info().threads;
+    context->team_ = std::make_unique<ThreadTeam>(threads);
+  }
+  PLANISH_ASSIGN_OR_RETURN(context->stream_, device.create_stream());
+  context->inputs_.resize(context->engine_->program().inputs.size());
+  context->outputs_.resize(context->engine_->program().outputs.size());
+  return context;
+}
+
+ExecutionContext::~ExecutionContext() = default;
+
+Status ExecutionContext::set_input(int i, const void* data, std::vector<int64_t> dims,
+                                   ir::MemorySpace space) {
+  if (running_) return failed_precondition("the context is running");
+  if (i < 0 || i >= int(inputs_.size()))
+    return invalid_argument(cat("input ", i, " of ", inputs_.size()));
+  const auto& value = engine_->program().values[size_t(engine_->program().inputs[size_t(i)])];
+  const auto count = ir::checked_element_count(dims);
+  if (!count)
+    return invalid_argument(cat("input '", value.name, "': shape ", bracketed(dims),
+                                " has a negative dim or overflows"));
+  if (!data && *count > 0)
+    return invalid_argument(cat("input '", value.name, "': the data pointer is null"));
+  const uintptr_t element = uintptr_t(std::max(1, ir::bits_of(value.type.dtype) / 8));
+  if (reinterpret_cast<uintptr_t>(data) % element)
+    return invalid_argument(cat("input '", value.name, "': the data pointer is not aligned to ",
+                                element, " bytes, one element"));
+  InputBinding& input = inputs_[size_t(i)];
+  input.data = data;
+  input.dims = std::move(dims);
+  input.space = space;
+  input.is_set = true;
+  return ok_status();
+}
+
+Status ExecutionContext::bind_output(int i, void* data, int64_t bytes) {
+  if (running_) return failed_precondition("the context is running");
+  if (i < 0 || i >= int(outputs_.size()))
+    return invalid_argument(cat("output ", i, " of ", outputs_.size()));
+  if (bytes < 0) return invalid_argument(cat("output ", i, ": capacity ", bytes, " bytes"));
+  outputs_[size_t(i)].user_data = data;
+  outputs_[size_t(i)].user_bytes = bytes;
+  return ok_status();
+}
+
+Status ExecutionContext::run(const RunOptions& options) {
+  if (running_.exchange(true))
+    return failed_precondition("the context is running; use one context per thread");
+  has_run_ = false;
+  Status status = run_checked(options);
+  owned_.clear();
+  has_run_ = status.ok();
+  running_ = false;
+  return status;
+}
+
+Status ExecutionContext::run_checked(const RunOptions& options) {
+  const plan::Program& p = engine_->program();
+  start_ = Clock::now();
+  std::vector<std::vector<int64_t>> dims;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (!inputs_[i].is_set)
+      return failed_precondition(
+          cat("input '", p.values[size_t(p.inputs[i])].name, "' is not set"));
+    dims.push_back(inputs_[i].dims);
+  }
+  for (OutputBinding& output : outputs_) output.known = false;
+  PLANISH_ASSIGN_OR_RETURN(instance_, engine_->instance(dims));
+  PLANISH_RETURN_IF_ERROR(stage_inputs());
+  Binding binding = instance_->binding();
+  std::shared_ptr<const Phase> later;
+  const Phase* phase = &instance_->first_phase();
+  for (;;) {
+    PLANISH_RETURN_IF_ERROR(run_phase(*phase, binding, options));
+    if (phase->end_step >= int(p.steps.size())) break;
+    PLANISH_ASSIGN_OR_RETURN(later, instance_->later_phase(*phase, binding));
+    phase = later.get();
+  }
+  PLANISH_RETURN_IF_ERROR(deliver_outputs(*phase, binding));
+  return stream_->synchronize();
+}
+
+Status ExecutionContext::stage_inputs() {
+  const plan::Program& p = engine_->program();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    InputBinding& input = inputs_[i];
+    const ir::TensorType& type = p.values[size_t(p.inputs[i])].type;
+    input.place = input.data;
+    if (input.space == type.space) continue;
+    const int64_t bytes = ir::bytes_of(type.dtype, ir::element_count(input.dims));
+    if (!input.staging || input.staging->bytes() < bytes) {
+      PLANISH_ASSIGN_OR_RETURN(input.staging, engine_->device().allocate(bytes, type.space));
+    }
+    PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, input.staging->data(), type.space,
+                                                   input.data, input.space, bytes));
+    input.place = input.staging->data();
+  }
+  return ok_status();
+}
+
+Status ExecutionContext::prepare_arena(int phase, int64_t bytes) {
+  if (int(arenas_.size()) <= phase) arenas_.resize(size_t(phase) + 1);
+  auto& arena = arenas_[size_t(phase)];
+  if (arena && arena->bytes() >= bytes + kTailBytes) return ok_status();
+  arena.reset();
+  PLANISH_ASSIGN_OR_RETURN(
+      arena, engine_->device().allocate(bytes + kTailBytes, engine_->device().home()));
+  return ok_status();
+}
+
+Status ExecutionContext::prepare_output(int k, const Binding& binding) {
+  OutputBinding& output = outputs_[size_t(k)];
+  if (output.known) return ok_status();
+  const plan::Program& p = engine_->program();
+  const int v = p.outputs[size_t(k)];
+  const auto dims = engine_->dims_of(v, binding);
+  if (!dims) return internal_error(cat("output '", p.output_names[size_t(k)], "' has unknown dims"));
+  output.dims = *dims;
+  const ir::DataType dtype = p.values[size_t(v)].type.dtype;
+  const int64_t bytes = ir::bytes_of(dtype, ir::element_count(*dims));
+  output.data = nullptr;
+  if (output.user_data) {
+    if (output.user_bytes < bytes)
+      return invalid_argument(cat("output '", p.output_names[size_t(k)], "' of shape ",
+                                  bracketed(*dims), " takes ", bytes, " bytes, the bound buffer has ",
+                                  output.user_bytes));
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const auto* begin = static_cast<const std::byte*>(inputs_[i].data);
+      const int64_t input_bytes = ir::bytes_of(p.values[size_t(p.inputs[i])].type.dtype,
+                                               ir::element_count(inputs_[i].dims));
+      const auto* out = static_cast<const std::byte*>(output.user_data);
+      if (out < begin + input_bytes && begin < out + bytes)
+        return invalid_argument(cat("output '", p.output_names[size_t(k)],
+                                    "' overlaps input '", p.values[size_t(p.inputs[i])].name, "'"));
+    }
+    output.data = output.user_data;
+  } else if (allocator_) {
+    output.data = allocator_(k, bytes);
+  }
+  if (!output.data) {
+    if (!output.owned || output.owned->bytes() < bytes + kTailBytes) {
+      PLANISH_ASSIGN_OR_RETURN(output.owned, engine_->device().allocate(bytes + kTailBytes,
+                                                                        ir::MemorySpace::kHost));
+    }
+    output.data = output.owned->data();
+  }
+  output.known = true;
+  return ok_status();
+}
+
+kernel::BufferRef ExecutionContext::resolve(const Slot& slot) const {
+  std::byte* base = nullptr;
+  switch (slot.where) {
+    case Slot::Where::kAbsent: return {};
+    case Slot::Where::kArena: base = arenas_[size_t(slot.index)]->data(); break;
+    case Slot::Where::kInput:
+      base = static_cast<std::byte*>(const_cast<void*>(inputs_[size_t(slot.index)].place));
+      break;
+    case Slot::Where::kOutput:
+      base = static_cast<std::byte*>(outputs_[size_t(slot.index)].data);
+      break;
+    case Slot::Where::kConstant:
+      base = static_cast<std::byte*>(const_cast<void*>(engine_->constant_data(slot.index)));
+      break;
+    case Slot::Where::kOwned:
+      base = static_cast<std::byte*>(const_cast<void*>(owned_.at(slot.index).data()));
+      break;
+  }
+  return {base + slot.offset_bytes, slot.outer_stride_bytes};
+}
+
+Status ExecutionContext::run_phase(const Phase& phase, Binding& binding,
+                                   const RunOptions& options) {
+  PLANISH_RETURN_IF_ERROR(prepare_arena(phase.index, phase.arena_bytes));
+  for (int k : phase.new_outputs) PLANISH_RETURN_IF_ERROR(prepare_output(k, binding));
+  for (size_t s = 0; s < phase.steps.size(); ++s) {
+    if (options.cancel && options.cancel->load(std::memory_order_relaxed))
+      return Status(Code::kCancelled, "the run was cancelled");
+    if (options.deadline && Clock::now() > *options.deadline)
+      return Status(Code::kDeadlineExceeded, "the run's deadline has passed");
+    const BoundStep& bound = phase.steps[s];
+    const Clock::time_point before = options.profiler ? Clock::now() : Clock::time_point();
+    if (Status status = run_step(bound, phase, binding); !status.ok())
+      return status.at(cat("step ", phase.first_step + int(s), " (", bound.step->kernel,
+                           ") from '", join(bound.step->sources), "'"));
+    if (options.profiler) {
+      PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+      options.profiler({phase.first_step + int(s), us_between(start_, before),
+                        us_between(before, Clock::now())});
+    }
+    if (!options.observer) continue;
+    for (size_t i = 0; i < bound.step->results.size(); ++i) {
+      const int v = bound.step->results[i];
+      const Slot slot = bound.step->binds_symbols ? Slot{Slot::Where::kOwned, v} : bound.results[i];
+      PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, read_value(v, slot, binding));
+      options.observer(v, tensor);
+    }
+  }
+  return ok_status();
+}
+
+Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding) {
+  operand_refs_.clear();
+  for (const Slot& slot : bound.operands) operand_refs_.push_back(resolve(slot));
+  kernel::RunArgs args;
+  args.operands = operand_refs_;
+  args.workspace = arenas_[size_t(phase.index)]->data() + bound.workspace_offset;
+  args.team = team_.get();
+  args.stream = stream_->handle();
+  if (bound.step->binds_symbols) {
+    PLANISH_ASSIGN_OR_RETURN(auto results, bound.launchable->run_allocating(args));
+    return bind_results(*bound.step, std::move(results), binding);
+  }
+  result_refs_.clear();
+  for (const Slot& slot : bound.results) result_refs_.push_back(resolve(slot));
+  args.results = result_refs_;
+  return bound.launchable->run(args);
+}
+
+Status ExecutionContext::bind_results(const plan::Step& step, std::vector<ir::Tensor> results,
+                                      Binding& binding) {
+  const plan::Program& p = engine_->program();
+  for (size_t i = 0; i < results.size(); ++i) {
+    const ir::TensorType& type = p.values[size_t(step.results[i])].type;
+    if (results[i].rank() != type.rank() || results[i].dtype() != type.dtype)
+      return internal_error(cat("result ", i, " is ", ir::to_string(results[i].type()),
+                                ", planned ", ir::to_string(type)));
+    for (int d = 0; d < results[i].rank(); ++d) {
+      const ir::Dim& dim = type.shape[size_t(d)];
+      const std::string symbol = dim.symbol_name();
+      if (!symbol.empty()) {
+        auto [it, fresh] = binding.emplace(symbol, results[i].dim(d));
+        if (!fresh && it->second != results[i].dim(d))
+          return invalid_argument(cat("dim ", symbol, " is ", it->second, " and ",
+                                      results[i].dim(d), " at once"));
+      } else if (dim.is_constant() && dim.value() != results[i].dim(d)) {
+        return invalid_argument(cat("result ", i, " has shape ", bracketed(results[i].dims()),
+                                    ", planned ", ir::to_string(type.shape)));
+      }
+    }
+    owned_[step.results[i]] = std::move(results[i]);
+  }
+  return ok_status();
+}
+
+Result<ir::Tensor> ExecutionContext::read_value(int value, const Slot& slot,
+                                                const Binding& binding) const {
+  const ir::TensorType& type = engine_->program().values[size_t(value)].type;
+  const auto dims = engine_->dims_of(value, binding);
+  if (!dims) return internal_error("a value that was computed has unknown dims");
+  const kernel::BufferRef ref = resolve(slot);
+  ir::Tensor out(type.dtype, *dims);
+  const int bits = ir::bits_of(type.dtype);
+  if (bits < 8 || (type.space != ir::MemorySpace::kHost && type.layout.is_row_major())) {
+    PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, out.mutable_data(),
+                                                   ir::MemorySpace::kHost, ref.data, type.space,
+                                                   out.bytes()));
+    PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+    return out;
+  }
+  const auto* from = static_cast<const std::byte*>(ref.data);
+  std::vector<std::byte> staged;
+  if (type.space != ir::MemorySpace::kHost) {
+    staged.resize(size_t(ir::physical_element_count(*dims, type.layout)) * size_t(bits / 8));
+    PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, staged.data(), ir::MemorySpace::kHost,
+                                                   ref.data, type.space, int64_t(staged.size())));
+    PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+    from = staged.data();
+  }
+  copy_to_row_major(from, type.layout, ref.outer_stride_bytes,
+                    static_cast<std::byte*>(out.mutable_data()), *dims, bits / 8);
+  return out;
+}
+
+Status ExecutionContext::deliver_outputs(const Phase& last, const Binding& binding) {
+  const plan::Program& p = engine_->program();
+  for (size_t k = 0; k < outputs_.size(); ++k) {
+    const int v = p.outputs[k];
+    const Slot& place = last.places[size_t(v)];
+    const bool in_place = place.where == Slot::Where::kOutput && place.index == int(k);
+    PLANISH_RETURN_IF_ERROR(prepare_output(int(k), binding));
+    // The view of an output may have other dims than its root.
+    const auto dims = engine_->dims_of(v, binding);
+    if (dims) outputs_[k].dims = *dims;
+    if (in_place) continue;
+    PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, read_value(v, place, binding));
+    std::memcpy(outputs_[k].data, tensor.data(), size_t(tensor.bytes()));
+  }
+  return ok_status();
+}
+
+Result<ir::Tensor> ExecutionContext::output(int i) const {
+  if (!has_run_) return failed_precondition("no run has ended well on this context");
+  if (i < 0 || i >= int(outputs_.size()))
+    return invalid_argument(cat("output ", i, " of ", outputs_.size()));
+  const plan::Program& p = engine_->program();
+  const OutputBinding& output = outputs_[size_t(i)];
+  return ir::Tensor::view(p.values[size_t(p.outputs[size_t(i)])].type.dtype, output.dims,
+                          output.data, nullptr);
+}
+
+int64_t ExecutionContext::arena_bytes() const {
+  int64_t total = 0;
+  for (const auto& arena : arenas_) total += arena ? arena->bytes() : 0;
+  return total;
+}
+
+}  // namespace planish::runtime

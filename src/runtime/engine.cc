@@ -1,0 +1,284 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace planish::runtime {
+namespace {
+
+// Packed weights of the process, by content: engines that pack the same constants the same way
+// share one blob for as long as any of them lives.
+class PackedWeights {
+ public:
+  static PackedWeights& instance() {
+    static PackedWeights weights;
+    return weights;
+  }
+  Result<std::shared_ptr<const kernel::Blob>> get(
+      const std::string& key, const std::function<Result<kernel::Blob>()>& make) {
+    {
+      std::lock_guard lock(mutex_);
+      if (auto blob = blobs_[key].lock()) return blob;
+    }
+    PLANISH_ASSIGN_OR_RETURN(kernel::Blob made, make());
+    auto blob = std::make_shared<const kernel::Blob>(std::move(made));
+    std::lock_guard lock(mutex_);
+    std::erase_if(blobs_, [](const auto& entry) { return entry.second.expired(); });
+    blobs_[key] = blob;
+    return blob;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const kernel::Blob>> blobs_;
+};
+
+std::string step_name(const plan::Program& program, size_t step) {
+  const plan::Step& s = program.steps[step];
+  return cat("step ", step, " (", s.kernel, s.sources.empty() ? "" : cat(" from '", s.sources[0],
+                                                                        "'"), ")");
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::create(plan::Plan plan,
+                                               std::shared_ptr<backend::Device> device,
+                                               const kernel::KernelRegistry& registry,
+                                               const EngineOptions& options) {
+  std::shared_ptr<Engine> engine(new Engine());
+  engine->plan_ = std::move(plan);
+  engine->device_ = std::move(device);
+  engine->options_ = options;
+  PLANISH_RETURN_IF_ERROR(engine->prepare(registry));
+  return engine;
+}
+
+Status Engine::prepare(const kernel::KernelRegistry& registry) {
+  const plan::Program& p = plan_.program;
+  if (p.device_kind != device_->info().kind)
+    return Status(Code::kIncompatible, cat("the plan is for device kind '", p.device_kind,
+                                           "', the device is '", device_->info().kind, "'"));
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < p.steps.size(); ++i) {
+    const kernel::KernelDef* kernel = registry.find(p.steps[i].kernel);
+    if (!kernel)
+      missing.push_back(cat(step_name(p, i), ": no such kernel here"));
+    else if (kernel->version() != p.steps[i].kernel_version)
+      missing.push_back(cat(step_name(p, i), ": plan has version ", p.steps[i].kernel_version,
+                            ", this runtime ", kernel->version()));
+    kernels_.push_back(kernel);
+  }
+  if (!missing.empty())
+    return Status(Code::kIncompatible,
+                  cat("the plan needs kernels that this process lacks: ", join(missing, "; ")));
+  trace_roots();
+  device_constants_.resize(p.constants.size());
+  for (const plan::ProgramValue& value : p.values) {
+    if (value.kind != plan::ValueKind::kConstant || value.type.space == ir::MemorySpace::kHost)
+      continue;
+    const ir::Tensor& tensor = p.constants[size_t(value.constant)].tensor;
+    PLANISH_ASSIGN_OR_RETURN(auto memory, device_->allocate(tensor.bytes(), value.type.space));
+    PLANISH_ASSIGN_OR_RETURN(auto stream, device_->create_stream());
+    PLANISH_RETURN_IF_ERROR(device_->copy(*stream, memory->data(), value.type.space, tensor.data(),
+                                          ir::MemorySpace::kHost, tensor.bytes()));
+    PLANISH_RETURN_IF_ERROR(stream->synchronize());
+    device_constants_[size_t(value.constant)] = std::move(memory);
+  }
+  return pack_weights();
+}
+
+void Engine::trace_roots() {
+  const plan::Program& p = plan_.program;
+  const int step_count = int(p.steps.size());
+  root_.resize(p.values.size());
+  for (size_t v = 0; v < p.values.size(); ++v) {
+    int at = int(v);
+    while (p.values[size_t(at)].parent >= 0) at = p.values[size_t(at)].parent;
+    root_[v] = at;
+  }
+  first_write_.assign(p.values.size(), -1);
+  last_use_.assign(p.values.size(), -1);
+  for (int s = 0; s < step_count; ++s) {
+    for (int v : p.steps[size_t(s)].results) {
+      int& first = first_write_[size_t(root_[size_t(v)])];
+      if (first < 0) first = s;
+      last_use_[size_t(root_[size_t(v)])] = s;
+    }
+    for (int v : p.steps[size_t(s)].operands)
+      if (v >= 0) last_use_[size_t(root_[size_t(v)])] = s;
+  }
+  output_of_.assign(p.values.size(), -1);
+  for (size_t k = 0; k < p.outputs.size(); ++k) {
+    const int v = p.outputs[k], r = root_[size_t(v)];
+    last_use_[size_t(r)] = step_count;
+    // A root is written straight into the output when the output is all of it.
+    const plan::ProgramValue& value = p.values[size_t(v)];
+    const plan::ProgramValue& root = p.values[size_t(r)];
+    bool whole = root.kind == plan::ValueKind::kTemporary && output_of_[size_t(r)] < 0 &&
+                 ir::element_count(value.type.shape) == ir::element_count(root.type.shape) &&
+                 root.type.layout.is_row_major() && value.type.layout.is_row_major() &&
+                 value.type.dtype == root.type.dtype && first_write_[size_t(r)] >= 0 &&
+                 value.type.space == ir::MemorySpace::kHost &&
+                 root.type.space == ir::MemorySpace::kHost;
+    for (int at = v; whole && at != r; at = p.values[size_t(at)].parent)
+      whole = p.values[size_t(at)].offset == ir::Dim(0) && !p.values[size_t(at)].strided;
+    if (whole && !p.steps[size_t(first_write_[size_t(r)])].binds_symbols)
+      output_of_[size_t(r)] = int(k);
+  }
+}
+
+Status Engine::pack_weights() {
+  const plan::Program& p = plan_.program;
+  packed_.resize(p.steps.size());
+  for (size_t s = 0; s < p.steps.size(); ++s) {
+    const plan::Step& step = p.steps[s];
+    bool packs = false;
+    std::string key = cat(step.kernel, " ", step.kernel_version, " ", step.tactic.to_string(), " ",
+                          device_->info().isa, " ",
+                          kernel::fingerprint(step.problem, /*with_dims=*/false));
+    std::vector<ir::Tensor> constants(step.operands.size());
+    for (size_t i = 0; i < step.operands.size(); ++i) {
+      const int v = step.operands[i];
+      if (v < 0 || p.values[size_t(v)].kind != plan::ValueKind::kConstant) continue;
+      const plan::Constant& constant = p.constants[size_t(p.values[size_t(v)].constant)];
+      constants[i] = constant.tensor;
+      if (kernels_[s]->packs(step.problem, int(i))) {
+        packs = true;
+        key += cat(" ", i, ":", constant.hash);
+      }
+    }
+    if (!packs) continue;
+    auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
+      if (!step.packed.empty()) return kernel::Blob{step.packed};
+      return kernels_[s]->pack(step.problem, step.tactic, device_->info(), constants);
+    });
+    if (!blob.ok()) return blob.status().at(step_name(p, s));
+    packed_[s] = std::move(blob).value();
+  }
+  return ok_status();
+}
+
+std::optional<std::vector<int64_t>> Engine::dims_of(int value, const Binding& binding) const {
+  std::vector<int64_t> dims;
+  for (const ir::Dim& d : plan_.program.values[size_t(value)].type.shape) {
+    auto known = d.evaluate([&](std::string_view name) -> std::optional<int64_t> {
+      auto found = binding.find(name);
+      return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+    });
+    if (!known) return std::nullopt;
+    dims.push_back(*known);
+  }
+  return dims;
+}
+
+const void* Engine::constant_data(int constant) const {
+  const auto& memory = device_constants_[size_t(constant)];
+  return memory ? memory->data() : plan_.program.constants[size_t(constant)].tensor.data();
+}
+
+int64_t Engine::weight_bytes() const {
+  int64_t total = 0;
+  for (const plan::Constant& c : plan_.program.constants) total += c.tensor.bytes();
+  return total;
+}
+
+int64_t Engine::packed_bytes() const {
+  int64_t total = 0;
+  std::vector<const kernel::Blob*> seen;
+  for (const auto& blob : packed_) {
+    if (!blob || std::find(seen.begin(), seen.end(), blob.get()) != seen.end()) continue;
+    seen.push_back(blob.get());
+    total += int64_t(blob->bytes.size());
+  }
+  return total;
+}
+
+int Engine::cached_instances() const {
+  std::lock_guard lock(mutex_);
+  return int(instances_.size());
+}
+
+Result<Binding> Engine::bind_inputs(std::span<const std::vector<int64_t>> input_dims) const {
+  const plan::Program& p = plan_.program;
+  if (input_dims.size() != p.inputs.size())
+    return invalid_argument(cat("got ", input_dims.size(), " inputs, expected ", p.inputs.size()));
+  Binding binding;
+  std::map<std::string, std::string, std::less<>> bound_by;
+  for (size_t i = 0; i < p.inputs.size(); ++i) {
+    const plan::ProgramValue& input = p.values[size_t(p.inputs[i])];
+    const auto wrong = [&](std::string_view why) {
+      return invalid_argument(cat("input '", input.name, "': got shape ", bracketed(input_dims[i]),
+                                  ", expected ", ir::to_string(input.type.shape), why));
+    };
+    if (input_dims[i].size() != input.type.shape.size()) return wrong("");
+    for (size_t d = 0; d < input_dims[i].size(); ++d) {
+      const int64_t got = input_dims[i][d];
+      const ir::Dim& dim = input.type.shape[d];
+      if (got < 0) return wrong(cat(" (dim ", d, " is not set)"));
+      if (dim.is_constant()) {
+        if (dim.value() != got) return wrong("");
+        continue;
+      }
+      const std::string symbol = dim.symbol_name();
+      if (symbol.empty()) continue;
+      auto [it, fresh] = binding.emplace(symbol, got);
+      if (fresh) bound_by[symbol] = input.name;
+      else if (it->second != got)
+        return wrong(cat("; ", symbol, " is ", it->second, " by input '", bound_by[symbol], "'"));
+      auto info = p.symbols.find(symbol);
+      if (info == p.symbols.end()) continue;
+      if (got < std::min<int64_t>(info->second.low, 1) && got < info->second.low)
+        return wrong(cat("; ", symbol, " must be at least ", info->second.low));
+      if (info->second.high && got > *info->second.high)
+        return wrong(cat("; ", symbol, " must be at most ", *info->second.high));
+    }
+  }
+  // Dims that are expressions must agree with what the plain symbols give.
+  for (size_t i = 0; i < p.inputs.size(); ++i) {
+    const auto dims = dims_of(p.inputs[i], binding);
+    if (dims && *dims != input_dims[i])
+      return invalid_argument(cat("input '", p.values[size_t(p.inputs[i])].name, "': got shape ",
+                                  bracketed(input_dims[i]), ", expected ", bracketed(*dims)));
+  }
+  return binding;
+}
+
+Result<std::shared_ptr<const Instance>> Engine::instance(
+    std::span<const std::vector<int64_t>> input_dims) const {
+  std::vector<std::vector<int64_t>> key(input_dims.begin(), input_dims.end());
+  {
+    std::lock_guard lock(mutex_);
+    for (auto it = instances_.begin(); it != instances_.end(); ++it) {
+      if (it->first != key) continue;
+      instances_.splice(instances_.begin(), instances_, it);
+      return instances_.front().second;
+    }
+  }
+  PLANISH_ASSIGN_OR_RETURN(Binding binding, bind_inputs(input_dims));
+  auto made = std::make_shared<Instance>();
+  made->engine_ = this;
+  PLANISH_ASSIGN_OR_RETURN(made->first_, bind_phase(nullptr, binding));
+  made->binding_ = std::move(binding);
+  std::lock_guard lock(mutex_);
+  instances_.emplace_front(std::move(key), made);
+  while (int(instances_.size()) > std::max(1, options_.instance_cache)) instances_.pop_back();
+  return std::shared_ptr<const Instance>(made);
+}
+
+Result<std::shared_ptr<const Phase>> Instance::later_phase(const Phase& previous,
+                                                           const Binding& binding) const {
+  const std::pair key(previous.end_step, binding);
+  {
+    std::lock_guard lock(mutex_);
+    auto found = later_.find(key);
+    if (found != later_.end()) return found->second;
+  }
+  PLANISH_ASSIGN_OR_RETURN(auto phase, engine_->bind_phase(&previous, binding));
+  std::lock_guard lock(mutex_);
+  if (later_.size() >= 64) later_.clear();  // running contexts hold what they use
+  later_[key] = phase;
+  return phase;
+}
+
+}  // namespace planish::runtime

@@ -1,0 +1,218 @@
+// Binding a phase: concrete shapes for its steps, kernels bound, memory planned.
+#include <algorithm>
+
+#include "base/text.h"
+#include "kernel/cost.h"
+#include "memplan/memplan.h"
+#include "runtime/engine.h"
+
+namespace planish::runtime {
+namespace {
+
+int64_t physical_bytes(const ir::TensorType& type, std::span<const int64_t> dims) {
+  return ir::bytes_of(type.dtype, ir::physical_element_count(dims, type.layout));
+}
+
+ir::Dim::Lookup lookup_in(const Binding& binding) {
+  return [&binding](std::string_view name) -> std::optional<int64_t> {
+    auto found = binding.find(name);
+    return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+  };
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
+                                                        const Binding& binding) const {
+  const plan::Program& p = plan_.program;
+  auto phase = std::make_shared<Phase>();
+  phase->index = previous ? previous->index + 1 : 0;
+  phase->first_step = previous ? previous->end_step : 0;
+  phase->end_step = phase->first_step;
+  while (phase->end_step < int(p.steps.size()))
+    if (p.steps[size_t(phase->end_step++)].binds_symbols) break;
+  if (previous) {
+    phase->places = previous->places;
+  } else {
+    phase->places.resize(p.values.size());
+    for (size_t i = 0; i < p.inputs.size(); ++i)
+      phase->places[size_t(p.inputs[i])] = {Slot::Where::kInput, int(i)};
+    for (size_t v = 0; v < p.values.size(); ++v)
+      if (p.values[v].kind == plan::ValueKind::kConstant)
+        phase->places[v] = {Slot::Where::kConstant, p.values[v].constant};
+  }
+  phase->steps.resize(size_t(phase->end_step - phase->first_step));
+  for (int s = phase->first_step; s < phase->end_step; ++s) {
+    if (Status status = bind_step(*phase, s, binding); !status.ok()) {
+      const plan::Step& step = p.steps[size_t(s)];
+      return status.at(cat("step ", s, " (", step.kernel, ") from '", join(step.sources), "'"));
+    }
+  }
+  PLANISH_RETURN_IF_ERROR(plan_memory(*phase, binding));
+  if (options_.max_memory > 0 && phase->arena_bytes > options_.max_memory)
+    return resource_exhausted(cat("the arena for these shapes takes ", phase->arena_bytes,
+                                  " bytes, max_memory is ", options_.max_memory));
+  return std::shared_ptr<const Phase>(phase);
+}
+
+Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
+  const plan::Program& p = plan_.program;
+  const plan::Step& step = p.steps[size_t(s)];
+  BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
+  bound.step = &step;
+  bound.kernel = kernels_[size_t(s)];
+  kernel::Problem problem = step.problem;
+  if (step.binds_symbols) {
+    // Operand dims are known; result dims stay symbolic.
+    for (kernel::Operand& operand : problem.operands) {
+      for (ir::Dim& d : operand.type.shape) {
+        auto value = d.evaluate(lookup_in(binding));
+        if (!value) return internal_error(cat("dim ", d.to_string(), " is not bound"));
+        d = *value;
+      }
+    }
+  } else {
+    PLANISH_ASSIGN_OR_RETURN(problem, kernel::concrete(step.problem, lookup_in(binding)));
+  }
+  std::vector<ir::Tensor> constants(step.operands.size());
+  for (size_t i = 0; i < step.operands.size(); ++i) {
+    const int v = step.operands[i];
+    if (v >= 0 && p.values[size_t(v)].kind == plan::ValueKind::kConstant)
+      constants[i] = p.constants[size_t(p.values[size_t(v)].constant)].tensor;
+  }
+  const auto& packed = packed_[size_t(s)];
+  kernel::BindArgs args;
+  args.problem = &problem;
+  args.tactic = &step.tactic;
+  args.device = &device_->info();
+  if (packed) args.packed = packed->bytes;
+  args.artifact = step.artifact;
+  args.constants = constants;
+  PLANISH_ASSIGN_OR_RETURN(bound.launchable, bound.kernel->bind(args));
+  bound.flops = kernel::flop_count(problem);
+  bound.bytes_moved = kernel::bytes_moved(problem);
+  return ok_status();
+}
+
+namespace {
+
+// The place of a value inside its root's place.
+Slot inside(const plan::Program& p, int value, Slot place, const Engine& engine,
+            const Binding& binding) {
+  std::vector<int> chain;
+  for (int v = value; p.values[size_t(v)].parent >= 0; v = p.values[size_t(v)].parent)
+    chain.push_back(v);
+  for (size_t i = chain.size(); i-- > 0;) {
+    const plan::ProgramValue& view = p.values[size_t(chain[i])];
+    const auto offset = view.offset.evaluate(lookup_in(binding));
+    if (!offset) return {};
+    place.offset_bytes += ir::bytes_of(view.type.dtype, *offset);
+    if (!view.strided) continue;
+    if (place.outer_stride_bytes) continue;  // the parent's own stride holds
+    const auto parent = engine.dims_of(view.parent, binding);
+    if (!parent || parent->empty() || (*parent)[0] == 0) continue;
+    place.outer_stride_bytes =
+        physical_bytes(p.values[size_t(view.parent)].type, *parent) / (*parent)[0];
+  }
+  return place;
+}
+
+}  // namespace
+
+Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
+  const plan::Program& p = plan_.program;
+  std::vector<memplan::Request> requests;
+  std::vector<MemoryUse> uses;
+  std::map<int, size_t> request_of;  // root -> request
+  const auto add_request = [&](std::string name, int64_t bytes, int first, int last) {
+    requests.push_back({bytes, first, last});
+    uses.push_back({std::move(name), bytes, first, last, 0});
+    return requests.size() - 1;
+  };
+  const auto lifetime_end = [&](int root) {
+    const int last = last_use_[size_t(root)];
+    return last >= phase.end_step ? phase.end_step - 1 : last;
+  };
+  std::vector<size_t> workspace_request(phase.steps.size(), size_t(-1));
+  for (int s = phase.first_step; s < phase.end_step; ++s) {
+    const plan::Step& step = p.steps[size_t(s)];
+    const BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
+    if (const int64_t bytes = bound.launchable->workspace_bytes(); bytes > 0)
+      workspace_request[size_t(s - phase.first_step)] =
+          add_request(cat("workspace of step ", s), bytes, s, s);
+    for (size_t i = 0; i < step.results.size(); ++i) {
+      const int v = step.results[i], r = root_[size_t(v)];
+      if (phase.places[size_t(r)].where != Slot::Where::kAbsent || request_of.count(r)) continue;
+      if (step.binds_symbols) {
+        phase.places[size_t(r)] = {Slot::Where::kOwned, r};
+        continue;
+      }
+      if (output_of_[size_t(r)] >= 0) {
+        phase.places[size_t(r)] = {Slot::Where::kOutput, output_of_[size_t(r)]};
+        phase.new_outputs.push_back(output_of_[size_t(r)]);
+        continue;
+      }
+      const auto dims = dims_of(r, binding);
+      if (!dims)
+        return internal_error(cat("value '", p.values[size_t(r)].name, "' has unknown dims"));
+      const auto count = ir::checked_element_count(*dims);
+      if (!count || *count > (int64_t(1) << 46))
+        return resource_exhausted(cat("value '", p.values[size_t(r)].name, "' of shape ",
+                                      bracketed(*dims), " is beyond any memory"));
+      const int64_t bytes = physical_bytes(p.values[size_t(r)].type, *dims);
+      // In place over an operand whose last reader is this step.
+      for (size_t j = 0; j < step.operands.size() && r == v; ++j) {
+        const int o = step.operands[j];
+        if (o < 0 || root_[size_t(o)] != o || last_use_[size_t(o)] != s) continue;
+        auto donor = request_of.find(o);
+        if (donor == request_of.end() || requests[donor->second].bytes != bytes) continue;
+        if (std::count_if(step.operands.begin(), step.operands.end(),
+                          [&](int other) { return other >= 0 && root_[size_t(other)] == o; }) != 1)
+          continue;
+        if (!bound.kernel->in_place(step.problem, int(i), int(j))) continue;
+        request_of[r] = donor->second;
+        requests[donor->second].last_step =
+            std::max(requests[donor->second].last_step, lifetime_end(r));
+        uses[donor->second].name += cat(" = ", p.values[size_t(r)].name);
+        break;
+      }
+      if (!request_of.count(r))
+        request_of[r] = add_request(p.values[size_t(r)].name, bytes, s, lifetime_end(r));
+    }
+  }
+  const memplan::ArenaPlan arena = memplan::plan_arena(requests, 64);
+  phase.arena_bytes = arena.arena_bytes;
+  phase.sum_bytes = arena.sum_bytes;
+  phase.lower_bound_bytes = arena.lower_bound_bytes;
+  for (size_t i = 0; i < uses.size(); ++i) {
+    uses[i].offset = arena.offsets[i];
+    uses[i].last_step = requests[i].last_step;
+  }
+  phase.memory = std::move(uses);
+  for (const auto& [root, request] : request_of)
+    phase.places[size_t(root)] = {Slot::Where::kArena, phase.index, arena.offsets[request]};
+  for (int s = phase.first_step; s < phase.end_step; ++s) {
+    const plan::Step& step = p.steps[size_t(s)];
+    BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
+    if (workspace_request[size_t(s - phase.first_step)] != size_t(-1))
+      bound.workspace_offset = arena.offsets[workspace_request[size_t(s - phase.first_step)]];
+    for (int v : step.operands)
+      bound.operands.push_back(
+          v < 0 ? Slot{}
+                : inside(p, v, phase.places[size_t(root_[size_t(v)])], *this, binding));
+    if (step.binds_symbols) continue;
+    for (int v : step.results)
+      bound.results.push_back(
+          inside(p, v, phase.places[size_t(root_[size_t(v)])], *this, binding));
+  }
+  // Views of roots, for reading outputs and observing.
+  for (size_t v = 0; v < p.values.size(); ++v) {
+    const Slot& root_place = phase.places[size_t(root_[v])];
+    if (int(v) != root_[v] && root_place.where != Slot::Where::kAbsent &&
+        phase.places[v].where == Slot::Where::kAbsent && dims_of(int(v), binding))
+      phase.places[v] = inside(p, int(v), root_place, *this, binding);
+  }
+  return ok_status();
+}
+
+}  // namespace planish::runtime
