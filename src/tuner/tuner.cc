@@ -1,0 +1,190 @@
+#include "tuner/tuner.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+
+namespace planish::tuner {
+namespace {
+
+using kernel::BufferRef;
+
+double steady_us() {
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+int64_t bytes_of(const ir::TensorType& type) {
+  return ir::bytes_of(type.dtype,
+                      ir::physical_element_count(ir::to_dims(type.shape), type.layout));
+}
+
+// Random but tame contents: floats in [-1, 1), integers small and non-negative.
+void fill(std::byte* data, ir::DataType dtype, int64_t bytes, uint64_t seed) {
+  uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
+  const auto next = [&] {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+  };
+  if (dtype == ir::DataType::kF32) {
+    auto* p = reinterpret_cast<float*>(data);
+    for (int64_t i = 0; i < bytes / 4; ++i)
+      p[i] = float(int32_t(uint32_t(next()))) * (1.0f / 2147483648.0f);
+  } else if (dtype == ir::DataType::kF64) {
+    auto* p = reinterpret_cast<double*>(data);
+    for (int64_t i = 0; i < bytes / 8; ++i) p[i] = double(int64_t(next())) * 0x1p-63;
+  } else if (dtype == ir::DataType::kF16 || dtype == ir::DataType::kBF16) {
+    auto* p = reinterpret_cast<uint16_t*>(data);
+    for (int64_t i = 0; i < bytes / 2; ++i) p[i] = uint16_t(next() & 0xBBFF);
+  } else {
+    for (int64_t i = 0; i < bytes; ++i) data[i] = std::byte(0);
+  }
+}
+
+// One candidate ready to run.
+struct Bound {
+  Candidate* candidate;
+  kernel::Blob packed;
+  kernel::Blob artifact;
+  std::unique_ptr<kernel::Launchable> launchable;
+  std::vector<std::unique_ptr<backend::Memory>> memory;
+  std::vector<BufferRef> operands, results;
+  std::unique_ptr<backend::Memory> workspace;
+  std::vector<double> samples;
+};
+
+Status prepare(Bound& bound, backend::Device& device, std::span<const ir::Tensor> constants) {
+  const Candidate& c = *bound.candidate;
+  const kernel::Problem& problem = *c.problem;
+  PLANISH_ASSIGN_OR_RETURN(bound.artifact, c.kernel->compile(problem, c.tactic, device.info()));
+  PLANISH_ASSIGN_OR_RETURN(bound.packed,
+                           c.kernel->pack(problem, c.tactic, device.info(), constants));
+  kernel::BindArgs args;
+  args.problem = &problem;
+  args.tactic = &c.tactic;
+  args.device = &device.info();
+  args.packed = bound.packed.bytes;
+  args.artifact = bound.artifact.bytes;
+  args.constants = constants;
+  PLANISH_ASSIGN_OR_RETURN(bound.launchable, c.kernel->bind(args));
+  const auto buffer = [&](const ir::TensorType& type, uint64_t seed) -> Result<BufferRef> {
+    const int64_t bytes = bytes_of(type);
+    PLANISH_ASSIGN_OR_RETURN(auto memory, device.allocate(bytes + 64, device.home()));
+    if (device.home() == ir::MemorySpace::kHost) fill(memory->data(), type.dtype, bytes, seed);
+    BufferRef ref{memory->data(), 0};
+    bound.memory.push_back(std::move(memory));
+    return ref;
+  };
+  for (size_t i = 0; i < problem.operands.size(); ++i) {
+    const kernel::Operand& operand = problem.operands[i];
+    BufferRef ref;
+    if (operand.present && operand.constant && device.home() == ir::MemorySpace::kHost &&
+        i < constants.size() && constants[i].count() > 0) {
+      ref.data = const_cast<void*>(constants[i].data());
+    } else if (operand.present) {
+      PLANISH_ASSIGN_OR_RETURN(ref, buffer(operand.type, i + 1));
+    }
+    bound.operands.push_back(ref);
+  }
+  for (size_t i = 0; i < problem.results.size(); ++i) {
+    PLANISH_ASSIGN_OR_RETURN(BufferRef ref, buffer(problem.result_type(int(i)), 77 + i));
+    bound.results.push_back(ref);
+  }
+  PLANISH_ASSIGN_OR_RETURN(
+      bound.workspace,
+      device.allocate(bound.launchable->workspace_bytes() + 64, device.home()));
+  return ok_status();
+}
+
+double median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + long(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+
+}  // namespace
+
+Tuner::Tuner(backend::Device& device, TimeStore* store, TunerOptions options)
+    : device_(device),
+      store_(store),
+      options_(std::move(options)),
+      team_(device.info().kind == "cpu" ? device.info().threads : 1, "tuner") {
+  if (!options_.now_us) options_.now_us = steady_us;
+}
+
+std::string Tuner::key(const Candidate& c) const {
+  const kernel::DeviceInfo& d = device_.info();
+  return cat(c.kernel->name(), " v", c.kernel->version(), " [", c.tactic.to_string(), "] on ",
+             d.kind, " ", d.name, " ", d.isa, " x", d.threads, ": ",
+             kernel::fingerprint(*c.problem));
+}
+
+Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants) {
+  std::vector<Bound> running;
+  for (Candidate& c : candidates) {
+    if (store_) {
+      if (auto known = store_->find(key(c))) {
+        c.measured_us = *known;
+        ++cached_count_;
+        continue;
+      }
+    }
+    Bound bound;
+    bound.candidate = &c;
+    if (Status s = prepare(bound, device_, constants); !s.ok()) {
+      c.refused = s.to_string();
+      continue;
+    }
+    running.push_back(std::move(bound));
+  }
+  const double begin = options_.now_us();
+  const auto stop = [&] {
+    return (options_.out_of_time && options_.out_of_time()) ||
+           options_.now_us() - begin > options_.max_us_per_problem;
+  };
+  for (int round = -1; round < options_.rounds; ++round) {  // round -1 warms up
+    double best = 1e300;
+    for (Bound& b : running)
+      if (!b.samples.empty()) best = std::min(best, *std::min_element(b.samples.begin(), b.samples.end()));
+    for (Bound& b : running) {
+      if (round >= 2 && !b.samples.empty() &&
+          *std::min_element(b.samples.begin(), b.samples.end()) > options_.drop_factor * best)
+        continue;
+      if (round >= 1 && stop()) break;
+      kernel::RunArgs args;
+      args.operands = b.operands;
+      args.results = b.results;
+      args.workspace = b.workspace->data();
+      args.team = &team_;
+      if (device_.home() == ir::MemorySpace::kHost) {
+        const double start = options_.now_us();
+        if (Status s = b.launchable->run(args); !s.ok()) {
+          b.candidate->refused = s.to_string();
+          b.samples.assign(1, 1e30);
+          continue;
+        }
+        if (round >= 0) b.samples.push_back(options_.now_us() - start);
+      } else {
+        auto times = device_.time_us(*b.launchable, std::span(&args, 1), round < 0 ? 1 : 3);
+        if (!times.ok()) {
+          b.candidate->refused = times.status().to_string();
+          b.samples.assign(1, 1e30);
+          continue;
+        }
+        if (round >= 0) b.samples.insert(b.samples.end(), times->begin(), times->end());
+      }
+    }
+  }
+  for (Bound& b : running) {
+    if (b.samples.empty() || !b.candidate->refused.empty()) continue;
+    b.candidate->measured_us = median(b.samples);
+    ++measured_count_;
+    if (store_) store_->put(key(*b.candidate), b.candidate->measured_us);
+  }
+  return ok_status();
+}
+
+}  // namespace planish::tuner

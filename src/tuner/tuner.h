@@ -1,0 +1,64 @@
+// Tuner: times candidates for one concrete problem on one device, honestly.
+//
+// All candidates of a problem are bound to the same buffers (random data, never zeros) and run in
+// interleaved rounds, so that a disturbance hits all of them; the median counts. A candidate far
+// behind after the first rounds is dropped. Results go through the timing cache, keyed by everything
+// that changes them. One Tuner serves one build on one thread.
+#pragma once
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/api/backend.h"
+#include "base/thread_team.h"
+#include "kernel/kernel_def.h"
+
+namespace planish::tuner {
+
+// Where measured times are kept between builds.
+class TimeStore {
+ public:
+  virtual ~TimeStore() = default;
+  virtual std::optional<double> find(const std::string& key) const = 0;
+  virtual void put(const std::string& key, double us) = 0;
+};
+
+struct Candidate {
+  const kernel::KernelDef* kernel = nullptr;
+  kernel::Tactic tactic;
+  const kernel::Problem* problem = nullptr;  // concrete, with this candidate's layouts
+  double predicted_us = 0;
+  double measured_us = -1;
+  std::string refused;  // set when binding or running failed
+};
+
+struct TunerOptions {
+  int rounds = 7;
+  double drop_factor = 1.5;       // behind the best by this after two rounds: no more rounds
+  double max_us_per_problem = 2e5;
+  std::function<double()> now_us;  // a test's clock; null: the steady clock
+  std::function<bool()> out_of_time;  // the build's budget or cancel; null: never
+};
+
+class Tuner {
+ public:
+  Tuner(backend::Device& device, TimeStore* store, TunerOptions options);
+  // Fills measured_us (or refused) of every candidate; those known to the store are not run.
+  // `constants`: row-major data of constant operands by position.
+  Status measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants);
+  int measured_count() const { return measured_count_; }
+  int cached_count() const { return cached_count_; }
+
+ private:
+  std::string key(const Candidate& candidate) const;
+
+  backend::Device& device_;
+  TimeStore* store_;
+  TunerOptions options_;
+  ThreadTeam team_;
+  int measured_count_ = 0, cached_count_ = 0;
+};
+
+}  // namespace planish::tuner
