@@ -108,8 +108,19 @@ Result<Problem> concrete(const Problem& problem, const ir::Dim::Lookup& binding)
   Problem out = problem;
   for (Operand& operand : out.operands)
     if (operand.present) PLANISH_RETURN_IF_ERROR(bind_type(operand.type, binding));
-  for (Stage& stage : out.stages)
+  for (Stage& stage : out.stages) {
     for (ir::TensorType& type : stage.outputs) PLANISH_RETURN_IF_ERROR(bind_type(type, binding));
+    auto exprs = stage.attrs.find(kDimExprs);
+    if (exprs == stage.attrs.end()) continue;
+    std::vector<int64_t> values;
+    for (const std::string& text : std::get<std::vector<std::string>>(exprs->second)) {
+      PLANISH_ASSIGN_OR_RETURN(ir::Dim d, ir::Dim::parse(text));
+      auto value = d.evaluate(binding);
+      if (!value) return invalid_argument(cat("dim ", text, " is not bound"));
+      values.push_back(*value);
+    }
+    stage.attrs[std::string(kDimValues)] = std::move(values);
+  }
   return out;
 }
 

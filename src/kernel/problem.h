@@ -65,6 +65,12 @@ struct RootAndEpilogue {
 };
 std::optional<RootAndEpilogue> root_and_epilogue(const Problem& problem);
 
+// A stage attribute that holds dim expressions as strings; concrete() puts their values beside it.
+// The stage "Content" makes an integer tensor of them: shape arithmetic that folded to symbols.
+inline constexpr std::string_view kDimExprs = "dim_exprs";
+inline constexpr std::string_view kDimValues = "dim_values";
+inline constexpr std::string_view kContentStage = "Content";
+
 // Every symbolic dim replaced by its value under `binding`; kInvalidArgument names an unbound symbol.
 Result<Problem> concrete(const Problem& problem, const ir::Dim::Lookup& binding);
 

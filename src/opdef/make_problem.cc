@@ -204,9 +204,19 @@ kernel::Operand make_operand(const ir::Value* v, bool host) {
   return operand;
 }
 
-}  // namespace
+// Operands that no stage reads any more (they became immediates) leave the problem.
+void drop_unused_operands(Problem& problem) {
+  std::vector<bool> used(problem.operands.size());
+  for (const Stage& stage : problem.stages)
+    for (int input : stage.inputs)
+      if (input >= 0 && input < int(used.size())) used[size_t(input)] = true;
+  for (int result : problem.results)
+    if (result < int(used.size())) used[size_t(result)] = true;
+  for (size_t i = 0; i < used.size(); ++i)
+    if (!used[i]) problem.operands[i] = kernel::Operand{.type = {}, .present = false, .value = {}};
+}
 
-Result<Problem> make_problem(const OpRegistry& registry, const ir::Node& node) {
+Result<Problem> build(const OpRegistry& registry, const ir::Node& node) {
   const OpDef* op = registry.find(node.op);
   if (!op) return unsupported(cat("no operator is named '", node.op, "'"));
   Problem problem;
@@ -225,6 +235,14 @@ Result<Problem> make_problem(const OpRegistry& registry, const ir::Node& node) {
   std::vector<const ir::Node*> nodes;
   for (const auto& n : body.nodes()) nodes.push_back(n.get());
   PLANISH_RETURN_IF_ERROR(builder.add(nodes, body.outputs));
+  return problem;
+}
+
+}  // namespace
+
+Result<Problem> make_problem(const OpRegistry& registry, const ir::Node& node) {
+  PLANISH_ASSIGN_OR_RETURN(Problem problem, build(registry, node));
+  drop_unused_operands(problem);
   return problem;
 }
 

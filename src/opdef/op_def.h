@@ -75,6 +75,8 @@ struct OpDef {
   FusionKind kind = FusionKind::kOpaque;
   bool random = false;      // never folded, never merged
   bool has_subgraphs = false;
+  // Output 0 holds input 0's elements in the same row-major order: a view, never a step.
+  bool is_view = false;
   // Number of inputs (from the front) that only matter as values at compile time when constant:
   // shapes, axes, pads. Small integer tensors; kept on the host. Bit i: input i.
   uint32_t host_inputs = 0;

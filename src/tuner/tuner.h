@@ -48,6 +48,8 @@ class Tuner {
   // Fills measured_us (or refused) of every candidate; those known to the store are not run.
   // `constants`: row-major data of constant operands by position.
   Status measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants);
+  // Only what the store knows; runs nothing.
+  Status look_up(std::span<Candidate> candidates);
   int measured_count() const { return measured_count_; }
   int cached_count() const { return cached_count_; }
 

@@ -1,0 +1,194 @@
+// Candidates per node: every registered kernel is asked, every refusal keeps its reason.
+#include <algorithm>
+
+#include "base/text.h"
+#include "compiler/lowering.h"
+#include "opdef/infer.h"
+
+namespace planish::compiler {
+namespace {
+
+using ir::Layout;
+
+void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) {
+  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
+    problem.operands[i].type.layout = layouts.operands[i];
+  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
+    const int value = problem.results[i];
+    if (value < int(problem.operands.size())) continue;
+    const auto [stage, output] = problem.stage_of(value);
+    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
+  }
+}
+
+// A concat or slice along `axis` is a matter of offsets when everything before the axis is either
+// the outermost dim (which may have a stride of its own) or of size 1.
+bool offsets_suffice(const ir::Shape& shape, int axis) {
+  for (int d = 0; d < axis; ++d)
+    if (!(shape[size_t(d)] == ir::Dim(1)) && !(d == 0 && axis == 1)) return false;
+  return true;
+}
+
+bool multiple_of(const ir::Dim& dim, int block) {
+  return dim.is_constant() && dim.value() % block == 0;
+}
+
+// Layouts under which the node is structural: row-major, and blocked when the axis is the blocked
+// one and every part is whole blocks.
+std::vector<Layout> structural_layouts(const LoweredNode& entry, int axis, int block) {
+  std::vector<Layout> out = {Layout{}};
+  const ir::Node& node = *entry.node;
+  const ir::Value* whole = entry.kind == NodeKind::kConcat ? node.outputs[0] : node.inputs[0];
+  if (block <= 1 || whole->type.rank() < 3 || whole->type.dtype != ir::DataType::kF32) return out;
+  if (axis == 1) {
+    const auto& parts = entry.kind == NodeKind::kConcat ? node.inputs : node.outputs;
+    bool whole_blocks = true;
+    for (const ir::Value* v : parts) whole_blocks &= multiple_of(v->type.shape[1], block);
+    for (const ir::Dim& begin : entry.slice.begins) whole_blocks &= multiple_of(begin, block);
+    if (!whole_blocks) return out;
+  } else if (axis != 0) {
+    return out;
+  }
+  out.push_back(Layout::blocked(1, block));
+  return out;
+}
+
+void add_structural(LoweredNode& entry, const kernel::DeviceInfo& device, int block) {
+  const ir::Node& node = *entry.node;
+  const auto add = [&](const Layout& from, const Layout& to, double us) {
+    Alternative a;
+    a.layouts.operands.assign(node.inputs.size(), from);
+    a.layouts.results.assign(node.outputs.size(), to);
+    a.predicted_us = us;
+    entry.alternatives.push_back(std::move(a));
+  };
+  (void)device;
+  if (entry.kind == NodeKind::kView) {
+    add(Layout{}, Layout{}, 0);
+    const Layout blocked = Layout::blocked(1, std::max(block, 1));
+    if (block > 1 && node.inputs[0]->type.rank() >= 3 &&
+        same_bytes(node.inputs[0]->type.shape, blocked, Layout{}))
+      add(blocked, Layout{}, 0);
+    return;
+  }
+  const int axis = entry.kind == NodeKind::kSlice ? entry.slice.axis : [&] {
+    const int64_t a = node.attr_int("axis");
+    return int(a < 0 ? a + node.outputs[0]->type.rank() : a);
+  }();
+  for (const Layout& layout : structural_layouts(entry, axis, block)) add(layout, layout, 0);
+}
+
+Status add_kernels(LoweredNode& entry, const CompileOptions& options,
+                   const Environment& environment) {
+  const kernel::DeviceInfo& device = environment.device.info();
+  const kernel::KernelDef* reference = nullptr;
+  for (const auto& kernel : environment.kernels.all()) {
+    if (kernel->device_kind() != device.kind) continue;
+    if (kernel->is_reference()) {
+      reference = kernel.get();
+      continue;
+    }
+    if (options.reference_only) continue;
+    const auto refuse = [&](std::string why) {
+      entry.considered.push_back({kernel->name(), "", 0, -1, std::move(why)});
+    };
+    if (options.fp32_exact && kernel->rounds_differently()) {
+      refuse("rounds differently from a plain sum; --fp32 exact was asked for");
+      continue;
+    }
+    if (Status s = kernel->supports(entry.concrete, device); !s.ok()) {
+      if (s.code() != Code::kUnimplemented) refuse(s.message());  // another family's problem
+      continue;
+    }
+    for (kernel::LayoutChoice& layouts : kernel->layouts(entry.concrete, device)) {
+      Alternative a;
+      a.kernel = kernel.get();
+      a.problem = entry.concrete;
+      set_layouts(a.problem, layouts);
+      a.layouts = std::move(layouts);
+      for (kernel::Tactic& tactic : kernel->tactics(a.problem, device)) {
+        Alternative one = a;
+        one.tactic = std::move(tactic);
+        one.predicted_us = kernel->predict_us(one.problem, one.tactic, device);
+        entry.alternatives.push_back(std::move(one));
+      }
+    }
+  }
+  if (!entry.alternatives.empty()) return ok_status();
+  if (!reference)
+    return unsupported(cat("no kernel takes ", kernel::describe(entry.problem), " on ", device.kind));
+  PLANISH_RETURN_IF_ERROR(reference->supports(entry.problem, device));
+  Alternative a;
+  a.kernel = reference;
+  a.problem = entry.concrete;
+  a.layouts.operands.resize(entry.node->inputs.size());
+  a.layouts.results.resize(entry.node->outputs.size());
+  a.predicted_us = reference->predict_us(entry.concrete, {}, device);
+  entry.alternatives.push_back(std::move(a));
+  return ok_status();
+}
+
+Status add_content(LoweredNode& entry, const Environment& environment) {
+  for (const auto& kernel : environment.kernels.all()) {
+    if (!kernel->supports(entry.concrete, environment.device.info()).ok()) continue;
+    Alternative a;
+    a.kernel = kernel.get();
+    a.problem = entry.concrete;
+    a.layouts.results.resize(entry.node->outputs.size());
+    a.predicted_us = 0.1;
+    entry.alternatives.push_back(std::move(a));
+    return ok_status();
+  }
+  return internal_error("no kernel writes known contents");
+}
+
+}  // namespace
+
+bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
+  if (from == to) return true;
+  const Layout& blocked = from.is_row_major() ? to : from;
+  const Layout& other = from.is_row_major() ? from : to;
+  if (!other.is_row_major() || blocked.block_dim != 1 || !blocked.perm.empty() || shape.size() < 2)
+    return false;
+  for (size_t d = 2; d < shape.size(); ++d)
+    if (!(shape[d] == ir::Dim(1))) return false;
+  return multiple_of(shape[1], blocked.block);
+}
+
+Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
+                              const Environment& environment) {
+  const kernel::DeviceInfo& device = environment.device.info();
+  auto width = device.properties.find("channel_block");
+  const int block = width == device.properties.end() ? 1 : std::stoi(width->second);
+  for (LoweredNode& entry : lowered.nodes) {
+    const ir::Node& node = *entry.node;
+    if (entry.kind == NodeKind::kConcat) {
+      const int64_t a = node.attr_int("axis");
+      const int axis = int(a < 0 ? a + node.outputs[0]->type.rank() : a);
+      if (!offsets_suffice(node.outputs[0]->type.shape, axis)) entry.kind = NodeKind::kCompute;
+      for (const ir::Value* v : node.inputs)
+        if (v && ir::bits_of(v->type.dtype) < 8) entry.kind = NodeKind::kCompute;
+    }
+    if (entry.kind == NodeKind::kSlice) {
+      const ir::Shape& shape = node.inputs[0]->type.shape;
+      const bool odd = ir::bits_of(node.inputs[0]->type.dtype) < 8;
+      if (odd || !offsets_suffice(shape, entry.slice.axis)) entry.kind = NodeKind::kCompute;
+    }
+    if (entry.binds_symbols) {
+      CompileOptions reference = options;
+      reference.reference_only = true;
+      PLANISH_RETURN_IF_ERROR(add_kernels(entry, reference, environment));
+      continue;
+    }
+    Status status;
+    switch (entry.kind) {
+      case NodeKind::kContent: status = add_content(entry, environment); break;
+      case NodeKind::kCompute: status = add_kernels(entry, options, environment); break;
+      default: add_structural(entry, device, block);
+    }
+    if (!status.ok()) return status.at(opdef::describe_node(node));
+  }
+  return ok_status();
+}
+
+}  // namespace planish::compiler

@@ -1,0 +1,426 @@
+// Emission: chosen alternatives become steps and values. Layout conversions are inserted where
+// producer and reader differ, concat members and slices become views where kernels can address
+// them, and everything else is copied by steps of its own.
+#include <algorithm>
+
+#include "base/text.h"
+#include "compiler/lowering.h"
+#include "opdef/infer.h"
+
+namespace planish::compiler {
+namespace {
+
+using ir::Dim;
+using ir::Layout;
+using plan::ProgramValue;
+using plan::Step;
+
+uint64_t content_hash(const ir::Tensor& t) {
+  uint64_t h = 0x9E3779B97F4A7C15u ^ uint64_t(t.dtype());
+  for (int64_t d : t.dims()) h = (h ^ uint64_t(d)) * 0xBF58476D1CE4E5B9u;
+  const auto* p = t.data_as<uint8_t>();
+  const int64_t n = t.bytes();
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, p + i, 8);
+    h = (h ^ word) * 0x94D049BB133111EBu;
+    h ^= h >> 29;
+  }
+  for (; i < n; ++i) h = (h ^ p[i]) * 0x94D049BB133111EBu;
+  return h ^ (h >> 32);
+}
+
+// Physical elements before index `begin` of `axis` (0 or 1, or behind dims of 1) under a layout.
+Dim element_offset(const ir::Shape& whole, int axis, const Dim& begin) {
+  Dim inner = 1;
+  for (size_t d = size_t(axis) + 1; d < whole.size(); ++d) inner = inner * whole[d];
+  return begin * inner;  // blocked on the axis: begin is whole blocks, and the product is the same
+}
+
+// Everything before the axis has size 1: a part is one dense piece.
+bool is_dense_part(const ir::Shape& shape, int axis) {
+  for (int d = 0; d < axis; ++d)
+    if (!(shape[size_t(d)] == Dim(1))) return false;
+  return true;
+}
+
+class Emitter {
+ public:
+  Emitter(const Lowered& lowered, const CompileOptions& options, const Environment& environment)
+      : lowered_(lowered), graph_(*lowered.graph), options_(options), environment_(environment) {}
+
+  Result<plan::Program> run() {
+    const kernel::DeviceInfo& device = environment_.device.info();
+    program_.device_kind = device.kind;
+    program_.device_name = device.name;
+    program_.isa = device.isa;
+    program_.threads = device.threads;
+    program_.symbols = graph_.symbols;
+    for (const ir::Value* v : graph_.inputs) {
+      const int id = add_value(v->name, v->type, Layout{});
+      program_.values[size_t(id)].kind = plan::ValueKind::kInput;
+      program_.inputs.push_back(id);
+      produced_[v] = id;
+    }
+    plan_concats();
+    for (const LoweredNode& entry : lowered_.nodes)
+      if (Status s = emit_node(entry); !s.ok()) return s.at(opdef::describe_node(*entry.node));
+    for (const ir::Value* v : graph_.outputs) {
+      PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, Layout{}, {}));
+      program_.outputs.push_back(id);
+      program_.output_names.push_back(v->name);
+    }
+    for (const Profile& profile : options_.profiles) {
+      std::vector<plan::ProfileInput> inputs;
+      for (const auto& [name, opt] : profile.opt) {
+        const auto get = [&](const auto& map) {
+          auto found = map.find(name);
+          return found == map.end() ? opt : found->second;
+        };
+        inputs.push_back({name, get(profile.min), opt, get(profile.max)});
+      }
+      program_.profiles.push_back(std::move(inputs));
+    }
+    return std::move(program_);
+  }
+
+ private:
+  const LoweredNode& lowered_of(const ir::Node* node) const {
+    return lowered_.nodes[size_t(lowered_.index.at(node))];
+  }
+
+  int add_value(std::string name, ir::TensorType type, const Layout& layout) {
+    ProgramValue value;
+    value.name = std::move(name);
+    value.type = std::move(type);
+    value.type.layout = layout;
+    value.type.space = ir::MemorySpace::kHost;
+    program_.values.push_back(std::move(value));
+    return int(program_.values.size()) - 1;
+  }
+
+  int constant_value(const ir::Value* v) {
+    auto found = produced_.find(v);
+    if (found != produced_.end()) return found->second;
+    const int id = add_value(v->name, v->type, Layout{});
+    ProgramValue& value = program_.values[size_t(id)];
+    value.kind = plan::ValueKind::kConstant;
+    const uint64_t hash = content_hash(*v->constant);
+    for (size_t i = 0; i < program_.constants.size(); ++i)
+      if (program_.constants[i].hash == hash &&
+          program_.constants[i].tensor.same_bytes(*v->constant))
+        value.constant = int(i);
+    if (value.constant < 0) {
+      value.constant = int(program_.constants.size());
+      program_.constants.push_back({v->name, *v->constant, hash});
+    }
+    return produced_[v] = id;
+  }
+
+  bool reader_takes_strided(const ir::Use& use) const {
+    const LoweredNode& reader = lowered_of(use.node);
+    if (reader.kind == NodeKind::kConcat) return true;  // copied or aliased by offsets
+    if (reader.kind != NodeKind::kCompute || reader.binds_symbols) return false;
+    const Alternative& a = reader.choice();
+    return a.kernel->takes_strided(a.problem, false, use.index);
+  }
+
+  // May `member` be written straight into its place in the concat?
+  bool can_alias(const ir::Value* member, const LoweredNode& concat, const Layout& layout,
+                 bool dense) const {
+    if (!member->producer || member->constant || graph_.is_output(member)) return false;
+    if (parent_of_.count(member)) return false;
+    const LoweredNode& producer = lowered_of(member->producer);
+    if (producer.binds_symbols) return false;
+    for (const Dim& d : member->type.shape)
+      for (const std::string& s : d.symbols()) {
+        auto info = graph_.symbols.find(s);
+        if (info != graph_.symbols.end() && info->second.from_data) return false;
+      }
+    if (producer.kind != NodeKind::kCompute && producer.kind != NodeKind::kConcat) return false;
+    if (!(producer.choice().layouts.results[size_t(member->output_index)] == layout)) return false;
+    if (std::count(concat.node->inputs.begin(), concat.node->inputs.end(), member) != 1)
+      return false;
+    if (dense) return true;
+    if (producer.kind == NodeKind::kCompute &&
+        !producer.choice().kernel->takes_strided(producer.choice().problem, true,
+                                                 member->output_index))
+      return false;
+    for (const ir::Use& use : member->uses) {
+      if (!reader_takes_strided(use)) return false;
+      // A reader that wants another layout goes through a conversion.
+      const Layout& wanted =
+          lowered_of(use.node).choice().layouts.operands[size_t(use.index)];
+      if (!(wanted == layout)) return false;
+    }
+    return true;
+  }
+
+  // Later concats first: a concat inside a concat is a member like any other.
+  void plan_concats() {
+    for (size_t i = lowered_.nodes.size(); i-- > 0;) {
+      const LoweredNode& entry = lowered_.nodes[i];
+      if (entry.kind != NodeKind::kConcat) continue;
+      const ir::Value* whole = entry.node->outputs[0];
+      const Layout& layout = entry.choice().layouts.results[0];
+      const int axis = axis_of(entry);
+      // A member of a strided member is strided too.
+      const bool dense = is_dense_part(whole->type.shape, axis) && !strided_.count(whole);
+      Dim begin = 0;
+      for (const ir::Value* member : entry.node->inputs) {
+        if (can_alias(member, entry, layout, dense)) {
+          parent_of_[member] = {whole, element_offset(whole->type.shape, axis, begin)};
+          if (!dense) strided_.insert(member);
+        }
+        begin = begin + member->type.shape[size_t(axis)];
+      }
+    }
+  }
+
+  int axis_of(const LoweredNode& entry) const {
+    if (entry.kind == NodeKind::kSlice) return entry.slice.axis;
+    const int64_t a = entry.node->attr_int("axis");
+    return int(a < 0 ? a + entry.node->outputs[0]->type.rank() : a);
+  }
+
+  // The program value a node writes for `v`: inside the parent when it is a concat member.
+  int result_value(const ir::Value* v, const Layout& layout) {
+    auto known = produced_.find(v);
+    if (known != produced_.end()) return known->second;
+    const int id = add_value(v->name, v->type, layout);
+    produced_[v] = id;
+    auto parent = parent_of_.find(v);
+    if (parent != parent_of_.end()) {
+      const int whole = result_value(parent->second.first, layout);
+      ProgramValue& value = program_.values[size_t(id)];
+      value.parent = whole;
+      value.offset = parent->second.second;
+      value.strided = strided_.count(v) > 0;
+    }
+    return id;
+  }
+
+  // `v` in the given layout, converted once per layout.
+  Result<int> value_in(const ir::Value* v, const Layout& layout,
+                       const std::vector<std::string>& sources) {
+    if (v->constant) return constant_value(v);
+    auto at = produced_.find(v);
+    PLANISH_CHECK(at != produced_.end(), cat("value '", v->name, "' is read before it is made"));
+    const Layout from = program_.values[size_t(at->second)].type.layout;
+    if (from == layout) return at->second;
+    auto converted = converted_.find({v, layout});
+    if (converted != converted_.end()) return converted->second;
+    const int id = add_value(cat(v->name, "@", ir::to_string(layout)), v->type, layout);
+    converted_[{v, layout}] = id;
+    if (same_bytes(v->type.shape, from, layout) && !strided_.count(v)) {
+      program_.values[size_t(id)].parent = at->second;
+      return id;
+    }
+    std::vector<std::string> names = sources;
+    if (names.empty() && v->producer) names = v->producer->sources;
+    PLANISH_RETURN_IF_ERROR(add_copy("LayoutConvert", at->second, id, std::move(names)));
+    return id;
+  }
+
+  // A step that copies one value into another, layouts and strides as they are.
+  Status add_copy(std::string_view op, int from, int to, std::vector<std::string> sources) {
+    Step step;
+    kernel::Operand operand;
+    operand.type = program_.values[size_t(from)].type;
+    operand.constant = program_.values[size_t(from)].kind == plan::ValueKind::kConstant;
+    step.problem.operands = {operand};
+    kernel::Stage stage;
+    stage.op = op;
+    stage.inputs = {0};
+    stage.outputs = {program_.values[size_t(to)].type};
+    step.problem.stages = {stage};
+    step.problem.results = {1};
+    auto concrete = kernel::concrete(step.problem, lowered_.lookup());
+    const kernel::Problem& asked = concrete.ok() ? *concrete : step.problem;
+    const kernel::DeviceInfo& device = environment_.device.info();
+    std::vector<std::string> refusals;
+    for (const auto& kernel : environment_.kernels.all()) {
+      if (kernel->device_kind() != device.kind || kernel->is_reference()) continue;
+      if (Status s = kernel->supports(asked, device); !s.ok()) {
+        if (s.code() != Code::kUnimplemented)
+          refusals.push_back(cat(kernel->name(), ": ", s.message()));
+        continue;
+      }
+      step.kernel = kernel->name();
+      step.kernel_version = kernel->version();
+      const auto tactics = kernel->tactics(asked, device);
+      step.tactic = tactics[0];
+      step.expected_us = kernel->predict_us(asked, step.tactic, device);
+      step.operands = {from};
+      step.results = {to};
+      step.sources = std::move(sources);
+      program_.steps.push_back(std::move(step));
+      return ok_status();
+    }
+    return internal_error(cat("no kernel copies ", kernel::describe(step.problem), " from ",
+                              ir::to_string(operand.type), ": ", join(refusals, "; ")));
+  }
+
+  Status emit_node(const LoweredNode& entry) {
+    switch (entry.kind) {
+      case NodeKind::kView: return emit_view(entry);
+      case NodeKind::kConcat: return emit_concat(entry);
+      case NodeKind::kSlice: return emit_slice(entry);
+      case NodeKind::kContent:
+      case NodeKind::kCompute: return emit_compute(entry);
+    }
+    return ok_status();
+  }
+
+  Status emit_view(const LoweredNode& entry) {
+    const ir::Node& node = *entry.node;
+    const ir::Value* v = node.outputs[0];
+    const ir::Value* input = node.inputs[0];
+    PLANISH_ASSIGN_OR_RETURN(
+        int from, value_in(input, entry.choice().layouts.operands[0], node.sources));
+    if (strided_.count(input)) {
+      const int dense = add_value(cat(input->name, "@dense"), input->type,
+                                  program_.values[size_t(from)].type.layout);
+      PLANISH_RETURN_IF_ERROR(add_copy("Copy", from, dense, node.sources));
+      from = dense;
+    }
+    const int id = result_value(v, entry.choice().layouts.results[0]);
+    if (program_.values[size_t(id)].parent >= 0)
+      return add_copy("Copy", from, id, node.sources);  // cannot happen: views are no members
+    program_.values[size_t(id)].parent = from;
+    return ok_status();
+  }
+
+  Status emit_concat(const LoweredNode& entry) {
+    const ir::Node& node = *entry.node;
+    const ir::Value* whole = node.outputs[0];
+    const Layout& layout = entry.choice().layouts.results[0];
+    const int id = result_value(whole, layout);
+    const int axis = axis_of(entry);
+    const bool strided = !is_dense_part(whole->type.shape, axis) || strided_.count(whole);
+    Dim begin = 0;
+    for (const ir::Value* member : node.inputs) {
+      const Dim size = member->type.shape[size_t(axis)];
+      auto parent = parent_of_.find(member);
+      if (parent == parent_of_.end() || parent->second.first != whole) {
+        PLANISH_ASSIGN_OR_RETURN(int from, value_in(member, layout, node.sources));
+        const int part = add_value(cat(whole->name, "@", begin.to_string()), member->type, layout);
+        ProgramValue& value = program_.values[size_t(part)];
+        value.parent = id;
+        value.offset = element_offset(whole->type.shape, axis, begin);
+        value.strided = strided;
+        PLANISH_RETURN_IF_ERROR(add_copy("Copy", from, part, node.sources));
+      }
+      begin = begin + size;
+    }
+    return ok_status();
+  }
+
+  Status emit_slice(const LoweredNode& entry) {
+    const ir::Node& node = *entry.node;
+    const ir::Value* input = node.inputs[0];
+    const Layout& layout = entry.choice().layouts.operands[0];
+    PLANISH_ASSIGN_OR_RETURN(int from, value_in(input, layout, node.sources));
+    const int axis = axis_of(entry);
+    const bool dense = is_dense_part(input->type.shape, axis) && !strided_.count(input);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const ir::Value* v = node.outputs[i];
+      const Dim offset = element_offset(input->type.shape, axis, entry.slice.begins[i]);
+      bool view = !parent_of_.count(v);
+      if (!dense) {
+        for (const ir::Use& use : v->uses) {
+          view &= reader_takes_strided(use) &&
+                  lowered_of(use.node).choice().layouts.operands[size_t(use.index)] == layout;
+        }
+        view &= !graph_.is_output(v);
+      }
+      if (view) {
+        const int id = result_value(v, layout);
+        ProgramValue& value = program_.values[size_t(id)];
+        value.parent = from;
+        value.offset = offset;
+        value.strided = !dense;
+        if (!dense) strided_.insert(v);
+        continue;
+      }
+      const int part = add_value(cat(v->name, "@part"), v->type, layout);
+      ProgramValue& value = program_.values[size_t(part)];
+      value.parent = from;
+      value.offset = offset;
+      value.strided = !dense;
+      const int id = result_value(v, layout);
+      PLANISH_RETURN_IF_ERROR(add_copy("Copy", part, id, node.sources));
+    }
+    return ok_status();
+  }
+
+  // A dense value in `layout` for operand i of a kernel that cannot read strides.
+  Result<int> operand_value(const LoweredNode& entry, size_t i) {
+    const ir::Value* v = entry.node->inputs[i];
+    const Alternative& a = entry.choice();
+    PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, a.layouts.operands[i], entry.node->sources));
+    const bool is_same = !v->constant && produced_.at(v) == id;
+    if (!is_same || !strided_.count(v) || a.kernel->takes_strided(a.problem, false, int(i)))
+      return id;
+    const int dense = add_value(cat(v->name, "@dense"), v->type, a.layouts.operands[i]);
+    PLANISH_RETURN_IF_ERROR(add_copy("Copy", id, dense, entry.node->sources));
+    return dense;
+  }
+
+  Status emit_compute(const LoweredNode& entry) {
+    const ir::Node& node = *entry.node;
+    const Alternative& a = entry.choice();
+    Step step;
+    step.kernel = a.kernel->name();
+    step.kernel_version = a.kernel->version();
+    step.tactic = a.tactic;
+    step.reference = a.kernel->is_reference();
+    step.binds_symbols = entry.binds_symbols;
+    step.expected_us = a.us();
+    step.considered = entry.considered;
+    step.sources = node.sources;
+    step.problem = entry.problem;
+    const kernel::DeviceInfo& device = environment_.device.info();
+    PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,
+                             a.kernel->compile(a.problem, a.tactic, device));
+    step.artifact = std::move(artifact.bytes);
+    for (size_t i = 0; i < step.problem.operands.size(); ++i) {
+      if (!step.problem.operands[i].present) {
+        step.operands.push_back(-1);
+        continue;
+      }
+      PLANISH_ASSIGN_OR_RETURN(int id, operand_value(entry, i));
+      step.operands.push_back(id);
+      step.problem.operands[i].type.layout = a.layouts.operands[i];
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      step.results.push_back(result_value(node.outputs[i], a.layouts.results[i]));
+      const int value = step.problem.results[i];
+      if (value < int(step.problem.operands.size())) continue;
+      const auto [stage, output] = step.problem.stage_of(value);
+      step.problem.stages[size_t(stage)].outputs[size_t(output)].layout = a.layouts.results[i];
+    }
+    program_.steps.push_back(std::move(step));
+    return ok_status();
+  }
+
+  const Lowered& lowered_;
+  const ir::Graph& graph_;
+  const CompileOptions& options_;
+  const Environment& environment_;
+  plan::Program program_;
+  std::map<const ir::Value*, int> produced_;
+  std::map<std::pair<const ir::Value*, Layout>, int> converted_;
+  std::map<const ir::Value*, std::pair<const ir::Value*, Dim>> parent_of_;
+  std::set<const ir::Value*> strided_;
+};
+
+}  // namespace
+
+Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options,
+                           const Environment& environment) {
+  return Emitter(lowered, options, environment).run();
+}
+
+}  // namespace planish::compiler

@@ -1,0 +1,282 @@
+// From an optimized graph to nodes with problems: which are steps, which are views, which fold to
+// dim expressions.
+#include <algorithm>
+
+#include "base/text.h"
+#include "compiler/lowering.h"
+#include "opdef/infer.h"
+#include "opdef/make_problem.h"
+
+namespace planish::compiler {
+namespace {
+
+using ir::Dim;
+
+constexpr int64_t kDefaultOptDim = 64;
+
+bool is_symbol_known(const Dim& dim, const std::set<std::string>& known) {
+  for (const std::string& symbol : dim.symbols())
+    if (!known.count(symbol)) return false;
+  return true;
+}
+
+// Every output's elements are known as dim expressions.
+bool has_known_content(const ir::Node& node) {
+  return !node.outputs.empty() &&
+         std::all_of(node.outputs.begin(), node.outputs.end(), [](const ir::Value* v) {
+           return v->content.has_value() && !ir::is_float(v->type.dtype);
+         });
+}
+
+// A node whose value nobody needs once shapes are dims: the shape input of a view.
+void drop_dead_nodes(ir::Graph& graph) {
+  std::vector<ir::Node*> order;
+  for (const auto& node : graph.nodes()) order.push_back(node.get());
+  for (size_t i = order.size(); i-- > 0;) {
+    const bool dead = std::all_of(order[i]->outputs.begin(), order[i]->outputs.end(),
+                                  [&](const ir::Value* v) {
+                                    return v->uses.empty() && !graph.is_output(v);
+                                  });
+    if (dead) graph.erase(order[i]);
+  }
+}
+
+kernel::Problem content_problem(const ir::Node& node) {
+  kernel::Problem problem;
+  for (const ir::Value* v : node.outputs) {
+    kernel::Stage stage;
+    stage.op = kernel::kContentStage;
+    std::vector<std::string> exprs;
+    for (const Dim& d : *v->content) exprs.push_back(d.to_string());
+    stage.attrs[std::string(kernel::kDimExprs)] = std::move(exprs);
+    stage.outputs = {v->type};
+    problem.results.push_back(int(problem.stages.size()));
+    problem.stages.push_back(std::move(stage));
+  }
+  return problem;
+}
+
+bool some_kernel_takes(const kernel::Problem& concrete, const Environment& environment,
+                       const CompileOptions& options) {
+  for (const auto& kernel : environment.kernels.all()) {
+    if (kernel->device_kind() != environment.device.info().kind) continue;
+    if (kernel->is_reference() || (options.fp32_exact && kernel->rounds_differently())) continue;
+    if (kernel->supports(concrete, environment.device.info()).ok()) return true;
+  }
+  return false;
+}
+
+// Undoes a region: its body's nodes stand alone again.
+void inline_region(ir::Graph& graph, ir::Node* region) {
+  const ir::GraphPtr body = region->attr_graph("body");
+  std::map<const ir::Value*, ir::Value*> twin;
+  for (size_t i = 0; i < body->inputs.size(); ++i) twin[body->inputs[i]] = region->inputs[i];
+  const auto outer = [&](ir::Value* v) -> ir::Value* {
+    if (!v) return nullptr;
+    auto found = twin.find(v);
+    if (found != twin.end()) return found->second;
+    PLANISH_CHECK(v->constant, cat("region value '", v->name, "' is not defined"));
+    return twin[v] = graph.add_constant(v->name, *v->constant);
+  };
+  for (const auto& node : body->nodes()) {
+    std::vector<ir::Value*> inputs;
+    for (ir::Value* v : node->inputs) inputs.push_back(outer(v));
+    ir::Attributes attrs;
+    for (const auto& [key, value] : node->attrs) attrs[key] = ir::clone(value);
+    std::vector<ir::TensorType> types;
+    for (const ir::Value* v : node->outputs) types.push_back(v->type);
+    ir::Node* copy = graph.add_node(node->op, std::move(inputs), std::move(attrs),
+                                    std::move(types), region);
+    copy->sources = node->sources.empty() ? region->sources : node->sources;
+    for (size_t i = 0; i < node->outputs.size(); ++i) twin[node->outputs[i]] = copy->outputs[i];
+  }
+  for (size_t i = 0; i < region->outputs.size(); ++i) {
+    ir::Value* old = region->outputs[i];
+    ir::Value* fresh = outer(body->outputs[i]);
+    const std::string name = old->name;
+    graph.replace_uses(old, fresh);
+    if (i + 1 == region->outputs.size()) graph.erase(region);
+    if (fresh->producer) graph.rename(fresh, name);
+  }
+}
+
+}  // namespace
+
+std::string node_key(const ir::Node& node) {
+  return node.outputs.empty() ? cat(node.op, " ", node.id) : node.outputs[0]->name;
+}
+
+ir::Dim::Lookup Lowered::lookup() const {
+  return [this](std::string_view name) -> std::optional<int64_t> {
+    auto found = opt_binding.find(name);
+    return found == opt_binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+  };
+}
+
+std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
+                                                        const std::vector<Profile>& profiles) {
+  std::map<std::string, int64_t, std::less<>> binding;
+  const auto clamp = [&](const std::string& symbol, int64_t value) {
+    auto found = graph.symbols.find(symbol);
+    if (found == graph.symbols.end()) return value;
+    value = std::max(value, found->second.low);
+    return found->second.high ? std::min(value, *found->second.high) : value;
+  };
+  for (const ir::Value* input : graph.inputs) {
+    const std::vector<int64_t>* opt = nullptr;
+    for (const Profile& profile : profiles) {
+      auto found = profile.opt.find(input->name);
+      if (found != profile.opt.end() && found->second.size() == input->type.shape.size())
+        opt = opt ? opt : &found->second;
+    }
+    for (size_t d = 0; d < input->type.shape.size(); ++d) {
+      const std::string symbol = input->type.shape[d].symbol_name();
+      if (symbol.empty()) continue;
+      if (opt) binding[symbol] = (*opt)[d];
+      else binding.emplace(symbol, clamp(symbol, d == 0 ? 1 : kDefaultOptDim));
+    }
+  }
+  // Data-dependent symbols: their upper bound, or a middling guess.
+  for (const auto& [symbol, info] : graph.symbols) {
+    if (binding.count(symbol)) continue;
+    std::optional<int64_t> bound = info.high;
+    if (info.upper_bound)
+      bound = info.upper_bound->evaluate([&](std::string_view name) -> std::optional<int64_t> {
+        auto found = binding.find(name);
+        return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+      });
+    binding[symbol] = bound ? std::clamp<int64_t>(*bound, 0, 4096) : kDefaultOptDim;
+  }
+  return binding;
+}
+
+std::optional<SliceInfo> slice_info(const ir::Node& node) {
+  SliceInfo info;
+  const ir::Value* input = node.inputs.empty() ? nullptr : node.inputs[0];
+  if (!input) return std::nullopt;
+  const auto ints = [&](size_t i) -> std::optional<std::vector<int64_t>> {
+    if (i >= node.inputs.size() || !node.inputs[i] || !node.inputs[i]->constant)
+      return std::nullopt;
+    return node.inputs[i]->constant->i64_values();
+  };
+  const int rank = input->type.rank();
+  if (node.op == "Split") {
+    auto axis = node.attrs.find("axis");
+    const int64_t a = axis == node.attrs.end() ? 0 : std::get<int64_t>(axis->second);
+    info.axis = int(a < 0 ? a + rank : a);
+    Dim at = 0;
+    for (const ir::Value* v : node.outputs) {
+      info.begins.push_back(at);
+      at = at + v->type.shape[size_t(info.axis)];
+    }
+    return info;
+  }
+  if (node.op != "Slice") return std::nullopt;
+  const auto starts = ints(1), axes = ints(3);
+  const auto steps = ints(4);
+  if (!starts || starts->size() != 1) return std::nullopt;
+  if (node.inputs.size() > 3 && node.inputs[3] && !axes) return std::nullopt;
+  if (node.inputs.size() > 4 && node.inputs[4] && (!steps || (*steps)[0] != 1)) return std::nullopt;
+  const int64_t a = axes ? (*axes)[0] : 0;
+  info.axis = int(a < 0 ? a + rank : a);
+  const Dim& size = input->type.shape[size_t(info.axis)];
+  Dim begin = (*starts)[0];
+  if ((*starts)[0] < 0) begin = size + Dim((*starts)[0]);
+  // A start that may be clamped cannot be a view unless the size is known.
+  if (size.is_constant()) begin = std::clamp<int64_t>(begin.value(), 0, size.value());
+  else if ((*starts)[0] != 0) return std::nullopt;
+  info.begins = {begin};
+  return info;
+}
+
+Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
+                      const Environment& environment) {
+  Lowered lowered;
+  lowered.graph = std::move(graph);
+  ir::Graph& g = *lowered.graph;
+  lowered.opt_binding = opt_binding(g, options.profiles);
+  const kernel::DeviceInfo& device = environment.device.info();
+  // Regions that no kernel takes come apart.
+  for (auto it = g.nodes().begin(); it != g.nodes().end();) {
+    ir::Node* node = (it++)->get();
+    if (node->op != "Region") continue;
+    PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
+                             opdef::make_problem(environment.ops, *node));
+    auto concrete = kernel::concrete(problem, lowered.lookup());
+    const bool taken =
+        !options.reference_only && concrete.ok() && some_kernel_takes(*concrete, environment, options);
+    if (!taken) inline_region(g, node);
+  }
+  // Views and known contents no longer read their shape operands.
+  std::set<std::string> plain;
+  for (const auto& [symbol, info] : g.symbols)
+    if (!info.from_data) plain.insert(symbol);
+  for (const auto& node : g.nodes()) {
+    const opdef::OpDef* op = environment.ops.find(node->op);
+    const bool content = has_known_content(*node);
+    const bool view_dims_known =
+        op && op->is_view &&
+        std::all_of(node->outputs[0]->type.shape.begin(), node->outputs[0]->type.shape.end(),
+                    [&](const Dim& d) {
+                      for (const std::string& s : d.symbols()) {
+                        if (plain.count(s)) continue;
+                        const auto in = node->inputs[0]->type.shape;
+                        const bool from_input = std::any_of(in.begin(), in.end(), [&](const Dim& i) {
+                          const auto names = i.symbols();
+                          return std::find(names.begin(), names.end(), s) != names.end();
+                        });
+                        if (!from_input) return false;
+                      }
+                      return true;
+                    });
+    if (!content && !view_dims_known) continue;
+    for (size_t i = content ? 0 : 1; i < node->inputs.size(); ++i)
+      if (node->inputs[i]) g.set_input(node.get(), int(i), nullptr);
+  }
+  drop_dead_nodes(g);
+  std::set<std::string> known;
+  for (const ir::Value* input : g.inputs)
+    for (const Dim& d : input->type.shape)
+      for (const std::string& s : d.symbols()) known.insert(s);
+  for (const auto& node : g.nodes()) {
+    LoweredNode entry;
+    entry.node = node.get();
+    const opdef::OpDef* op = environment.ops.find(node->op);
+    if (!op) return unsupported(cat("no operator is named '", node->op, "'"));
+    for (const ir::Value* v : node->outputs)
+      for (const Dim& d : v->type.shape)
+        for (const std::string& s : d.symbols())
+          if (!known.count(s)) {
+            entry.binds_symbols = true;
+            known.insert(s);
+          }
+    if (has_known_content(*node) && !entry.binds_symbols &&
+        std::all_of(node->outputs.begin(), node->outputs.end(), [&](const ir::Value* v) {
+          return std::all_of(v->content->begin(), v->content->end(),
+                             [&](const Dim& d) { return is_symbol_known(d, known); });
+        })) {
+      entry.kind = NodeKind::kContent;
+      entry.problem = content_problem(*node);
+    } else {
+      auto problem = opdef::make_problem(environment.ops, *node);
+      if (!problem.ok()) return problem.status().at(opdef::describe_node(*node));
+      entry.problem = std::move(problem).value();
+      if (!entry.binds_symbols && !options.reference_only) {
+        if (op->is_view && node->inputs[0]) entry.kind = NodeKind::kView;
+        else if (node->op == "Concat" && device.kind == "cpu") entry.kind = NodeKind::kConcat;
+        else if (auto info = slice_info(*node)) {
+          entry.kind = NodeKind::kSlice;
+          entry.slice = std::move(*info);
+        }
+      }
+    }
+    auto concrete = kernel::concrete(entry.problem, lowered.lookup());
+    if (concrete.ok()) entry.concrete = std::move(concrete).value();
+    else entry.concrete = entry.problem;
+    lowered.index[node.get()] = int(lowered.nodes.size());
+    lowered.nodes.push_back(std::move(entry));
+  }
+  return lowered;
+}
+
+}  // namespace planish::compiler

@@ -1,0 +1,99 @@
+// The working form between the graph and the program: every node with its problem, what kind of step
+// it becomes and the alternatives to choose from.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compiler/compile.h"
+#include "kernel/kernel_def.h"
+
+namespace planish::compiler {
+
+enum class NodeKind {
+  kCompute,  // a kernel
+  kView,     // the same elements in the same order: no step
+  kConcat,   // members lie inside the result where their producers can write there
+  kSlice,    // results are parts of the operand (Slice, Split)
+  kContent,  // small integer outputs whose elements are dim expressions
+};
+
+// One way to carry a node out.
+struct Alternative {
+  const kernel::KernelDef* kernel = nullptr;  // null for structural kinds
+  kernel::LayoutChoice layouts;
+  kernel::Problem problem;  // concrete at the opt shapes, layouts set
+  kernel::Tactic tactic;
+  double predicted_us = 0;
+  double measured_us = -1;
+  double us() const { return measured_us >= 0 ? measured_us : predicted_us; }
+};
+
+// Slice and Split: where each result begins in the operand.
+struct SliceInfo {
+  int axis = 0;
+  std::vector<ir::Dim> begins;
+};
+
+struct LoweredNode {
+  ir::Node* node = nullptr;
+  NodeKind kind = NodeKind::kCompute;
+  bool binds_symbols = false;
+  kernel::Problem problem;   // symbolic, row-major
+  kernel::Problem concrete;  // at the opt shapes
+  SliceInfo slice;
+  std::vector<Alternative> alternatives;
+  int chosen = 0;
+  std::vector<plan::Considered> considered;
+  const Alternative& choice() const { return alternatives[size_t(chosen)]; }
+};
+
+struct Lowered {
+  std::unique_ptr<ir::Graph> graph;
+  std::vector<LoweredNode> nodes;
+  std::map<const ir::Node*, int> index;
+  std::map<std::string, int64_t, std::less<>> opt_binding;
+  // Outermost-dim distance needed for the value (member of an elided concat, slice view).
+  ir::Dim::Lookup lookup() const;
+};
+
+// Values of symbols at the shapes that tuning uses: a profile's opt, else 1 for leading dims and 64
+// for others, within the symbol's bounds.
+std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
+                                                        const std::vector<Profile>& profiles);
+
+// Classifies nodes, makes problems, splits regions no kernel takes, materializes known contents.
+Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
+                      const Environment& environment);
+
+// Fills alternatives of every node: every kernel asked, refusals kept with their reasons.
+Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
+                              const Environment& environment);
+
+// Measures or predicts, then chooses layouts and kernels over the whole graph.
+Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
+              double deadline_us);
+
+// Microseconds of changing a value's layout, by the cost model.
+double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
+                     const kernel::DeviceInfo& device);
+// The two layouts hold the same bytes for this shape (blocked with one pixel, no padding).
+bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout& to);
+
+// The chosen program.
+Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options,
+                           const Environment& environment);
+
+std::string write_decisions(const Lowered& lowered);
+// Applies a lock file: kernels and tactics by node name. kInvalidArgument names what does not fit.
+Status apply_decisions(Lowered& lowered, const std::string& json);
+
+// Reads Slice (step 1, one axis) and Split nodes; nullopt when the node is no plain slice.
+std::optional<SliceInfo> slice_info(const ir::Node& node);
+
+// Stable name of a node in decisions and reports.
+std::string node_key(const ir::Node& node);
+
+}  // namespace planish::compiler

@@ -1,0 +1,298 @@
+// Choosing: tactics by time, layouts over the whole graph by the sum of step and conversion times.
+//
+// Measuring comes first (alternatives of equal problems are measured once, the heaviest problems
+// first, within the time budget). Then layouts: coordinate descent from several starting points over
+// the choice of each node, where the cost of a choice is its own time plus the conversions its
+// operands and readers need. Networks are nearly chains, where this finds the optimum.
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+#include "compiler/lowering.h"
+
+namespace planish::compiler {
+namespace {
+
+using ir::Layout;
+
+constexpr size_t kMaxMeasured = 12;      // per problem
+constexpr double kHopelessFactor = 6.0;  // predicted behind the best by this: not measured
+
+// --- measuring -------------------------------------------------------------------------------
+
+std::vector<ir::Tensor> constants_of(const ir::Node& node) {
+  std::vector<ir::Tensor> out(node.inputs.size());
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    if (node.inputs[i] && node.inputs[i]->constant) out[i] = *node.inputs[i]->constant;
+  return out;
+}
+
+// Keeps, per layout choice, the alternatives worth measuring.
+std::vector<int> worth_measuring(const LoweredNode& entry) {
+  std::vector<int> order(entry.alternatives.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = int(i);
+  const auto& alternatives = entry.alternatives;
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return alternatives[size_t(a)].predicted_us < alternatives[size_t(b)].predicted_us;
+  });
+  std::vector<int> kept;
+  const double best = alternatives[size_t(order[0])].predicted_us;
+  for (int i : order)
+    if (kept.size() < kMaxMeasured &&
+        alternatives[size_t(i)].predicted_us <= kHopelessFactor * best + 5)
+      kept.push_back(i);
+  return kept;
+}
+
+Status measure(Lowered& lowered, const CompileOptions& options, const Environment& environment,
+               double deadline_us, const std::function<double()>& now_us) {
+  std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
+  for (size_t i = 0; i < lowered.nodes.size(); ++i) {
+    const LoweredNode& entry = lowered.nodes[i];
+    if (entry.kind != NodeKind::kCompute || entry.binds_symbols ||
+        entry.alternatives.size() < 2)
+      continue;
+    by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));
+  }
+  std::vector<std::pair<double, std::vector<int>>> work;  // heaviest first
+  for (auto& [key, nodes] : by_problem) {
+    double least = 1e300;
+    for (const Alternative& a : lowered.nodes[size_t(nodes[0])].alternatives)
+      least = std::min(least, a.predicted_us);
+    work.emplace_back(least * double(nodes.size()), nodes);
+  }
+  std::stable_sort(work.begin(), work.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  tuner::TunerOptions tuner_options;
+  tuner_options.now_us = now_us;
+  tuner_options.out_of_time = [&] { return now_us() > deadline_us; };
+  tuner::Tuner tuner(environment.device, environment.times, tuner_options);
+  int done = 0;
+  for (auto& [weight, nodes] : work) {
+    if (options.progress && !options.progress("tune", done++, int(work.size())))
+      return Status(Code::kCancelled, "the build was cancelled");
+    LoweredNode& first = lowered.nodes[size_t(nodes[0])];
+    const std::vector<int> kept = worth_measuring(first);
+    std::vector<tuner::Candidate> candidates;
+    for (int i : kept) {
+      Alternative& a = first.alternatives[size_t(i)];
+      candidates.push_back({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""});
+    }
+    const bool late = now_us() > deadline_us;
+    if (late && !environment.times) continue;
+    if (late) {
+      PLANISH_RETURN_IF_ERROR(tuner.look_up(candidates));  // known times still count
+    } else {
+      PLANISH_RETURN_IF_ERROR(tuner.measure(candidates, constants_of(*first.node)));
+    }
+    for (int n : nodes) {
+      LoweredNode& entry = lowered.nodes[size_t(n)];
+      for (size_t k = 0; k < kept.size(); ++k) {
+        Alternative& a = entry.alternatives[size_t(kept[k])];
+        a.measured_us = candidates[k].measured_us;
+        entry.considered.push_back({a.kernel->name(), a.tactic.to_string(), a.predicted_us,
+                                    a.measured_us, candidates[k].refused});
+        if (!candidates[k].refused.empty()) a.predicted_us = 1e12;
+      }
+    }
+  }
+  return ok_status();
+}
+
+// A measured alternative beats every unmeasured one of its node: predictions are not compared with
+// measurements.
+void drop_unmeasured(LoweredNode& entry) {
+  const bool any = std::any_of(entry.alternatives.begin(), entry.alternatives.end(),
+                               [](const Alternative& a) { return a.measured_us >= 0; });
+  if (any)
+    std::erase_if(entry.alternatives, [](const Alternative& a) { return a.measured_us < 0; });
+}
+
+// Of alternatives with equal layouts only the fastest stays.
+void keep_fastest(LoweredNode& entry) {
+  std::vector<Alternative> kept;
+  for (Alternative& a : entry.alternatives) {
+    auto same = std::find_if(kept.begin(), kept.end(),
+                             [&](const Alternative& k) { return k.layouts == a.layouts; });
+    if (same == kept.end()) kept.push_back(std::move(a));
+    else if (a.us() < same->us()) *same = std::move(a);
+  }
+  entry.alternatives = std::move(kept);
+}
+
+// --- layouts ---------------------------------------------------------------------------------
+
+class LayoutSearch {
+ public:
+  LayoutSearch(Lowered& lowered, const kernel::DeviceInfo& device)
+      : lowered_(lowered), device_(device), concrete_types_(types()) {}
+
+  void run() {
+    std::vector<int> best;
+    double best_cost = 1e300;
+    for (int start = 0; start < 3; ++start) {
+      begin_from(start);
+      for (int sweep = 0; sweep < 8 && improve(); ++sweep) {}
+      const double cost = total();
+      if (cost < best_cost * (1 - 1e-9)) {
+        best_cost = cost;
+        best = choices();
+      }
+    }
+    for (size_t i = 0; i < best.size(); ++i) lowered_.nodes[i].chosen = best[i];
+  }
+
+ private:
+  std::map<const ir::Value*, ir::TensorType> types() const {
+    std::map<const ir::Value*, ir::TensorType> out;
+    for (const auto& [id, value] : lowered_.graph->values()) {
+      ir::TensorType type = value->type;
+      for (ir::Dim& d : type.shape) {
+        auto known = d.evaluate(lowered_.lookup());
+        d = known ? *known : 1;
+      }
+      out[value.get()] = std::move(type);
+    }
+    return out;
+  }
+
+  // Start 0: each node's fastest. 1: row-major wherever possible. 2: blocked wherever possible.
+  void begin_from(int start) {
+    for (LoweredNode& entry : lowered_.nodes) {
+      const auto rank = [&](const Alternative& a) {
+        const bool row = a.layouts.results.empty() || a.layouts.results[0].is_row_major();
+        return (start == 1 && !row) || (start == 2 && row) ? 1e9 + a.us() : a.us();
+      };
+      entry.chosen = 0;
+      for (size_t i = 1; i < entry.alternatives.size(); ++i)
+        if (rank(entry.alternatives[i]) < rank(entry.choice())) entry.chosen = int(i);
+    }
+  }
+
+  std::vector<int> choices() const {
+    std::vector<int> out;
+    for (const LoweredNode& entry : lowered_.nodes) out.push_back(entry.chosen);
+    return out;
+  }
+
+  Layout produced(const ir::Value* v) const {
+    if (!v->producer) return {};
+    const LoweredNode& entry = lowered_.nodes[size_t(lowered_.index.at(v->producer))];
+    return entry.choice().layouts.results[size_t(v->output_index)];
+  }
+
+  double conversion(const ir::Value* v, const Layout& from, const Layout& to) const {
+    if (from == to || same_bytes(v->type.shape, from, to)) return 0;
+    return conversion_us(concrete_types_.at(v), from, to, device_);
+  }
+
+  // Conversions around value v when it is produced in `from`: one per distinct layout asked for.
+  double reader_cost(const ir::Value* v, const Layout& from) const {
+    std::vector<Layout> wanted;
+    const auto want = [&](const Layout& layout) {
+      if (!(layout == from) && std::find(wanted.begin(), wanted.end(), layout) == wanted.end())
+        wanted.push_back(layout);
+    };
+    for (const ir::Use& use : v->uses) {
+      const LoweredNode& reader = lowered_.nodes[size_t(lowered_.index.at(use.node))];
+      want(reader.choice().layouts.operands[size_t(use.index)]);
+    }
+    if (lowered_.graph->is_output(v)) want({});
+    double cost = 0;
+    for (const Layout& layout : wanted) cost += conversion(v, from, layout);
+    return cost;
+  }
+
+  double local_cost(LoweredNode& entry, int alternative) {
+    const int before = entry.chosen;
+    entry.chosen = alternative;
+    const Alternative& a = entry.choice();
+    double cost = a.us();
+    std::vector<const ir::Value*> seen;
+    for (const ir::Value* v : entry.node->inputs) {
+      if (!v || v->constant || std::find(seen.begin(), seen.end(), v) != seen.end()) continue;
+      seen.push_back(v);
+      cost += reader_cost(v, produced(v));
+    }
+    for (const ir::Value* v : entry.node->outputs)
+      cost += reader_cost(v, a.layouts.results[size_t(v->output_index)]);
+    entry.chosen = before;
+    return cost;
+  }
+
+  bool improve() {
+    bool changed = false;
+    for (LoweredNode& entry : lowered_.nodes) {
+      if (entry.alternatives.size() < 2) continue;
+      int best = entry.chosen;
+      double best_cost = local_cost(entry, best);
+      const Layout from = entry.node->inputs.empty() || !entry.node->inputs[0]
+                              ? Layout{}
+                              : produced(entry.node->inputs[0]);
+      for (int i = 0; i < int(entry.alternatives.size()); ++i) {
+        if (i == entry.chosen) continue;
+        const double cost = local_cost(entry, i);
+        const auto& operands = entry.alternatives[size_t(i)].layouts.operands;
+        // At equal cost, follow the producer: conversions drift to where they vanish.
+        const bool follows = !operands.empty() && operands[0] == from &&
+                             !(entry.alternatives[size_t(best)].layouts.operands[0] == from);
+        if (cost < best_cost * (1 - 1e-6) || (follows && cost <= best_cost * (1 + 1e-6))) {
+          best = i;
+          best_cost = cost;
+        }
+      }
+      changed |= best != entry.chosen;
+      entry.chosen = best;
+    }
+    return changed;
+  }
+
+  double total() const {
+    double cost = 0;
+    for (const LoweredNode& entry : lowered_.nodes) {
+      cost += entry.choice().us();
+      for (const ir::Value* v : entry.node->outputs)
+        cost += reader_cost(v, entry.choice().layouts.results[size_t(v->output_index)]);
+    }
+    for (const ir::Value* v : lowered_.graph->inputs) cost += reader_cost(v, {});
+    return cost;
+  }
+
+  Lowered& lowered_;
+  const kernel::DeviceInfo& device_;
+  std::map<const ir::Value*, ir::TensorType> concrete_types_;
+};
+
+}  // namespace
+
+double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
+                     const kernel::DeviceInfo& device) {
+  const std::vector<int64_t> dims = ir::to_dims(concrete.shape);
+  const double bytes =
+      double(ir::bytes_of(concrete.dtype, ir::physical_element_count(dims, from) +
+                                              ir::physical_element_count(dims, to)));
+  return 1.5 + bytes / (device.memory_gbps * 1e3);
+}
+
+Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
+              double deadline_us) {
+  std::function<double()> now_us = options.now_us;
+  if (!now_us)
+    now_us = [] {
+      return std::chrono::duration<double, std::micro>(
+                 std::chrono::steady_clock::now().time_since_epoch())
+          .count();
+    };
+  if (!options.decisions.empty())
+    PLANISH_RETURN_IF_ERROR(apply_decisions(lowered, options.decisions));
+  if (!options.deterministic)
+    PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, now_us));
+  for (LoweredNode& entry : lowered.nodes) {
+    drop_unmeasured(entry);
+    keep_fastest(entry);
+  }
+  LayoutSearch(lowered, environment.device.info()).run();
+  return ok_status();
+}
+
+}  // namespace planish::compiler
