@@ -1,0 +1,14 @@
+// The CPU's kernels as KernelDefs: one function per family, listed in register_kernels.cc.
+#pragma once
+#include "kernel/kernel_def.h"
+
+namespace planish::cpu {
+
+void register_cpu_kernels(kernel::KernelRegistry& registry);
+
+// One per family file of this folder.
+void register_content_kernel(kernel::KernelRegistry& registry);
+void register_conv_kernels(kernel::KernelRegistry& registry);
+void register_copy_kernels(kernel::KernelRegistry& registry);
+
+}  // namespace planish::cpu
