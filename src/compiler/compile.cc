@@ -25,7 +25,7 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline));
   PLANISH_ASSIGN_OR_RETURN(plan.program, emit(lowered, options, environment));
   plan.decisions = write_decisions(lowered);
-  //VERIFY
+  PLANISH_RETURN_IF_ERROR(plan::verify(plan.program));
   return plan;
 }
 
