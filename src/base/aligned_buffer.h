@@ -1,8 +1,9 @@
 // Zeroed memory aligned to a cache line, for operands of vector kernels.
 //
-// Buffers of half a megabyte and more are aligned to 2 MiB and offered to the kernel as huge pages: with 4 KiB pages
-// the speed of a convolution depends on which physical pages it happened to get (up to 25 % measured on large
-// layers), because pages of one colour share the same sets of the second-level cache.
+// Buffers of half a megabyte and more are aligned to 2 MiB and offered to the kernel as huge pages:
+// with 4 KiB pages the speed of a convolution depends on which physical pages it happened to get
+// (up to 25 % measured on large layers), because pages of one colour share the same sets of the
+// second-level cache.
 #pragma once
 
 #include <cstddef>

@@ -26,7 +26,8 @@ void pause_briefly() {
 #endif
 }
 
-// Denormals kept, round to nearest, exceptions masked; the former mode comes back at the end of the scope.
+// Denormals kept, round to nearest, exceptions masked; the former mode comes back at the end of the
+// scope.
 class FloatingPointScope {
  public:
 #if defined(__x86_64__)
@@ -58,7 +59,8 @@ class TaskScope {
 
 void sleep_while(std::atomic<uint32_t>& word, uint32_t old) {
 #if defined(__linux__)
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, old, nullptr, nullptr,
+          0);
 #else
   word.wait(old);
 #endif
@@ -66,7 +68,8 @@ void sleep_while(std::atomic<uint32_t>& word, uint32_t old) {
 
 void wake_all(std::atomic<uint32_t>& word) {
 #if defined(__linux__)
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1 << 30, nullptr, nullptr, 0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1 << 30, nullptr,
+          nullptr, 0);
 #else
   word.notify_all();
 #endif
@@ -74,7 +77,8 @@ void wake_all(std::atomic<uint32_t>& word) {
 
 void name_this_thread(const std::string& name, int thread) {
 #if defined(__linux__)
-  if (!name.empty()) pthread_setname_np(pthread_self(), (name.substr(0, 11) + "-" + std::to_string(thread)).c_str());
+  if (!name.empty())
+    pthread_setname_np(pthread_self(), (name.substr(0, 11) + "-" + std::to_string(thread)).c_str());
 #else
   (void)name, (void)thread;
 #endif
@@ -113,7 +117,8 @@ void ThreadTeam::parallel_for(int64_t count, RangeFn fn, int64_t grain) {
   std::unique_lock<std::mutex> lock(callers_, std::defer_lock);
   if (size_ == 1 || count <= loop.grain) {
     TaskScope scope;
-    // With one thread there is nobody to disturb; with more, thread 0 may be busy in another caller's loop.
+    // With one thread there is nobody to disturb; with more, thread 0 may be busy in another
+    // caller's loop.
     if (size_ > 1) lock.lock();
     return fn(0, count, 0);
   }
@@ -131,23 +136,26 @@ void ThreadTeam::parallel_for(int64_t count, RangeFn fn, int64_t grain) {
   wait(finished_, number - 1);
 }
 
-// The counters are closed before the loop's description changes and opened after it: a late worker that mixes the
-// descriptions of two loops can therefore claim nothing.
+// The counters are closed before the loop's description changes and opened after it: a late worker
+// that mixes the descriptions of two loops can therefore claim nothing.
 void ThreadTeam::publish(const Loop& loop) {
   const uint32_t number = current_.value.load(std::memory_order_relaxed) + 1;
-  for (int t = 0; t < size_; t++) claims_[t].value.store(uint64_t{number} << 32 | kClosed, std::memory_order_release);
+  for (int t = 0; t < size_; t++)
+    claims_[t].value.store(uint64_t{number} << 32 | kClosed, std::memory_order_release);
   done_.store(0, std::memory_order_relaxed);
   count_.store(loop.count, std::memory_order_release);
   grain_.store(loop.grain, std::memory_order_release);
   fn_.store(loop.fn, std::memory_order_release);
-  for (int t = 0; t < size_; t++) claims_[t].value.store(uint64_t{number} << 32, std::memory_order_release);
+  for (int t = 0; t < size_; t++)
+    claims_[t].value.store(uint64_t{number} << 32, std::memory_order_release);
   signal(current_);
 }
 
 bool ThreadTeam::claim(int victim, uint32_t number, int64_t pieces, int64_t* piece) {
   std::atomic<uint64_t>& next = claims_[victim].value;
   uint64_t v = next.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(v >> 32) == number && static_cast<int64_t>(v & 0xffffffff) < pieces) {
+  while (static_cast<uint32_t>(v >> 32) == number &&
+         static_cast<int64_t>(v & 0xffffffff) < pieces) {
     if (next.compare_exchange_weak(v, v + 1, std::memory_order_acq_rel)) {
       *piece = static_cast<int64_t>(v & 0xffffffff);
       return true;
@@ -159,13 +167,15 @@ bool ThreadTeam::claim(int victim, uint32_t number, int64_t pieces, int64_t* pie
 void ThreadTeam::work_on(const Loop& loop, uint32_t number, int thread) {
   for (int i = 0; i < size_; i++) {
     const int victim = (thread + i) % size_;
-    const int64_t begin = range_begin(loop.count, victim, size_), end = range_begin(loop.count, victim + 1, size_);
+    const int64_t begin = range_begin(loop.count, victim, size_),
+                  end = range_begin(loop.count, victim + 1, size_);
     const int64_t pieces = std::min<int64_t>((end - begin + loop.grain - 1) / loop.grain, kClosed);
     for (int64_t piece; claim(victim, number, pieces, &piece);) {
       const int64_t from = begin + piece * loop.grain, to = std::min(from + loop.grain, end);
       (*loop.fn)(from, to, thread);
       // Whoever finishes the last task closes the loop.
-      if (done_.fetch_add(to - from, std::memory_order_acq_rel) + (to - from) == loop.count) signal(finished_);
+      if (done_.fetch_add(to - from, std::memory_order_acq_rel) + (to - from) == loop.count)
+        signal(finished_);
     }
   }
 }

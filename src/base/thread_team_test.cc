@@ -21,11 +21,14 @@ void check_loops(ThreadTeam& team, int rounds) {
   std::vector<int> cell(1000);
   for (int r = 0; r < rounds; r++) {
     for (int64_t count : counts) {
-      team.parallel_for(count, [&](int64_t begin, int64_t end, int thread) {
-        ASSERT_GE(thread, 0);
-        ASSERT_LT(thread, team.size());
-        for (int64_t i = begin; i < end; i++) cell[i]++;
-      }, r % 2);
+      team.parallel_for(
+          count,
+          [&](int64_t begin, int64_t end, int thread) {
+            ASSERT_GE(thread, 0);
+            ASSERT_LT(thread, team.size());
+            for (int64_t i = begin; i < end; i++) cell[i]++;
+          },
+          r % 2);
       int64_t sum = 0;
       team.parallel_for(1, [&](int64_t, int64_t, int) {
         for (int c : cell) sum += c;

@@ -1,8 +1,9 @@
-// The instruction sets that the CPU kernels are compiled for, and the choice among them at run time.
+// The instruction sets that the CPU kernels are compiled for, and the choice among them at run
+// time.
 //
-// Every kernel family holds one table of function pointers per instruction set; the table for a given set
-// is asked for by name, so that tests can run all sets that the machine has. PLANISH_ISA=portable|avx2|avx512
-// caps what best_isa() answers.
+// Every kernel family holds one table of function pointers per instruction set; the table for a
+// given set is asked for by name, so that tests can run all sets that the machine has.
+// PLANISH_ISA=portable|avx2|avx512 caps what best_isa() answers.
 #pragma once
 
 namespace planish::cpu {

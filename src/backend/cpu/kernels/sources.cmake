@@ -31,6 +31,7 @@ set(PLANISH_CPU_KERNEL_TESTS
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_test.cc)
 
 set(PLANISH_CPU_KERNEL_BENCHES
+  ${PLANISH_CPU_KERNEL_DIR}/bottleneck/bottleneck_bench.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_bench.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul_bench.cc
   ${PLANISH_CPU_KERNEL_DIR}/winograd/winograd_bench.cc)

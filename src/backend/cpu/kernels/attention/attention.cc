@@ -58,20 +58,29 @@ struct Workspace {
     factors_at = sums_at + g.query_block * g.value_blocks * g.width;
     thread_floats = round_up(factors_at + g.query_block, 16);
   }
-  float* memory(int thread) const { return reinterpret_cast<float*>(thread_base) + thread * thread_floats; }
+  float* memory(int thread) const {
+    return reinterpret_cast<float*>(thread_base) + thread * thread_floats;
+  }
 };
 
 class HeadTask {
  public:
   HeadTask(const Geometry& g, Isa isa, const AttentionArgs& args, const Workspace& w)
-      : g_(g), isa_(isa), tiles_(tile_kernels(isa)), kernels_(attention_kernels(isa)), args_(args), w_(w) {}
+      : g_(g),
+        isa_(isa),
+        tiles_(tile_kernels(isa)),
+        kernels_(attention_kernels(isa)),
+        args_(args),
+        w_(w) {}
 
   void run(int64_t b, int64_t h, int64_t part, int thread) const {
     const AttentionProblem& p = g_.p;
     const int64_t kv = h / (p.heads / p.kv_heads);
     float* memory = w_.memory(thread);
-    pack(args_.k + b * p.k.batch + kv * p.k.head, p.k.row, true, p.head_size, p.keys, memory + w_.k_at);
-    pack(args_.v + b * p.v.batch + kv * p.v.head, p.v.row, false, p.keys, p.value_size, memory + w_.v_at);
+    pack(args_.k + b * p.k.batch + kv * p.k.head, p.k.row, true, p.head_size, p.keys,
+         memory + w_.k_at);
+    pack(args_.v + b * p.v.batch + kv * p.v.head, p.v.row, false, p.keys, p.value_size,
+         memory + w_.v_at);
     const int64_t end = p.queries * (part + 1) / g_.parts;
     for (int64_t i = p.queries * part / g_.parts; i < end; i += g_.query_block) {
       run_queries(b, h, i, std::min(g_.query_block, end - i), memory);
@@ -79,17 +88,19 @@ class HeadTask {
   }
 
  private:
-  void pack(const float* from, int64_t row, bool transposed, int64_t k, int64_t n, float* to) const {
+  void pack(const float* from, int64_t row, bool transposed, int64_t k, int64_t n,
+            float* to) const {
     const int64_t blocks = ceil_div(n, g_.width), chunk = round_up(k, g_.width) * kJ * g_.width;
     for (int64_t b = 0; b < blocks; b += kJ) {
-      pack_b_chunk(from, row, transposed, k, n, b * g_.width, std::min<int64_t>(kJ, blocks - b) * g_.width, isa_,
-                   to + b / kJ * chunk);
+      pack_b_chunk(from, row, transposed, k, n, b * g_.width,
+                   std::min<int64_t>(kJ, blocks - b) * g_.width, isa_, to + b / kJ * chunk);
     }
   }
 
   // output[r][n] = input x packed, all columns; output vectors are output_block floats apart.
-  void multiply(const float* input, const int64_t* offsets, int64_t steps, const float* packed, int64_t blocks, int64_t rows,
-                float* output, int64_t output_row, int64_t output_block) const {
+  void multiply(const float* input, const int64_t* offsets, int64_t steps, const float* packed,
+                int64_t blocks, int64_t rows, float* output, int64_t output_row,
+                int64_t output_block) const {
     TileArgs t{};
     t.offsets = offsets;
     t.steps = steps;
@@ -114,11 +125,12 @@ class HeadTask {
     const AttentionProblem& p = g_.p;
     const float* q = args_.q + b * p.q.batch + h * p.q.head + first * p.q.row;
     for (int64_t i = 0; i < g_.head_blocks; i++) {
-      pack_a_block(q, p.q.row, false, rows, p.head_size, i, isa_, memory + w_.q_at + i * g_.q_stride);
+      pack_a_block(q, p.q.row, false, rows, p.head_size, i, isa_,
+                   memory + w_.q_at + i * g_.q_stride);
     }
     float* scores = memory + w_.scores_at;
-    multiply(memory + w_.q_at, w_.q_offsets, g_.head_blocks, memory + w_.k_at, g_.key_blocks, rows, scores, g_.width,
-             g_.score_stride);
+    multiply(memory + w_.q_at, w_.q_offsets, g_.head_blocks, memory + w_.k_at, g_.key_blocks, rows,
+             scores, g_.width, g_.score_stride);
     ScoreArgs s{};
     s.scores = scores;
     s.block = g_.score_stride;
@@ -126,16 +138,19 @@ class HeadTask {
     s.keys = p.keys;
     s.scale = p.scale;
     s.mask_row = p.mask.row;
-    if (args_.mask != nullptr) s.mask = args_.mask + b * p.mask.batch + h * p.mask.head + first * p.mask.row;
+    if (args_.mask != nullptr)
+      s.mask = args_.mask + b * p.mask.batch + h * p.mask.head + first * p.mask.row;
     s.causal = p.causal;
     s.first_hidden = first + p.keys - p.queries + 1;
     s.factors = memory + w_.factors_at;
     kernels_.softmax(s);
     float* sums = memory + w_.sums_at;
     const int64_t sums_row = g_.value_blocks * g_.width;
-    multiply(scores, w_.score_offsets, g_.key_blocks, memory + w_.v_at, g_.value_blocks, rows, sums, sums_row, g_.width);
-    kernels_.scale_rows(sums, sums_row, s.factors, rows, p.value_size,
-                        args_.output + b * p.output.batch + h * p.output.head + first * p.output.row, p.output.row);
+    multiply(scores, w_.score_offsets, g_.key_blocks, memory + w_.v_at, g_.value_blocks, rows, sums,
+             sums_row, g_.width);
+    kernels_.scale_rows(
+        sums, sums_row, s.factors, rows, p.value_size,
+        args_.output + b * p.output.batch + h * p.output.head + first * p.output.row, p.output.row);
   }
 
   const Geometry& g_;
@@ -158,8 +173,11 @@ const AttentionKernels& attention_kernels(Isa isa) {
 }
 
 std::string_view attention_refusal(const AttentionProblem& p, Isa) {
-  if (p.batch < 1 || p.heads < 1 || p.queries < 1 || p.keys < 1 || p.head_size < 1 || p.value_size < 1) return "empty operand";
-  if (p.kv_heads < 1 || p.heads % p.kv_heads != 0) return "heads are not a multiple of key-value heads";
+  if (p.batch < 1 || p.heads < 1 || p.queries < 1 || p.keys < 1 || p.head_size < 1 ||
+      p.value_size < 1)
+    return "empty operand";
+  if (p.kv_heads < 1 || p.heads % p.kv_heads != 0)
+    return "heads are not a multiple of key-value heads";
   return {};
 }
 
@@ -170,7 +188,8 @@ int64_t attention_workspace_bytes(const AttentionProblem& problem, Isa isa, int 
   return w.thread_base - origin + threads * w.thread_floats * 4;
 }
 
-void run_attention(const AttentionProblem& problem, Isa isa, const AttentionArgs& args, ThreadTeam& team) {
+void run_attention(const AttentionProblem& problem, Isa isa, const AttentionArgs& args,
+                   ThreadTeam& team) {
   const Geometry g = make_geometry(problem, isa, team.size());
   const Workspace w(g, args.workspace);
   for (int64_t i = 0; i < g.head_blocks; i++) w.q_offsets[i] = i * g.q_stride;

@@ -1,8 +1,10 @@
-// Fused fp32 attention, softmax(scale * Q K^T + mask) V per head, without the score matrix in memory.
+// Fused fp32 attention, softmax(scale * Q K^T + mask) V per head, without the score matrix in
+// memory.
 //
-// A task owns a head (or a part of its queries): K and V are packed once into the task's private memory, then blocks
-// of at most 64 queries run through scores, softmax and the second product while the block's scores stay in L1 or L2.
-// The scores are written by the register tile in its own blocked input form, so nothing is repacked in between.
+// A task owns a head (or a part of its queries): K and V are packed once into the task's private
+// memory, then blocks of at most 64 queries run through scores, softmax and the second product
+// while the block's scores stay in L1 or L2. The scores are written by the register tile in its own
+// blocked input form, so nothing is repacked in between.
 #pragma once
 
 #include <cstdint>
@@ -28,23 +30,26 @@ struct AttentionProblem {
   float scale = 1;
   bool causal = false;  // query i sees keys up to i + keys - queries
   HeadStrides q, k, v, output;
-  HeadStrides mask;     // additive, [.., queries, keys]; strides of 0 share it
+  HeadStrides mask;  // additive, [.., queries, keys]; strides of 0 share it
 };
 
 struct AttentionArgs {
   const float* q = nullptr;
   const float* k = nullptr;
   const float* v = nullptr;
-  const float* mask = nullptr;  // null: none. A row that hides all keys gives NaN, as the definition does.
+  const float* mask =
+      nullptr;  // null: none. A row that hides all keys gives NaN, as the definition does.
   float* output = nullptr;
   void* workspace = nullptr;
 };
 
 std::string_view attention_refusal(const AttentionProblem& problem, Isa isa);
 int64_t attention_workspace_bytes(const AttentionProblem& problem, Isa isa, int threads);
-void run_attention(const AttentionProblem& problem, Isa isa, const AttentionArgs& args, ThreadTeam& team);
+void run_attention(const AttentionProblem& problem, Isa isa, const AttentionArgs& args,
+                   ThreadTeam& team);
 
-// Softmax over the keys of blocked scores, score (row, key) at scores[key / V * block + row * V + key % V].
+// Softmax over the keys of blocked scores, score (row, key) at scores[key / V * block + row * V +
+// key % V].
 struct ScoreArgs {
   float* scores;
   int64_t block, rows, keys;
@@ -59,8 +64,8 @@ struct AttentionKernels {
   // Leaves exp(score - maximum), zero beyond the keys.
   void (*softmax)(const ScoreArgs& args);
   // output[r][i] = sums[r][i] * factors[r].
-  void (*scale_rows)(const float* sums, int64_t sums_row, const float* factors, int64_t rows, int64_t n, float* output,
-                     int64_t output_row);
+  void (*scale_rows)(const float* sums, int64_t sums_row, const float* factors, int64_t rows,
+                     int64_t n, float* output, int64_t output_row);
 };
 const AttentionKernels& attention_kernels(Isa isa);
 const AttentionKernels& attention_kernels_portable();

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kLine = 64;
 constexpr int64_t kPlanePadding = 16;  // floats; see direct_conv.cc
 constexpr int64_t kMaxKernel = 7;
-constexpr int64_t kTileRows = 14;      // pixels that fill a register tile
+constexpr int64_t kTileRows = 14;  // pixels that fill a register tile
 
 struct Geometry {
   BottleneckProblem p;
@@ -23,10 +23,10 @@ struct Geometry {
   int expand_j, project_j;
   int64_t in_blocks, mid_blocks, out_blocks;
   int64_t height, width_in, out_height, out_width;
-  int64_t row;          // floats of a padded expanded row
-  int64_t rows_kept;    // of the ring, or of the whole padded map
-  int64_t slot_block;   // floats between channel blocks of the ring or map
-  int64_t rows_at_once; // output rows filtered before a projection
+  int64_t row;             // floats of a padded expanded row
+  int64_t rows_kept;       // of the ring, or of the whole padded map
+  int64_t slot_block;      // floats between channel blocks of the ring or map
+  int64_t rows_at_once;    // output rows filtered before a projection
   int64_t filtered_block;  // floats between channel blocks of the filtered tensor
   int64_t bands;
   // Packed weights: expand, expand bias, depthwise, depthwise bias, project.
@@ -56,8 +56,10 @@ Geometry make_geometry(const BottleneckProblem& p, const BottleneckTactic& t, Is
   g.bands = std::clamp<int64_t>(t.pieces, 1, g.out_height);
   g.rows_kept = t.by_channels ? d.pad_top + d.in_height + d.pad_bottom : d.kernel_height;
   g.slot_block = g.rows_kept * g.row + kPlanePadding;
-  g.rows_at_once = std::min(std::max<int64_t>(1, kTileRows / g.out_width), ceil_div(g.out_height, g.bands));
-  g.filtered_block = t.by_channels ? g.out_plane() : g.rows_at_once * g.out_width * g.width + kPlanePadding;
+  g.rows_at_once =
+      std::min(std::max<int64_t>(1, kTileRows / g.out_width), ceil_div(g.out_height, g.bands));
+  g.filtered_block =
+      t.by_channels ? g.out_plane() : g.rows_at_once * g.out_width * g.width + kPlanePadding;
   g.expand_bias_at = p.has_expand ? g.mid_blocks * g.width * g.in_blocks * g.width : 0;
   g.depthwise_at = g.expand_bias_at + (p.has_expand ? g.mid_blocks * g.width : 0);
   g.depthwise_bias_at = g.depthwise_at + g.taps() * g.mid_blocks * g.width;
@@ -66,8 +68,8 @@ Geometry make_geometry(const BottleneckProblem& p, const BottleneckTactic& t, Is
   return g;
 }
 
-// Offsets of the expand and project steps; the filtered tensor of the channel form; per thread the ring or map of
-// expanded rows and the filtered rows of the row form.
+// Offsets of the expand and project steps; the filtered tensor of the channel form; per thread the
+// ring or map of expanded rows and the filtered rows of the row form.
 struct Workspace {
   int64_t* expand_offsets;
   int64_t* project_offsets;
@@ -81,22 +83,34 @@ struct Workspace {
     project_offsets = expand_offsets + g.in_blocks + 1;
     p += round_up((g.in_blocks + g.mid_blocks + 2) * 8, kLine);
     shared = reinterpret_cast<float*>(p);
-    thread_base = p + (g.t.by_channels ? g.p.depthwise.batch * g.mid_blocks * g.filtered_block * 4 : 0);
-    const int64_t blocks = g.t.by_channels ? std::min(g.t.mid_blocks, g.mid_blocks) + g.expand_j : g.mid_blocks;
+    thread_base =
+        p + (g.t.by_channels ? g.p.depthwise.batch * g.mid_blocks * g.filtered_block * 4 : 0);
+    const int64_t blocks =
+        g.t.by_channels ? std::min(g.t.mid_blocks, g.mid_blocks) + g.expand_j : g.mid_blocks;
     expanded_floats = g.p.has_expand ? round_up(blocks * g.slot_block, 16) : 0;
-    thread_bytes = (expanded_floats + (g.t.by_channels ? 0 : round_up(g.mid_blocks * g.filtered_block, 16))) * 4 + kLine;
+    thread_bytes =
+        (expanded_floats + (g.t.by_channels ? 0 : round_up(g.mid_blocks * g.filtered_block, 16))) *
+            4 +
+        kLine;
   }
-  float* expanded(int thread) const { return reinterpret_cast<float*>(thread_base + thread * thread_bytes); }
+  float* expanded(int thread) const {
+    return reinterpret_cast<float*>(thread_base + thread * thread_bytes);
+  }
   float* filtered(int thread) const { return expanded(thread) + expanded_floats; }
 };
 
 class Run {
  public:
   Run(const Geometry& g, Isa isa, const ConvArgs& args, const Workspace& workspace)
-      : g_(g), tiles_(tile_kernels(isa)), filter_row_(depthwise_kernels(isa).row), args_(args), workspace_(workspace) {
+      : g_(g),
+        tiles_(tile_kernels(isa)),
+        filter_row_(depthwise_kernels(isa).row),
+        args_(args),
+        workspace_(workspace) {
     finish_ = {&args.epilogue, g.width, static_cast<int>(g.p.out_channels % g.width)};
     in_batch_ = args.input_batch_stride != 0 ? args.input_batch_stride : g.in_blocks * g.in_plane();
-    out_batch_ = args.output_batch_stride != 0 ? args.output_batch_stride : g.out_blocks * g.out_plane();
+    out_batch_ =
+        args.output_batch_stride != 0 ? args.output_batch_stride : g.out_blocks * g.out_plane();
   }
 
   // Output rows of one band.
@@ -115,7 +129,8 @@ class Run {
           next = std::max(next, first);
           for (; next < first + d.kernel_height; next++) {
             if (next < 0 || next >= g_.height) continue;
-            expand_row(input, next, 0, g_.mid_blocks, ring + (next + g_.rows_kept) % g_.rows_kept * g_.row);
+            expand_row(input, next, 0, g_.mid_blocks,
+                       ring + (next + g_.rows_kept) % g_.rows_kept * g_.row);
           }
         }
         for (int64_t b = 0; b < g_.mid_blocks; b++) {
@@ -123,10 +138,11 @@ class Run {
           for (int64_t k = 0; k < d.kernel_height; k++) {
             const int64_t line = first + k;
             const bool inside = line >= 0 && line < g_.height;
-            lines[k] = !inside ? nullptr
-                       : g_.p.has_expand
-                           ? ring + b * g_.slot_block + (line + g_.rows_kept) % g_.rows_kept * g_.row
-                           : input + b * g_.in_plane() + line * g_.width_in * g_.width;
+            lines[k] =
+                !inside ? nullptr
+                : g_.p.has_expand
+                    ? ring + b * g_.slot_block + (line + g_.rows_kept) % g_.rows_kept * g_.row
+                    : input + b * g_.in_plane() + line * g_.width_in * g_.width;
           }
           filter_row(lines, b, filtered + b * g_.filtered_block + r * g_.out_width * g_.width);
         }
@@ -153,7 +169,7 @@ class Run {
         for (int64_t k = 0; k < d.kernel_height; k++) {
           const int64_t line = y * d.stride_height - d.pad_top + k;
           const bool inside = line >= 0 && line < g_.height;
-          lines[k] = !inside             ? nullptr
+          lines[k] = !inside           ? nullptr
                      : g_.p.has_expand ? map + (b - b0) * g_.slot_block + line * g_.row
                                        : input + b * g_.in_plane() + line * g_.width_in * g_.width;
         }
@@ -163,7 +179,8 @@ class Run {
   }
 
   // One tile of output channels, count pixels from `first` of image n; filtered holds these pixels.
-  void project(int64_t n, int64_t chunk, int64_t first, int64_t count, const float* filtered) const {
+  void project(int64_t n, int64_t chunk, int64_t first, int64_t count,
+               const float* filtered) const {
     const Epilogue& e = args_.epilogue;
     const int64_t block = chunk * g_.project_j, plane = g_.out_plane();
     const int j = static_cast<int>(std::min<int64_t>(g_.project_j, g_.out_blocks - block));
@@ -192,7 +209,8 @@ class Run {
   template <class F>
   void for_each_tile(int64_t count, int j, F f) const {
     const int64_t runs = ceil_div(count, tiles_.max_rows[j]);
-    for (int64_t i = 0; i < runs; i++) f(count * i / runs, count * (i + 1) / runs - count * i / runs);
+    for (int64_t i = 0; i < runs; i++)
+      f(count * i / runs, count * (i + 1) / runs - count * i / runs);
   }
 
   // Input row y, channel blocks [b0, b1) of the middle, to padded rows slot_block floats apart.
@@ -214,7 +232,8 @@ class Run {
       float* row = to + (b - b0) * g_.slot_block;
       for (int64_t i = 0; i < j; i++) {
         std::memset(row + i * g_.slot_block, 0, left * sizeof(float));
-        std::memset(row + i * g_.slot_block + left + used, 0, (g_.row - left - used) * sizeof(float));
+        std::memset(row + i * g_.slot_block + left + used, 0,
+                    (g_.row - left - used) * sizeof(float));
       }
       for_each_tile(g_.width_in, j, [&](int64_t from, int64_t rows) {
         t.input = input + (y * g_.width_in + from) * g_.width;
@@ -254,10 +273,12 @@ class Run {
 };
 
 // [out / (j V)][in][j V] from [out][in].
-void pack_pointwise(const float* weights, int64_t out, int64_t in, int j, int width, float* packed) {
+void pack_pointwise(const float* weights, int64_t out, int64_t in, int j, int width,
+                    float* packed) {
   const int64_t out_blocks = ceil_div(out, width), in_padded = round_up(in, width);
   for (int64_t o = 0; o < out; o++) {
-    const int64_t block = o / width / j * j, lanes = std::min<int64_t>(j, out_blocks - block) * width;
+    const int64_t block = o / width / j * j,
+                  lanes = std::min<int64_t>(j, out_blocks - block) * width;
     float* base = packed + block * width * in_padded + (o - block * width);
     for (int64_t i = 0; i < in; i++) base[i * lanes] = weights[o * in + i];
   }
@@ -276,19 +297,25 @@ std::string_view bottleneck_refusal(const BottleneckProblem& p, Isa isa) {
   return {};
 }
 
-std::vector<BottleneckTactic> enumerate_bottleneck_tactics(const BottleneckProblem& p, Isa isa, int threads) {
-  const int64_t rows = p.depthwise.out_height(), mid_blocks = ceil_div(p.depthwise.in_channels, vector_width(isa));
+std::vector<BottleneckTactic> enumerate_bottleneck_tactics(const BottleneckProblem& p, Isa isa,
+                                                           int threads) {
+  const int64_t rows = p.depthwise.out_height(),
+                mid_blocks = ceil_div(p.depthwise.in_channels, vector_width(isa));
   std::vector<BottleneckTactic> list;
   auto add = [&](BottleneckTactic t) {
     if (std::find(list.begin(), list.end(), t) == list.end()) list.push_back(t);
   };
   // Long bands waste little on halos, short ones balance better.
-  for (int64_t per_thread : {2, 4, 1}) add({false, std::min<int64_t>(rows, per_thread * threads), 3});
+  for (int64_t per_thread : {2, 4, 1})
+    add({false, std::min<int64_t>(rows, per_thread * threads), 3});
   if (p.depthwise.in_height * p.depthwise.in_width <= 28 * 28) {
     for (int64_t blocks : {3, 2, 6}) add({true, rows <= 7 ? 1 : 2, std::min(blocks, mid_blocks)});
   }
   // Small maps: the channel form first.
-  if (rows <= 14) std::rotate(list.begin(), std::find_if(list.begin(), list.end(), [](auto& t) { return t.by_channels; }), list.end());
+  if (rows <= 14)
+    std::rotate(list.begin(),
+                std::find_if(list.begin(), list.end(), [](auto& t) { return t.by_channels; }),
+                list.end());
   return list;
 }
 
@@ -296,7 +323,8 @@ int64_t bottleneck_packed_floats(const BottleneckProblem& problem, Isa isa) {
   return make_geometry(problem, {}, isa).packed;
 }
 
-void pack_bottleneck_weights(const BottleneckProblem& p, Isa isa, const BottleneckWeights& w, float* packed) {
+void pack_bottleneck_weights(const BottleneckProblem& p, Isa isa, const BottleneckWeights& w,
+                             float* packed) {
   const Geometry g = make_geometry(p, {}, isa);
   const int64_t mid = p.depthwise.in_channels;
   std::fill_n(packed, g.packed, 0.f);
@@ -309,19 +337,20 @@ void pack_bottleneck_weights(const BottleneckProblem& p, Isa isa, const Bottlene
   pack_pointwise(w.project, p.out_channels, mid, g.project_j, g.width, packed + g.project_at);
 }
 
-int64_t bottleneck_workspace_bytes(const BottleneckProblem& problem, const BottleneckTactic& tactic, Isa isa,
-                                   int threads) {
+int64_t bottleneck_workspace_bytes(const BottleneckProblem& problem, const BottleneckTactic& tactic,
+                                   Isa isa, int threads) {
   const Geometry g = make_geometry(problem, tactic, isa);
   char origin[1];
   const Workspace w(g, origin);
   return w.thread_base - origin + threads * w.thread_bytes;
 }
 
-void run_bottleneck(const BottleneckProblem& problem, const BottleneckTactic& tactic, Isa isa, const ConvArgs& args,
-                    ThreadTeam& team) {
+void run_bottleneck(const BottleneckProblem& problem, const BottleneckTactic& tactic, Isa isa,
+                    const ConvArgs& args, ThreadTeam& team) {
   Geometry g = make_geometry(problem, tactic, isa);
   // A task of the channel form expands whole tiles.
-  if (tactic.by_channels && problem.has_expand) g.t.mid_blocks = round_up(g.t.mid_blocks, g.expand_j);
+  if (tactic.by_channels && problem.has_expand)
+    g.t.mid_blocks = round_up(g.t.mid_blocks, g.expand_j);
   const Workspace workspace(g, args.workspace);
   for (int64_t b = 0; b <= g.in_blocks; b++) workspace.expand_offsets[b] = b * g.in_plane();
   for (int64_t b = 0; b <= g.mid_blocks; b++) workspace.project_offsets[b] = b * g.filtered_block;
@@ -345,13 +374,15 @@ void run_bottleneck(const BottleneckProblem& problem, const BottleneckTactic& ta
         for (int64_t i = begin; i < end; i++) run.run_chunk(i / chunks, i % chunks, thread);
       },
       1);
-  const int64_t out_chunks = ceil_div(g.out_blocks, g.project_j), pixels = g.out_height * g.out_width;
+  const int64_t out_chunks = ceil_div(g.out_blocks, g.project_j),
+                pixels = g.out_height * g.out_width;
   const int64_t pieces = std::clamp<int64_t>(tactic.pieces, 1, pixels);
   team.parallel_for(
       batch * out_chunks * pieces,
       [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; i++) {
-          const int64_t piece = i % pieces, chunk = i / pieces % out_chunks, n = i / pieces / out_chunks;
+          const int64_t piece = i % pieces, chunk = i / pieces % out_chunks,
+                        n = i / pieces / out_chunks;
           const int64_t first = pixels * piece / pieces, last = pixels * (piece + 1) / pieces;
           run.project(n, chunk, first, last - first,
                       workspace.shared + n * g.mid_blocks * g.filtered_block + first * g.width);

@@ -38,7 +38,8 @@ void pack_depthwise_weights(const ConvProblem& p, Isa isa, const float* weights,
   const int64_t width = vector_width(isa), taps = p.kernel_height * p.kernel_width;
   std::fill_n(packed, depthwise_packed_floats(p, isa), 0.f);
   for (int64_t c = 0; c < p.in_channels; c++) {
-    for (int64_t t = 0; t < taps; t++) packed[(c / width * taps + t) * width + c % width] = weights[c * taps + t];
+    for (int64_t t = 0; t < taps; t++)
+      packed[(c / width * taps + t) * width + c % width] = weights[c * taps + t];
   }
 }
 
@@ -46,8 +47,10 @@ void run_depthwise(const ConvProblem& p, Isa isa, const ConvArgs& args, ThreadTe
   const int64_t width = vector_width(isa), blocks = ceil_div(p.in_channels, width);
   const int64_t out_height = p.out_height(), out_row = p.out_width() * width;
   const int64_t in_plane = p.in_height * p.in_width * width, out_plane = out_height * out_row;
-  const int64_t in_batch = args.input_batch_stride != 0 ? args.input_batch_stride : blocks * in_plane;
-  const int64_t out_batch = args.output_batch_stride != 0 ? args.output_batch_stride : blocks * out_plane;
+  const int64_t in_batch =
+      args.input_batch_stride != 0 ? args.input_batch_stride : blocks * in_plane;
+  const int64_t out_batch =
+      args.output_batch_stride != 0 ? args.output_batch_stride : blocks * out_plane;
   const auto row_kernel = depthwise_kernels(isa).row;
   const Epilogue& e = args.epilogue;
   TileFinish finish{&e, static_cast<int>(width), static_cast<int>(p.in_channels % width)};
@@ -66,7 +69,8 @@ void run_depthwise(const ConvProblem& p, Isa isa, const ConvArgs& args, ThreadTe
     DepthwiseRowArgs a = base;
     a.rows = rows;
     for (int64_t i = begin; i < end; i++) {
-      const int64_t y = i % out_height, block = i / out_height % blocks, n = i / out_height / blocks;
+      const int64_t y = i % out_height, block = i / out_height % blocks,
+                    n = i / out_height / blocks;
       const float* plane = args.input + n * in_batch + block * in_plane;
       for (int64_t k = 0; k < p.kernel_height; k++) {
         const int64_t in_y = y * p.stride_height - p.pad_top + k * p.dilation_height;

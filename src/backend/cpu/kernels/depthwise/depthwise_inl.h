@@ -23,13 +23,15 @@ void depthwise_pixel(const DepthwiseRowArgs& a, int64_t x) {
     for (int j = 0; j < a.kernel_width; j++) {
       const int64_t column = x * a.stride - a.pad_left + j * a.dilation;
       if (column < 0 || column >= a.in_width) continue;
-      acc = fma(V::load(a.rows[i] + column * W), V::load(a.weights + (i * a.kernel_width + j) * W), acc);
+      acc = fma(V::load(a.rows[i] + column * W), V::load(a.weights + (i * a.kernel_width + j) * W),
+                acc);
     }
   }
   finish_depthwise(a, x, acc);
 }
 
-// N neighbouring outputs whose taps are all inside; every input vector is loaded once per filter row.
+// N neighbouring outputs whose taps are all inside; every input vector is loaded once per filter
+// row.
 template <class V, int Kernel, int Stride, int N>
 PLANISH_NOINLINE void depthwise_run(const DepthwiseRowArgs& a, int64_t x) {
   constexpr int W = V::kWidth;
@@ -40,7 +42,8 @@ PLANISH_NOINLINE void depthwise_run(const DepthwiseRowArgs& a, int64_t x) {
     if (a.rows[y] == nullptr) continue;
     const float* p = a.rows[y] + (x * Stride - a.pad_left) * W;
     V w[Kernel];
-    PLANISH_UNROLL(5) for (int d = 0; d < Kernel; d++) w[d] = V::load(a.weights + (y * Kernel + d) * W);
+    PLANISH_UNROLL(5)
+    for (int d = 0; d < Kernel; d++) w[d] = V::load(a.weights + (y * Kernel + d) * W);
     PLANISH_UNROLL(32) for (int c = 0; c < (N - 1) * Stride + Kernel; c++) {
       const V v = V::load(p + c * W);
       PLANISH_UNROLL(5) for (int d = 0; d < Kernel; d++) {
@@ -66,9 +69,13 @@ void depthwise_row(const DepthwiseRowArgs& a) {
   using Interior = void (*)(const DepthwiseRowArgs&, int64_t, int64_t);
   Interior interior = nullptr;
   if (a.dilation == 1 && a.kernel_width == 3) {
-    interior = a.stride == 1 ? &depthwise_interior<V, 3, 1> : a.stride == 2 ? &depthwise_interior<V, 3, 2> : nullptr;
+    interior = a.stride == 1   ? &depthwise_interior<V, 3, 1>
+               : a.stride == 2 ? &depthwise_interior<V, 3, 2>
+                               : nullptr;
   } else if (a.dilation == 1 && a.kernel_width == 5) {
-    interior = a.stride == 1 ? &depthwise_interior<V, 5, 1> : a.stride == 2 ? &depthwise_interior<V, 5, 2> : nullptr;
+    interior = a.stride == 1   ? &depthwise_interior<V, 5, 1>
+               : a.stride == 2 ? &depthwise_interior<V, 5, 2>
+                               : nullptr;
   }
   // [begin, end): outputs whose taps are all inside.
   int64_t begin = a.out_width, end = a.out_width;

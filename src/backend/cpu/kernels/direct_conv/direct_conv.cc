@@ -13,14 +13,14 @@ namespace {
 // Everything about a problem and a tactic that does not depend on the operands.
 struct Geometry {
   ConvProblem p;
-  int width;                    // V
-  int lanes;                    // values of one input channel block: V, or 1 for planar input
-  int j;                        // vectors per tile
+  int width;                      // V
+  int lanes;                      // values of one input channel block: V, or 1 for planar input
+  int j;                          // vectors per tile
   int64_t in_blocks, out_blocks;  // per group
   int64_t out_height, out_width;
-  bool copy;                    // input goes through the scratch
-  bool flat;                    // output pixels of a band are one run, also in the (possibly copied) input
-  int64_t band, bands;          // output rows per band
+  bool copy;            // input goes through the scratch
+  bool flat;            // output pixels of a band are one run, also in the (possibly copied) input
+  int64_t band, bands;  // output rows per band
   int64_t chunks, chunks_per_task, chunk_tasks;
   int64_t steps, steps_at_once;
   // Scratch: [in_blocks][rows][phases][columns][lanes].
@@ -47,7 +47,8 @@ Geometry make_geometry(const ConvProblem& p, const DirectConvTactic& t, Isa isa)
   g.j = static_cast<int>(std::min<int64_t>(t.j_blocks, g.out_blocks));
   g.out_height = p.out_height();
   g.out_width = p.out_width();
-  const bool in_place = p.is_pointwise() && p.stride_height == 1 && p.stride_width == 1 && !p.has_padding();
+  const bool in_place =
+      p.is_pointwise() && p.stride_height == 1 && p.stride_width == 1 && !p.has_padding();
   g.copy = t.copy_input || p.planar_input || !in_place;
   g.flat = p.is_pointwise();
   g.band = t.band > 0 ? std::min(t.band, g.out_height) : g.out_height;
@@ -59,14 +60,15 @@ Geometry make_geometry(const ConvProblem& p, const DirectConvTactic& t, Isa isa)
   g.steps = g.in_blocks * taps;
   g.steps_at_once = t.in_blocks > 0 ? std::min(t.in_blocks * taps, g.steps) : g.steps;
   if (g.copy) {
-    // A kernel of one row or column uses every stride-th input row or column only; others keep all, by phase.
+    // A kernel of one row or column uses every stride-th input row or column only; others keep all,
+    // by phase.
     g.row_step = p.kernel_height == 1 ? p.stride_height : 1;
     g.column_step = p.kernel_width == 1 ? p.stride_width : 1;
     g.phases = p.kernel_width == 1 ? 1 : p.stride_width;
     g.columns = g.out_width + (p.kernel_width - 1) * p.dilation_width / g.phases;
-    g.scratch_rows = p.kernel_height == 1
-                         ? g.band
-                         : (g.band - 1) * p.stride_height + (p.kernel_height - 1) * p.dilation_height + 1;
+    g.scratch_rows = p.kernel_height == 1 ? g.band
+                                          : (g.band - 1) * p.stride_height +
+                                                (p.kernel_height - 1) * p.dilation_height + 1;
     g.scratch_row = g.phases * g.columns * g.lanes;
     g.scratch_block = g.scratch_rows * g.scratch_row + kPlanePadding;
     g.scratch_floats = round_up(g.in_blocks * g.scratch_block + kPlanePadding, 16);
@@ -78,7 +80,8 @@ Geometry make_geometry(const ConvProblem& p, const DirectConvTactic& t, Isa isa)
   return g;
 }
 
-// Workspace: offsets of the steps, then per thread the key of the band in its scratch, the scratch, partial sums.
+// Workspace: offsets of the steps, then per thread the key of the band in its scratch, the scratch,
+// partial sums.
 struct Workspace {
   int64_t* offsets;
   char* thread_base;
@@ -91,7 +94,9 @@ struct Workspace {
   int64_t bytes(int threads) const {
     return thread_base - reinterpret_cast<char*>(offsets) + threads * thread_bytes;
   }
-  int64_t& key(int thread) const { return *reinterpret_cast<int64_t*>(thread_base + thread * thread_bytes); }
+  int64_t& key(int thread) const {
+    return *reinterpret_cast<int64_t*>(thread_base + thread * thread_bytes);
+  }
   float* scratch(int thread) const {
     return reinterpret_cast<float*>(thread_base + thread * thread_bytes + 64);
   }
@@ -114,7 +119,8 @@ void fill_offsets(const Geometry& g, int64_t* offsets) {
 // Copies count pixels that are step pixels apart.
 template <int Lanes>
 void copy_pixels(const float* from, int64_t step, float* to, int64_t count) {
-  for (int64_t i = 0; i < count; i++) std::memcpy(to + i * Lanes, from + i * step * Lanes, Lanes * sizeof(float));
+  for (int64_t i = 0; i < count; i++)
+    std::memcpy(to + i * Lanes, from + i * step * Lanes, Lanes * sizeof(float));
 }
 
 void copy_pixels(int lanes, const float* from, int64_t step, float* to, int64_t count) {
@@ -143,7 +149,8 @@ void copy_row(const Geometry& g, const float* row, float* to) {
       continue;
     }
     std::memset(to, 0, begin * g.lanes * sizeof(float));
-    copy_pixels(g.lanes, row + (begin * step + first) * g.lanes, step, to + begin * g.lanes, end - begin);
+    copy_pixels(g.lanes, row + (begin * step + first) * g.lanes, step, to + begin * g.lanes,
+                end - begin);
     std::memset(to + end * g.lanes, 0, (g.columns - end) * g.lanes * sizeof(float));
   }
 }
@@ -151,7 +158,8 @@ void copy_row(const Geometry& g, const float* row, float* to) {
 // The input rows that output rows [y0, y1) need; input is the group's first plane.
 void copy_band(const Geometry& g, const float* input, int64_t y0, int64_t y1, float* scratch) {
   const ConvProblem& p = g.p;
-  const int64_t rows = g.scratch_rows - (g.band - (y1 - y0)) * (p.kernel_height == 1 ? 1 : p.stride_height);
+  const int64_t rows =
+      g.scratch_rows - (g.band - (y1 - y0)) * (p.kernel_height == 1 ? 1 : p.stride_height);
   for (int64_t block = 0; block < g.in_blocks; block++) {
     const float* plane = input + block * p.in_height * p.in_width * g.lanes;
     for (int64_t r = 0; r < rows; r++) {
@@ -172,7 +180,8 @@ void for_each_run(int64_t count, int64_t limit, F f) {
 
 class BandTask {
  public:
-  BandTask(const Geometry& g, const TileKernels& tiles, const ConvArgs& args, const Workspace& workspace)
+  BandTask(const Geometry& g, const TileKernels& tiles, const ConvArgs& args,
+           const Workspace& workspace)
       : g_(g), tiles_(tiles), args_(args), workspace_(workspace) {
     finish_.epilogue = &args.epilogue;
     finish_.width = g.width;
@@ -182,12 +191,15 @@ class BandTask {
   void run(int64_t task, int thread) const {
     const ConvProblem& p = g_.p;
     const int64_t chunk_task = task % g_.chunk_tasks, key = task / g_.chunk_tasks;
-    const int64_t band = key % g_.bands, group = key / g_.bands % p.groups, image = key / g_.bands / p.groups;
+    const int64_t band = key % g_.bands, group = key / g_.bands % p.groups,
+                  image = key / g_.bands / p.groups;
     const int64_t y0 = band * g_.band, y1 = std::min(y0 + g_.band, g_.out_height);
     const int64_t plane = p.in_height * p.in_width;
-    const int64_t batch_stride = args_.input_batch_stride != 0 ? args_.input_batch_stride
-                                                               : p.groups * g_.in_blocks * plane * g_.lanes;
-    const float* input = args_.input + image * batch_stride + group * g_.in_blocks * plane * g_.lanes;
+    const int64_t batch_stride = args_.input_batch_stride != 0
+                                     ? args_.input_batch_stride
+                                     : p.groups * g_.in_blocks * plane * g_.lanes;
+    const float* input =
+        args_.input + image * batch_stride + group * g_.in_blocks * plane * g_.lanes;
     if (g_.copy) {
       float* scratch = workspace_.scratch(thread);
       if (workspace_.key(thread) != key) copy_band(g_, input, y0, y1, scratch);
@@ -204,13 +216,14 @@ class BandTask {
 
  private:
   // All pixels of rows [y0, y1), one tile of output channels.
-  void run_chunk(const float* input, int64_t image, int64_t group, int64_t chunk, int64_t y0, int64_t y1,
-                 float* partial) const {
+  void run_chunk(const float* input, int64_t image, int64_t group, int64_t chunk, int64_t y0,
+                 int64_t y1, float* partial) const {
     const int64_t out_block = group * g_.out_blocks + chunk * g_.j;
     const int j = static_cast<int>(std::min<int64_t>(g_.j, g_.out_blocks - chunk * g_.j));
     const int64_t plane = g_.pixels() * g_.width;
     const int64_t dense_batch = g_.p.groups * g_.out_blocks * plane;
-    const int64_t batch_stride = args_.output_batch_stride != 0 ? args_.output_batch_stride : dense_batch;
+    const int64_t batch_stride =
+        args_.output_batch_stride != 0 ? args_.output_batch_stride : dense_batch;
     TileArgs t{};
     t.output_row = t.residual_row = g_.width;
     t.output_block = t.residual_block = plane;
@@ -228,20 +241,23 @@ class BandTask {
       t.weights = weights + s * g_.lanes * g_.width * j;
       const int64_t share = t.steps * g_.width * g_.width;  // what one tile prefetches
       int64_t tiles_done = 0;
-      for_each_tile(j, y0, y1, [&](TileFn tile, int64_t input_offset, int64_t second, int64_t pixel, int64_t rows) {
-        t.input = input + input_offset;
-        t.second_rows = second;
-        // The first J tiles fetch the weights of the next pass, which follow this one's.
-        t.next_weights = t.weights + (tiles_done < j ? j + tiles_done : 0) * share;
-        tiles_done++;
-        float* sums = partial + (pixel - y0 * g_.out_width) * j * g_.width;
-        t.partial_in = s > 0 ? sums : nullptr;
-        t.partial_out = last ? nullptr : sums;
-        t.output = output + pixel * g_.width;
-        if (args_.epilogue.residual != nullptr) t.residual = args_.epilogue.residual + dense + pixel * g_.width;
-        tile(t);
-        if (last) finish_.run(t.output, plane, dense + pixel * g_.width, rows, j, tail);
-      });
+      for_each_tile(
+          j, y0, y1,
+          [&](TileFn tile, int64_t input_offset, int64_t second, int64_t pixel, int64_t rows) {
+            t.input = input + input_offset;
+            t.second_rows = second;
+            // The first J tiles fetch the weights of the next pass, which follow this one's.
+            t.next_weights = t.weights + (tiles_done < j ? j + tiles_done : 0) * share;
+            tiles_done++;
+            float* sums = partial + (pixel - y0 * g_.out_width) * j * g_.width;
+            t.partial_in = s > 0 ? sums : nullptr;
+            t.partial_out = last ? nullptr : sums;
+            t.output = output + pixel * g_.width;
+            if (args_.epilogue.residual != nullptr)
+              t.residual = args_.epilogue.residual + dense + pixel * g_.width;
+            tile(t);
+            if (last) finish_.run(t.output, plane, dense + pixel * g_.width, rows, j, tail);
+          });
     }
   }
 
@@ -260,7 +276,8 @@ class BandTask {
     int64_t y = y0;
     // Narrow maps: two rows at once fill the register file.
     if (g_.lanes > 1 && width * 2 <= limit) {
-      for (; y + 1 < y1; y += 2) f(tiles_.pair[j][width], (y - y0) * row, row, y * width, 2 * width);
+      for (; y + 1 < y1; y += 2)
+        f(tiles_.pair[j][width], (y - y0) * row, row, y * width, 2 * width);
     }
     for (; y < y1; y++) {
       for_each_run(width, limit, [&](int64_t first, int64_t count) {
@@ -283,22 +300,25 @@ std::string_view direct_conv_refusal(const ConvProblem& p, Isa isa) {
   if (p.groups < 1 || p.in_channels % p.groups != 0 || p.out_channels % p.groups != 0) {
     return "channels are not a multiple of groups";
   }
-  if (p.groups > 1 && (p.in_channels / p.groups % width != 0 || p.out_channels / p.groups % width != 0)) {
+  if (p.groups > 1 &&
+      (p.in_channels / p.groups % width != 0 || p.out_channels / p.groups % width != 0)) {
     return "channels per group are not a multiple of the vector width";
   }
   if (p.groups > 1 && p.planar_input) return "planar input with groups";
-  if (p.planar_input && p.in_channels > 16) return "planar input is for first layers of at most 16 channels";
+  if (p.planar_input && p.in_channels > 16)
+    return "planar input is for first layers of at most 16 channels";
   if (p.out_height() < 1 || p.out_width() < 1) return "empty output";
   return {};
 }
 
-int64_t direct_conv_packed_floats(const ConvProblem& problem, const DirectConvTactic& tactic, Isa isa) {
+int64_t direct_conv_packed_floats(const ConvProblem& problem, const DirectConvTactic& tactic,
+                                  Isa isa) {
   const Geometry g = make_geometry(problem, tactic, isa);
   return g.weights_group() * problem.groups;
 }
 
-void pack_direct_conv_weights(const ConvProblem& p, const DirectConvTactic& tactic, Isa isa, const float* weights,
-                              float* packed) {
+void pack_direct_conv_weights(const ConvProblem& p, const DirectConvTactic& tactic, Isa isa,
+                              const float* weights, float* packed) {
   const Geometry g = make_geometry(p, tactic, isa);
   std::fill_n(packed, g.weights_group() * p.groups, 0.f);
   const int64_t in_per_group = p.in_channels / p.groups, out_per_group = p.out_channels / p.groups;
@@ -310,20 +330,22 @@ void pack_direct_conv_weights(const ConvProblem& p, const DirectConvTactic& tact
     for (int64_t i = 0; i < in_per_group; i++) {
       for (int64_t tap = 0; tap < taps; tap++) {
         const int64_t step = i / g.lanes * taps + tap;
-        base[(step * g.lanes + i % g.lanes) * chunk_width] = weights[(o * in_per_group + i) * taps + tap];
+        base[(step * g.lanes + i % g.lanes) * chunk_width] =
+            weights[(o * in_per_group + i) * taps + tap];
       }
     }
   }
 }
 
-int64_t direct_conv_workspace_bytes(const ConvProblem& problem, const DirectConvTactic& tactic, Isa isa, int threads) {
+int64_t direct_conv_workspace_bytes(const ConvProblem& problem, const DirectConvTactic& tactic,
+                                    Isa isa, int threads) {
   const Geometry g = make_geometry(problem, tactic, isa);
   char origin[1];
   return Workspace(g, origin).bytes(threads);
 }
 
-void run_direct_conv(const ConvProblem& problem, const DirectConvTactic& tactic, Isa isa, const ConvArgs& args,
-                     ThreadTeam& team) {
+void run_direct_conv(const ConvProblem& problem, const DirectConvTactic& tactic, Isa isa,
+                     const ConvArgs& args, ThreadTeam& team) {
   const Geometry g = make_geometry(problem, tactic, isa);
   const Workspace workspace(g, args.workspace);
   fill_offsets(g, workspace.offsets);

@@ -18,14 +18,16 @@ struct Candidate {
   AlignedBuffer<float> weights, workspace;
 };
 
-void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ours_total, double* peer_total) {
+void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ours_total,
+               double* peer_total) {
   const ConvProblem& p = layer.problem;
   const Isa isa = best_isa();
   const int width = vector_width(isa);
   AlignedBuffer<float> input(round_up(p.in_channels, width) * p.in_height * p.in_width);
   AlignedBuffer<float> output(round_up(p.out_channels, width) * p.out_height() * p.out_width());
   AlignedBuffer<float> bias(round_up(p.out_channels, width));
-  std::vector<float> weights(p.out_channels * p.in_channels * p.kernel_height * p.kernel_width, 0.01f);
+  std::vector<float> weights(p.out_channels * p.in_channels * p.kernel_height * p.kernel_width,
+                             0.01f);
   for (float& x : input) x = 0.5f;
   std::vector<Candidate> candidates;
   for (const auto& t : enumerate_direct_conv_tactics(p, isa, team.size())) {
@@ -54,15 +56,17 @@ void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ou
   for (size_t i = 0; i < times.size(); i++) {
     if (times[i].minimum() < times[best].minimum()) best = i;
   }
-  const double flops = 2.0 * p.out_channels * p.in_channels / p.groups * p.kernel_height * p.kernel_width *
-                       p.out_height() * p.out_width();
+  const double flops = 2.0 * p.out_channels * p.in_channels / p.groups * p.kernel_height *
+                       p.kernel_width * p.out_height() * p.out_width();
   const DirectConvTactic& t = candidates[best].tactic;
-  std::printf("%-24s x%d | oneDNN %7.1f (%7.1f) %-22s | ours %7.1f (%7.1f) | ratio %.2f | %4.0f GF/s | j%ld band%ld chunks%ld in%ld%s |",
-              layer.name().c_str(), layer.times, peer_times[0].median(), peer_times[0].minimum(),
-              peer.implementation.c_str(), times[best].median(), times[best].minimum(),
-              peer_times[0].minimum() / times[best].minimum(), flops / times[best].minimum() / 1e3,
-              static_cast<long>(t.j_blocks), static_cast<long>(t.band), static_cast<long>(t.chunks),
-              static_cast<long>(t.in_blocks), t.copy_input ? " copy" : "");
+  std::printf(
+      "%-24s x%d | oneDNN %7.1f (%7.1f) %-22s | ours %7.1f (%7.1f) | ratio %.2f | %4.0f GF/s | "
+      "j%ld band%ld chunks%ld in%ld%s |",
+      layer.name().c_str(), layer.times, peer_times[0].median(), peer_times[0].minimum(),
+      peer.implementation.c_str(), times[best].median(), times[best].minimum(),
+      peer_times[0].minimum() / times[best].minimum(), flops / times[best].minimum() / 1e3,
+      static_cast<long>(t.j_blocks), static_cast<long>(t.band), static_cast<long>(t.chunks),
+      static_cast<long>(t.in_blocks), t.copy_input ? " copy" : "");
   for (auto& x : times) std::printf(" %.0f", x.minimum());
   std::printf("\n");
   std::fflush(stdout);
@@ -82,7 +86,9 @@ int main(int argc, char** argv) {
                                                   : resnet50_layers();
   planish::ThreadTeam team(argc > 3 ? std::atoi(argv[3]) : 2);
   double ours = 0, peer = 0;
-  const size_t first = argc > 4 ? std::atoi(argv[4]) : 0, last = argc > 5 ? std::atoi(argv[5]) + 1 : layers.size();
-  for (size_t i = first; i < last && i < layers.size(); i++) run_layer(layers[i], rounds, team, &ours, &peer);
+  const size_t first = argc > 4 ? std::atoi(argv[4]) : 0,
+               last = argc > 5 ? std::atoi(argv[5]) + 1 : layers.size();
+  for (size_t i = first; i < last && i < layers.size(); i++)
+    run_layer(layers[i], rounds, team, &ours, &peer);
   std::printf("sum of minima: ours %.0f us, oneDNN %.0f us, ratio %.2f\n", ours, peer, peer / ours);
 }

@@ -6,9 +6,9 @@
 namespace planish::cpu {
 namespace {
 
-constexpr int64_t kTaskFactor = 4;           // tasks per thread that make stealing useful
-constexpr int64_t kBandBytes = 192 * 1024;   // a band's input should share L2 with the weights
-constexpr int64_t kPrivateBytes = 16 * 1024; // weights of one pass that should stay in L1
+constexpr int64_t kTaskFactor = 4;            // tasks per thread that make stealing useful
+constexpr int64_t kBandBytes = 192 * 1024;    // a band's input should share L2 with the weights
+constexpr int64_t kPrivateBytes = 16 * 1024;  // weights of one pass that should stay in L1
 constexpr size_t kMaxTactics = 8;
 
 // Output rows per task: enough tasks for the team, and the input rows of a task within L2.
@@ -22,10 +22,12 @@ int64_t pick_band(const ConvProblem& p, int threads) {
 
 }  // namespace
 
-std::vector<DirectConvTactic> enumerate_direct_conv_tactics(const ConvProblem& p, Isa isa, int threads) {
+std::vector<DirectConvTactic> enumerate_direct_conv_tactics(const ConvProblem& p, Isa isa,
+                                                            int threads) {
   const int width = vector_width(isa);
   const int64_t out_blocks = ceil_div(p.out_channels / p.groups, width);
-  const int64_t in_blocks = p.planar_input ? p.in_channels : ceil_div(p.in_channels / p.groups, width);
+  const int64_t in_blocks =
+      p.planar_input ? p.in_channels : ceil_div(p.in_channels / p.groups, width);
   const int64_t taps = p.kernel_height * p.kernel_width;
   const int64_t band = pick_band(p, threads);
   const int64_t weight_bytes = p.out_channels * (p.in_channels / p.groups) * taps * 4;
@@ -38,7 +40,8 @@ std::vector<DirectConvTactic> enumerate_direct_conv_tactics(const ConvProblem& p
     t.chunks = chunks;
     t.in_blocks = blocks < in_blocks ? blocks : 0;
     t.copy_input = copy;
-    if (list.size() < kMaxTactics && std::find(list.begin(), list.end(), t) == list.end()) list.push_back(t);
+    if (list.size() < kMaxTactics && std::find(list.begin(), list.end(), t) == list.end())
+      list.push_back(t);
   };
   // Input channel blocks whose weights stay in L1 while all pixels of a task pass by.
   auto resident = [&](int j) {

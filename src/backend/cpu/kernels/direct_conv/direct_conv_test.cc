@@ -14,15 +14,17 @@ namespace {
 
 std::string name(const ConvProblem& p, const DirectConvTactic& t, Isa isa) {
   auto s = [](int64_t v) { return std::to_string(v); };
-  return std::string(isa_name(isa)) + " n" + s(p.batch) + " " + s(p.in_channels) + "->" + s(p.out_channels) + " g" +
-         s(p.groups) + " " + s(p.in_height) + "x" + s(p.in_width) + " k" + s(p.kernel_height) + "x" + s(p.kernel_width) +
-         " j" + s(t.j_blocks) + " band" + s(t.band) + " chunks" + s(t.chunks) + " in" + s(t.in_blocks) +
+  return std::string(isa_name(isa)) + " n" + s(p.batch) + " " + s(p.in_channels) + "->" +
+         s(p.out_channels) + " g" + s(p.groups) + " " + s(p.in_height) + "x" + s(p.in_width) +
+         " k" + s(p.kernel_height) + "x" + s(p.kernel_width) + " j" + s(t.j_blocks) + " band" +
+         s(t.band) + " chunks" + s(t.chunks) + " in" + s(t.in_blocks) +
          (t.copy_input ? " copy" : "");
 }
 
 enum class Extras { kNone, kResidual, kPostIntoSlice };
 
-void check(const ConvProblem& p, const DirectConvTactic& t, Isa isa, Extras extras, ThreadTeam& team) {
+void check(const ConvProblem& p, const DirectConvTactic& t, Isa isa, Extras extras,
+           ThreadTeam& team) {
   SCOPED_TRACE(name(p, t, isa));
   const int width = vector_width(isa);
   const ConvData d(p);
@@ -55,11 +57,12 @@ void check(const ConvProblem& p, const DirectConvTactic& t, Isa isa, Extras extr
   run_direct_conv(p, t, isa, a, team);
   check_conv(p, d, a.epilogue, a.output, batch_stride, width);
   EXPECT_EQ(workspace[workspace.size() - 64], 77);
-  for (int64_t i = 0; i < first; i++) ASSERT_TRUE(std::isnan(output[i])) << "written before the slice at " << i;
+  for (int64_t i = 0; i < first; i++)
+    ASSERT_TRUE(std::isnan(output[i])) << "written before the slice at " << i;
 }
 
-ConvProblem conv(int64_t n, int64_t ic, int64_t oc, int64_t h, int64_t w, int64_t k, int64_t stride, int64_t pad,
-                 int64_t groups = 1, int64_t dilation = 1) {
+ConvProblem conv(int64_t n, int64_t ic, int64_t oc, int64_t h, int64_t w, int64_t k, int64_t stride,
+                 int64_t pad, int64_t groups = 1, int64_t dilation = 1) {
   ConvProblem p;
   p.batch = n;
   p.in_channels = ic;
@@ -76,18 +79,26 @@ ConvProblem conv(int64_t n, int64_t ic, int64_t oc, int64_t h, int64_t w, int64_
 
 std::vector<ConvProblem> problems() {
   std::vector<ConvProblem> list = {
-      conv(1, 16, 16, 1, 1, 1, 1, 0),   conv(2, 19, 37, 5, 7, 1, 1, 0),   conv(1, 48, 80, 9, 17, 1, 1, 0),
-      conv(1, 33, 50, 11, 13, 1, 2, 0), conv(1, 16, 32, 7, 7, 3, 1, 1),   conv(2, 35, 66, 7, 7, 3, 1, 1),
-      conv(1, 16, 96, 9, 14, 3, 1, 1),  conv(1, 20, 40, 15, 31, 3, 2, 1), conv(1, 17, 17, 3, 3, 3, 1, 1),
-      conv(1, 32, 64, 8, 6, 5, 1, 2),   conv(1, 16, 48, 20, 20, 7, 3, 3), conv(1, 16, 32, 12, 12, 3, 1, 2, 1, 2),
-      conv(2, 64, 96, 6, 5, 3, 1, 1, 2), conv(1, 16, 16, 2, 40, 3, 1, 1), conv(1, 5, 7, 4, 4, 4, 1, 0),
-      conv(1, 32, 32, 10, 10, 2, 2, 0), conv(1, 128, 48, 4, 4, 3, 1, 1),  conv(1, 16, 32, 9, 9, 3, 2, 2, 1, 3)};
+      conv(1, 16, 16, 1, 1, 1, 1, 0),    conv(2, 19, 37, 5, 7, 1, 1, 0),
+      conv(1, 48, 80, 9, 17, 1, 1, 0),   conv(1, 33, 50, 11, 13, 1, 2, 0),
+      conv(1, 16, 32, 7, 7, 3, 1, 1),    conv(2, 35, 66, 7, 7, 3, 1, 1),
+      conv(1, 16, 96, 9, 14, 3, 1, 1),   conv(1, 20, 40, 15, 31, 3, 2, 1),
+      conv(1, 17, 17, 3, 3, 3, 1, 1),    conv(1, 32, 64, 8, 6, 5, 1, 2),
+      conv(1, 16, 48, 20, 20, 7, 3, 3),  conv(1, 16, 32, 12, 12, 3, 1, 2, 1, 2),
+      conv(2, 64, 96, 6, 5, 3, 1, 1, 2), conv(1, 16, 16, 2, 40, 3, 1, 1),
+      conv(1, 5, 7, 4, 4, 4, 1, 0),      conv(1, 32, 32, 10, 10, 2, 2, 0),
+      conv(1, 128, 48, 4, 4, 3, 1, 1),   conv(1, 16, 32, 9, 9, 3, 2, 2, 1, 3)};
   ConvProblem odd = conv(1, 24, 40, 10, 12, 1, 1, 0);
-  odd.kernel_height = 1, odd.kernel_width = 5, odd.pad_left = 2, odd.pad_right = 1, odd.stride_height = 2;
+  odd.kernel_height = 1, odd.kernel_width = 5, odd.pad_left = 2, odd.pad_right = 1,
+  odd.stride_height = 2;
   list.push_back(odd);
-  odd.kernel_height = 4, odd.kernel_width = 1, odd.pad_left = odd.pad_right = 0, odd.pad_top = 3, odd.stride_width = 3;
+  odd.kernel_height = 4, odd.kernel_width = 1, odd.pad_left = odd.pad_right = 0, odd.pad_top = 3,
+  odd.stride_width = 3;
   list.push_back(odd);
-  for (auto [oc, h, k, s, pad] : {std::array<int64_t, 5>{64, 37, 7, 2, 3}, {32, 30, 3, 2, 1}, {70, 17, 3, 1, 1}, {8, 9, 1, 1, 0}}) {
+  for (auto [oc, h, k, s, pad] : {std::array<int64_t, 5>{64, 37, 7, 2, 3},
+                                  {32, 30, 3, 2, 1},
+                                  {70, 17, 3, 1, 1},
+                                  {8, 9, 1, 1, 0}}) {
     ConvProblem p = conv(2, 3, oc, h, h + 1, k, s, pad);
     p.planar_input = true;
     list.push_back(p);

@@ -11,7 +11,8 @@ namespace planish::cpu {
 namespace {
 
 constexpr int64_t kLine = 64;
-constexpr int64_t kPadding = 16;  // floats between blocks of packed A: keeps them out of each other's cache sets
+constexpr int64_t kPadding =
+    16;  // floats between blocks of packed A: keeps them out of each other's cache sets
 
 // One product with its strides resolved, and how a tactic cuts it.
 struct Geometry {
@@ -20,9 +21,9 @@ struct Geometry {
   int width, j;
   int64_t k_blocks, n_blocks, chunks;
   int64_t rows, row_tasks, chunks_per_task, chunk_tasks, k_at_once;
-  bool a_in_place;   // one row of whole blocks
-  int64_t a_block;   // floats between blocks of packed A
-  bool over_batch;   // threads take whole products; otherwise they share each
+  bool a_in_place;  // one row of whole blocks
+  int64_t a_block;  // floats between blocks of packed A
+  bool over_batch;  // threads take whole products; otherwise they share each
 
   int64_t chunk_floats() const { return k_blocks * width * width * j; }
   int64_t matrix_floats() const { return k_blocks * width * n_blocks * width; }
@@ -39,7 +40,8 @@ Geometry make_geometry(const MatmulProblem& p, const MatmulTactic& t, Isa isa, i
   g.a_batch = p.a_batch != kDense ? p.a_batch : (p.transpose_a ? p.k : p.m) * g.a_row;
   g.b_batch = p.b_batch != kDense ? p.b_batch : (p.transpose_b ? p.n : p.k) * g.b_row;
   g.c_batch = p.c_batch != kDense ? p.c_batch : p.m * g.c_row;
-  if (g.batch > 1 && g.b_batch == 0 && !p.transpose_a && g.a_batch == g.m * g.a_row && g.c_batch == g.m * g.c_row) {
+  if (g.batch > 1 && g.b_batch == 0 && !p.transpose_a && g.a_batch == g.m * g.a_row &&
+      g.c_batch == g.m * g.c_row) {
     // One B for all: the batch is more rows.
     g.m *= g.batch;
     g.batch = 1;
@@ -60,7 +62,8 @@ Geometry make_geometry(const MatmulProblem& p, const MatmulTactic& t, Isa isa, i
   return g;
 }
 
-// Of one product: offsets, packed A, packed B, then per thread partial sums and one tile of the ragged last columns.
+// Of one product: offsets, packed A, packed B, then per thread partial sums and one tile of the
+// ragged last columns.
 struct Workspace {
   int64_t* offsets;
   float* a;
@@ -79,22 +82,33 @@ struct Workspace {
     a = reinterpret_cast<float*>(take(g.a_in_place ? 0 : g.k_blocks * g.a_block * 4));
     b = reinterpret_cast<float*>(take(g.packed_b ? 0 : g.matrix_floats() * 4));
     thread_base = p;
-    partial_floats = g.k_at_once < g.k_blocks ? round_up(g.rows * g.chunks_per_task * g.j * g.width, 16) : 0;
+    partial_floats =
+        g.k_at_once < g.k_blocks ? round_up(g.rows * g.chunks_per_task * g.j * g.width, 16) : 0;
     thread_bytes = round_up((partial_floats + (kMaxTileRows + 1) * g.j * g.width) * 4, kLine);
   }
   int64_t bytes(int threads) const {
     return thread_base - reinterpret_cast<char*>(offsets) + threads * thread_bytes;
   }
-  float* partial(int thread) const { return reinterpret_cast<float*>(thread_base + thread * thread_bytes); }
+  float* partial(int thread) const {
+    return reinterpret_cast<float*>(thread_base + thread * thread_bytes);
+  }
   float* ragged(int thread) const { return partial(thread) + partial_floats; }
 };
 
 class Product {
  public:
   // dense: place of this product's C in the dense batch.
-  Product(const Geometry& g, Isa isa, const Epilogue& epilogue, const Workspace& w, const float* a, const float* b, float* c,
-          const float* residual, int64_t dense)
-      : g_(g), isa_(isa), tiles_(tile_kernels(isa)), epilogue_(epilogue), w_(w), a_(a), b_(b), c_(c), residual_(residual),
+  Product(const Geometry& g, Isa isa, const Epilogue& epilogue, const Workspace& w, const float* a,
+          const float* b, float* c, const float* residual, int64_t dense)
+      : g_(g),
+        isa_(isa),
+        tiles_(tile_kernels(isa)),
+        epilogue_(epilogue),
+        w_(w),
+        a_(a),
+        b_(b),
+        c_(c),
+        residual_(residual),
         dense_(dense) {}
 
   void run(ThreadTeam& team) {
@@ -104,7 +118,8 @@ class Product {
     team.parallel_for(
         g_.row_tasks * g_.chunk_tasks,
         [&](int64_t begin, int64_t end, int thread) {
-          for (int64_t i = begin; i < end; i++) run_task(i / g_.chunk_tasks, i % g_.chunk_tasks, thread);
+          for (int64_t i = begin; i < end; i++)
+            run_task(i / g_.chunk_tasks, i % g_.chunk_tasks, thread);
         },
         1);
   }
@@ -118,8 +133,8 @@ class Product {
           pack_a_block(a_, g_.a_row, g_.transpose_a, g_.m, g_.k, i, isa_, w_.a + i * g_.a_block);
         } else {
           const int64_t chunk = i - a_tasks;
-          pack_b_chunk(b_, g_.b_row, g_.transpose_b, g_.k, g_.n, chunk * g_.j * g_.width, g_.lanes(chunk), isa_,
-                       w_.b + chunk * g_.chunk_floats());
+          pack_b_chunk(b_, g_.b_row, g_.transpose_b, g_.k, g_.n, chunk * g_.j * g_.width,
+                       g_.lanes(chunk), isa_, w_.b + chunk * g_.chunk_floats());
         }
       }
     });
@@ -129,16 +144,19 @@ class Product {
 
   void run_task(int64_t row_task, int64_t chunk_task, int thread) const {
     const int64_t m0 = row_task * g_.rows, m1 = std::min(m0 + g_.rows, g_.m);
-    const int64_t c0 = chunk_task * g_.chunks_per_task, c1 = std::min(c0 + g_.chunks_per_task, g_.chunks);
+    const int64_t c0 = chunk_task * g_.chunks_per_task,
+                  c1 = std::min(c0 + g_.chunks_per_task, g_.chunks);
     // Columns inside a slice of k: the slice of A stays in L2 while the chunks pass by.
     for (int64_t k = 0; k < g_.k_blocks; k += g_.k_at_once) {
       for (int64_t c = c0; c < c1; c++) {
-        run_chunk(m0, m1, c, k, w_.partial(thread) + (c - c0) * g_.rows * g_.j * g_.width, w_.ragged(thread));
+        run_chunk(m0, m1, c, k, w_.partial(thread) + (c - c0) * g_.rows * g_.j * g_.width,
+                  w_.ragged(thread));
       }
     }
   }
 
-  void run_chunk(int64_t m0, int64_t m1, int64_t chunk, int64_t k, float* partial, float* ragged) const {
+  void run_chunk(int64_t m0, int64_t m1, int64_t chunk, int64_t k, float* partial,
+                 float* ragged) const {
     const int64_t lanes = g_.lanes(chunk), n0 = chunk * g_.j * g_.width;
     const int j = static_cast<int>(lanes / g_.width);
     const bool last = k + g_.k_at_once >= g_.k_blocks, whole = n0 + lanes <= g_.n;
@@ -151,9 +169,11 @@ class Product {
     t.output_row = t.residual_row = g_.c_row;
     t.output_block = t.residual_block = g_.width;
     if (epilogue_.bias != nullptr) t.bias = bias_of(n0, lanes, ragged + kMaxTileRows * lanes);
-    const int64_t runs = ceil_div(m1 - m0, tiles_.max_rows[j]), share = t.steps * g_.width * g_.width;
+    const int64_t runs = ceil_div(m1 - m0, tiles_.max_rows[j]),
+                  share = t.steps * g_.width * g_.width;
     for (int64_t i = 0; i < runs; i++) {
-      const int64_t first = m0 + (m1 - m0) * i / runs, rows = m0 + (m1 - m0) * (i + 1) / runs - first;
+      const int64_t first = m0 + (m1 - m0) * i / runs,
+                    rows = m0 + (m1 - m0) * (i + 1) / runs - first;
       t.input = a_ + first * g_.width;
       // The first tiles fetch the next chunk's weights.
       t.next_weights = i < j ? t.weights + g_.chunk_floats() + i * share : t.weights;
@@ -168,8 +188,8 @@ class Product {
       if (!whole) store_ragged(t, ragged, rows, lanes, g_.n - n0);
       if (epilogue_.post != nullptr) {
         for (int64_t r = 0; r < rows; r++) {
-          epilogue_.post(epilogue_.post_context, t.output + r * g_.c_row, dense_ + (first + r) * g_.n + n0,
-                         std::min(lanes, g_.n - n0));
+          epilogue_.post(epilogue_.post_context, t.output + r * g_.c_row,
+                         dense_ + (first + r) * g_.n + n0, std::min(lanes, g_.n - n0));
         }
       }
     }
@@ -183,7 +203,8 @@ class Product {
     return copy;
   }
 
-  void store_ragged(const TileArgs& t, const float* sums, int64_t rows, int64_t lanes, int64_t columns) const {
+  void store_ragged(const TileArgs& t, const float* sums, int64_t rows, int64_t lanes,
+                    int64_t columns) const {
     for (int64_t r = 0; r < rows; r++) {
       for (int64_t i = 0; i < columns; i++) {
         float v = sums[r * lanes + i];
@@ -248,43 +269,48 @@ int64_t matmul_packed_floats(const MatmulProblem& problem, const MatmulTactic& t
   return g.matrix_floats() * (g.b_batch == 0 ? 1 : g.batch);
 }
 
-void pack_matmul_weights(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, const float* b, float* packed) {
+void pack_matmul_weights(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                         const float* b, float* packed) {
   const Geometry g = make_geometry(problem, tactic, isa, 1);
   for (int64_t i = 0; i < (g.b_batch == 0 ? 1 : g.batch); i++) {
     for (int64_t c = 0; c < g.chunks; c++) {
-      pack_b_chunk(b + i * g.b_batch, g.b_row, g.transpose_b, g.k, g.n, c * g.j * g.width, g.lanes(c), isa,
-                   packed + i * g.matrix_floats() + c * g.chunk_floats());
+      pack_b_chunk(b + i * g.b_batch, g.b_row, g.transpose_b, g.k, g.n, c * g.j * g.width,
+                   g.lanes(c), isa, packed + i * g.matrix_floats() + c * g.chunk_floats());
     }
   }
 }
 
-int64_t matmul_workspace_bytes(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, int threads) {
+int64_t matmul_workspace_bytes(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                               int threads) {
   const Geometry g = make_geometry(problem, tactic, isa, threads);
   char origin[1];
   const Workspace w(g, origin);
   return g.over_batch ? threads * w.bytes(1) : w.bytes(threads);
 }
 
-void run_matmul(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, const MatmulArgs& args,
-                ThreadTeam& team) {
+void run_matmul(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                const MatmulArgs& args, ThreadTeam& team) {
   const Geometry g = make_geometry(problem, tactic, isa, team.size());
   const int64_t b_batch = g.packed_b && g.b_batch != 0 ? g.matrix_floats() : g.b_batch;
   auto run_one = [&](int64_t i, void* memory) {
     const Workspace w(g, memory);
-    const float* residual = args.epilogue.residual != nullptr ? args.epilogue.residual + i * g.c_batch : nullptr;
-    Product(g, isa, args.epilogue, w, args.a + i * g.a_batch, args.b + i * b_batch, args.c + i * g.c_batch, residual,
-            i * g.m * g.n)
+    const float* residual =
+        args.epilogue.residual != nullptr ? args.epilogue.residual + i * g.c_batch : nullptr;
+    Product(g, isa, args.epilogue, w, args.a + i * g.a_batch, args.b + i * b_batch,
+            args.c + i * g.c_batch, residual, i * g.m * g.n)
         .run(team);
   };
   if (!g.over_batch) {
     for (int64_t i = 0; i < g.batch; i++) run_one(i, args.workspace);
     return;
   }
-  // Loops inside a task run serially: each thread computes whole products in a workspace of its own.
+  // Loops inside a task run serially: each thread computes whole products in a workspace of its
+  // own.
   char origin[1];
   const int64_t bytes = Workspace(g, origin).bytes(1);
   team.parallel_for(g.batch, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t i = begin; i < end; i++) run_one(i, static_cast<char*>(args.workspace) + thread * bytes);
+    for (int64_t i = begin; i < end; i++)
+      run_one(i, static_cast<char*>(args.workspace) + thread * bytes);
   });
 }
 

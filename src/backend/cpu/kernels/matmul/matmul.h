@@ -1,10 +1,10 @@
-// Row-major fp32 matrix products C[m, n] = A[m, k] x B[k, n], single or batched, either operand transposed, B constant
-// (packed ahead) or not.
+// Row-major fp32 matrix products C[m, n] = A[m, k] x B[k, n], single or batched, either operand
+// transposed, B constant (packed ahead) or not.
 //
-// The product runs on the register tile (tile.h): A is copied to blocks of V columns, [k / V][m][V], in which neighbouring
-// rows are one cache line apart whatever the model's row length; B is packed as [n / (V J)][k][V J]. One row of A is
-// used in place, so a matrix-vector product only streams the packed weights. The epilogue is that of the
-// convolutions, with channels along n.
+// The product runs on the register tile (tile.h): A is copied to blocks of V columns, [k /
+// V][m][V], in which neighbouring rows are one cache line apart whatever the model's row length; B
+// is packed as [n / (V J)][k][V J]. One row of A is used in place, so a matrix-vector product only
+// streams the packed weights. The epilogue is that of the convolutions, with channels along n.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +32,10 @@ struct MatmulProblem {
 };
 
 struct MatmulTactic {
-  int j_blocks = 2;       // vectors of columns per tile, 1 to 4; decides the packed weights
-  int64_t rows = 0;       // rows of C per task; 0: all
-  int64_t chunks = 0;     // tiles of columns per task; 0: all
-  int64_t k_blocks = 0;   // blocks of V along k accumulated in one go; 0: all
+  int j_blocks = 2;      // vectors of columns per tile, 1 to 4; decides the packed weights
+  int64_t rows = 0;      // rows of C per task; 0: all
+  int64_t chunks = 0;    // tiles of columns per task; 0: all
+  int64_t k_blocks = 0;  // blocks of V along k accumulated in one go; 0: all
 
   bool operator==(const MatmulTactic&) const = default;
 };
@@ -44,18 +44,22 @@ struct MatmulArgs {
   const float* a = nullptr;
   const float* b = nullptr;  // packed, or as the problem says
   float* c = nullptr;
-  // bias: n values. residual: laid out like C. post gets pieces of rows and their offsets in the dense C.
+  // bias: n values. residual: laid out like C. post gets pieces of rows and their offsets in the
+  // dense C.
   Epilogue epilogue;
   void* workspace = nullptr;  // matmul_workspace_bytes(), aligned to 64
 };
 
 std::string_view matmul_refusal(const MatmulProblem& problem, Isa isa);
-std::vector<MatmulTactic> enumerate_matmul_tactics(const MatmulProblem& problem, Isa isa, int threads);
+std::vector<MatmulTactic> enumerate_matmul_tactics(const MatmulProblem& problem, Isa isa,
+                                                   int threads);
 // For the whole batch of B (one matrix if b_batch is 0).
 int64_t matmul_packed_floats(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa);
-void pack_matmul_weights(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, const float* b, float* packed);
-int64_t matmul_workspace_bytes(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, int threads);
-void run_matmul(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa, const MatmulArgs& args,
-                ThreadTeam& team);
+void pack_matmul_weights(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                         const float* b, float* packed);
+int64_t matmul_workspace_bytes(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                               int threads);
+void run_matmul(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,
+                const MatmulArgs& args, ThreadTeam& team);
 
 }  // namespace planish::cpu

@@ -1,4 +1,5 @@
-// Times BERT-size and matrix-vector products with every tactic against oneDNN's inner product, interleaved.
+// Times BERT-size and matrix-vector products with every tactic against oneDNN's inner product,
+// interleaved.
 //   matmul_bench [rounds] [threads]
 #include "backend/cpu/kernels/matmul/matmul.h"
 
@@ -19,8 +20,9 @@ class PeerProduct {
     using Tag = memory::format_tag;
     const auto type = memory::data_type::f32;
     dnnl::inner_product_forward::primitive_desc desc(
-        {dnnl::prop_kind::forward_inference, memory::desc({m, k}, type, Tag::ab), memory::desc({n, k}, type, Tag::any),
-         memory::desc({n}, type, Tag::a), memory::desc({m, n}, type, Tag::ab)},
+        {dnnl::prop_kind::forward_inference, memory::desc({m, k}, type, Tag::ab),
+         memory::desc({n, k}, type, Tag::any), memory::desc({n}, type, Tag::a),
+         memory::desc({m, n}, type, Tag::ab)},
         peer_engine());
     implementation = desc.impl_info_str();
     primitive_ = dnnl::inner_product_forward(desc);
@@ -80,10 +82,13 @@ void run_shape(int64_t m, int64_t n, int64_t k, int rounds, ThreadTeam& team) {
   }
   const double us = times[best].minimum(), flops = 2.0 * static_cast<double>(m * n * k);
   const MatmulTactic& t = tactics[best];
-  std::printf("%4ld x %5ld x %5ld | oneDNN %7.1f %-18s | ours %7.1f | ratio %.2f | %4.0f GF/s, %4.1f GB/s weights | j%d rows%ld chunks%ld k%ld |",
-              static_cast<long>(m), static_cast<long>(n), static_cast<long>(k), peer_times[0].minimum(), peer.implementation.c_str(), us,
-              peer_times[0].minimum() / us, flops / us / 1e3, static_cast<double>(n * k) * 4 / us / 1e3, t.j_blocks,
-              static_cast<long>(t.rows), static_cast<long>(t.chunks), static_cast<long>(t.k_blocks));
+  std::printf(
+      "%4ld x %5ld x %5ld | oneDNN %7.1f %-18s | ours %7.1f | ratio %.2f | %4.0f GF/s, %4.1f GB/s "
+      "weights | j%d rows%ld chunks%ld k%ld |",
+      static_cast<long>(m), static_cast<long>(n), static_cast<long>(k), peer_times[0].minimum(),
+      peer.implementation.c_str(), us, peer_times[0].minimum() / us, flops / us / 1e3,
+      static_cast<double>(n * k) * 4 / us / 1e3, t.j_blocks, static_cast<long>(t.rows),
+      static_cast<long>(t.chunks), static_cast<long>(t.k_blocks));
   for (auto& x : times) std::printf(" %.0f", x.minimum());
   std::printf("\n");
   std::fflush(stdout);
@@ -95,7 +100,8 @@ void run_shape(int64_t m, int64_t n, int64_t k, int rounds, ThreadTeam& team) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
   planish::ThreadTeam team(argc > 2 ? std::atoi(argv[2]) : 2);
-  const int64_t shapes[][3] = {{128, 768, 768}, {128, 2304, 768}, {128, 3072, 768}, {128, 768, 3072},
-                               {384, 768, 768}, {1, 1000, 2048},  {1, 4096, 25088}, {1, 4096, 4096}, {1, 768, 768}, {8, 1000, 2048}};
+  const int64_t shapes[][3] = {
+      {128, 768, 768}, {128, 2304, 768}, {128, 3072, 768}, {128, 768, 3072}, {384, 768, 768},
+      {1, 1000, 2048}, {1, 4096, 25088}, {1, 4096, 4096},  {1, 768, 768},    {8, 1000, 2048}};
   for (const auto& s : shapes) planish::cpu::run_shape(s[0], s[1], s[2], rounds, team);
 }

@@ -11,10 +11,12 @@ namespace planish::cpu {
 namespace {
 
 void check(const MatmulProblem& p, const MatmulTactic& t, Isa isa, int extras, ThreadTeam& team) {
-  SCOPED_TRACE(std::string(isa_name(isa)) + " batch " + std::to_string(p.batch) + " m " + std::to_string(p.m) + " n " +
-               std::to_string(p.n) + " k " + std::to_string(p.k) + (p.transpose_a ? " ta" : "") + (p.transpose_b ? " tb" : "") +
-               (p.packed_b ? " packed" : "") + " j" + std::to_string(t.j_blocks) + " rows" + std::to_string(t.rows) + " chunks" +
-               std::to_string(t.chunks) + " k" + std::to_string(t.k_blocks));
+  SCOPED_TRACE(std::string(isa_name(isa)) + " batch " + std::to_string(p.batch) + " m " +
+               std::to_string(p.m) + " n " + std::to_string(p.n) + " k " + std::to_string(p.k) +
+               (p.transpose_a ? " ta" : "") + (p.transpose_b ? " tb" : "") +
+               (p.packed_b ? " packed" : "") + " j" + std::to_string(t.j_blocks) + " rows" +
+               std::to_string(t.rows) + " chunks" + std::to_string(t.chunks) + " k" +
+               std::to_string(t.k_blocks));
   const int64_t a_row = p.a_row != kDense ? p.a_row : p.transpose_a ? p.m : p.k;
   const int64_t b_row = p.transpose_b ? p.k : p.n, c_row = p.c_row != kDense ? p.c_row : p.n;
   const int64_t a_batch = (p.transpose_a ? p.k : p.m) * a_row;
@@ -36,7 +38,8 @@ void check(const MatmulProblem& p, const MatmulTactic& t, Isa isa, int extras, T
   if (extras == 1) e.residual = residual.data(), e.lo = -1, e.hi = 2;
   if (extras == 2) e.post = halve_and_add_one;
   run_matmul(p, t, isa, args, team);
-  for (size_t i = workspace.size() - 64; i < workspace.size(); i++) ASSERT_EQ(workspace[i], char(0xff));
+  for (size_t i = workspace.size() - 64; i < workspace.size(); i++)
+    ASSERT_EQ(workspace[i], char(0xff));
   for (int64_t s = 0; s < p.batch; s++)
     for (int64_t i = 0; i < p.m; i++)
       for (int64_t j = 0; j < c_row; j++) {
@@ -55,20 +58,23 @@ void check(const MatmulProblem& p, const MatmulTactic& t, Isa isa, int extras, T
         x.value = std::min<double>(std::max<double>(x.value, e.lo), e.hi);
         if (e.post != nullptr) x.value = 0.5 * x.value + 1;
         ASSERT_TRUE(close_enough(got, x, static_cast<double>(p.k + 2)))
-            << "batch " << s << " row " << i << " column " << j << ": got " << got << ", expected " << x.value;
+            << "batch " << s << " row " << i << " column " << j << ": got " << got << ", expected "
+            << x.value;
       }
 }
 
 TEST(Matmul, MatchesTheDoubleSum) {
   ThreadTeam team(2);
-  const int64_t sizes[][4] = {{1, 1, 1, 1},    {1, 1, 100, 64}, {1, 1, 37, 19},  {3, 5, 7, 11},   {1, 33, 47, 40}, {2, 64, 96, 33},
-                              {5, 17, 16, 16}, {1, 130, 70, 9}, {1, 15, 200, 80}, {1, 4, 33, 300}, {2, 1, 48, 32}};
+  const int64_t sizes[][4] = {{1, 1, 1, 1},     {1, 1, 100, 64}, {1, 1, 37, 19},  {3, 5, 7, 11},
+                              {1, 33, 47, 40},  {2, 64, 96, 33}, {5, 17, 16, 16}, {1, 130, 70, 9},
+                              {1, 15, 200, 80}, {1, 4, 33, 300}, {2, 1, 48, 32}};
   int round = 0;
   for (const auto& s : sizes) {
     for (int flags = 0; flags < 8; flags++) {
       MatmulProblem p;
       p.batch = s[0], p.m = s[1], p.n = s[2], p.k = s[3];
-      p.transpose_a = (flags & 1) != 0, p.transpose_b = (flags & 2) != 0, p.packed_b = (flags & 4) != 0;
+      p.transpose_a = (flags & 1) != 0, p.transpose_b = (flags & 2) != 0,
+      p.packed_b = (flags & 4) != 0;
       for (Isa isa : isas_here()) {
         ASSERT_EQ(matmul_refusal(p, isa), "");
         auto tactics = enumerate_matmul_tactics(p, isa, team.size());

@@ -7,8 +7,8 @@
 
 namespace planish::cpu {
 
-void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k, int64_t block, Isa isa,
-                  float* packed) {
+void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
+                  int64_t block, Isa isa, float* packed) {
   const int width = vector_width(isa);
   const int64_t k0 = block * width;
   const int columns = static_cast<int>(std::min<int64_t>(width, k - k0));
@@ -32,8 +32,8 @@ void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, 
   }
 }
 
-void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int64_t n, int64_t n0, int64_t lanes, Isa isa,
-                  float* packed) {
+void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int64_t n, int64_t n0,
+                  int64_t lanes, Isa isa, float* packed) {
   const int width = vector_width(isa);
   const int64_t here = std::min(lanes, n - n0), padded = (k + width - 1) / width * width;
   if (transposed) {

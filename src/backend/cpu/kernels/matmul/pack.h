@@ -1,4 +1,5 @@
-// The two operand forms of the register tile, made from row-major matrices; shared by matmul and attention.
+// The two operand forms of the register tile, made from row-major matrices; shared by matmul and
+// attention.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +8,14 @@
 
 namespace planish::cpu {
 
-// Rows [0, rows) of A, columns of block (V columns from block * V, zero beyond k), to packed[row * V].
-void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k, int64_t block, Isa isa,
-                  float* packed);
+// Rows [0, rows) of A, columns of block (V columns from block * V, zero beyond k), to packed[row *
+// V].
+void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
+                  int64_t block, Isa isa, float* packed);
 
-// lanes columns from column n0 (zero beyond n) and all k rows (zero up to the next multiple of V) of B, to [k][lanes].
-void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int64_t n, int64_t n0, int64_t lanes, Isa isa,
-                  float* packed);
+// lanes columns from column n0 (zero beyond n) and all k rows (zero up to the next multiple of V)
+// of B, to [k][lanes].
+void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int64_t n, int64_t n0,
+                  int64_t lanes, Isa isa, float* packed);
 
 }  // namespace planish::cpu

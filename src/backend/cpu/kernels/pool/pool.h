@@ -1,7 +1,8 @@
 // Maximum, average and global average pooling on blocked activations.
 //
-// A vector holds V channels of one pixel, so a window is a short chain of vector operations; bound by memory. The
-// divisor of an average is the whole window, or with exclude_padding the pixels of the window that exist.
+// A vector holds V channels of one pixel, so a window is a short chain of vector operations; bound
+// by memory. The divisor of an average is the whole window, or with exclude_padding the pixels of
+// the window that exist.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ namespace planish::cpu {
 
 enum class PoolKind { kMax, kAverage, kAverageExcludePadding };
 
-// Geometry in the fields of a convolution: in_channels == out_channels, kernel, stride, padding, dilation. out_height and
-// out_width may be given where the model rounds up (ceil mode); 0: as a convolution.
+// Geometry in the fields of a convolution: in_channels == out_channels, kernel, stride, padding,
+// dilation. out_height and out_width may be given where the model rounds up (ceil mode); 0: as a
+// convolution.
 struct PoolProblem {
   ConvProblem window;
   PoolKind kind = PoolKind::kMax;
@@ -26,13 +28,13 @@ struct PoolProblem {
 };
 
 std::string_view pool_refusal(const PoolProblem& problem, Isa isa);
-// Of args only input, output and the batch strides are used. A window outside the image gives -infinity or 0. A NaN in
-// a window gives NaN.
+// Of args only input, output and the batch strides are used. A window outside the image gives
+// -infinity or 0. A NaN in a window gives NaN.
 void run_pool(const PoolProblem& problem, Isa isa, const ConvArgs& args, ThreadTeam& team);
 
 // Mean over all pixels, to [n][c / V][1][1][V].
-void run_global_average(int64_t batch, int64_t channels, int64_t pixels, const float* input, float* output, Isa isa,
-                        ThreadTeam& team);
+void run_global_average(int64_t batch, int64_t channels, int64_t pixels, const float* input,
+                        float* output, Isa isa, ThreadTeam& team);
 
 struct PoolRowArgs {
   const float* const* rows;  // the existing rows of the window, each from column 0

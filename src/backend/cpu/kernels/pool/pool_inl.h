@@ -17,7 +17,8 @@ void pool_row(const PoolRowArgs& a) {
     while (begin < end && first + begin * a.dilation < 0) begin++;
     while (end > begin && first + (end - 1) * a.dilation >= a.in_width) end--;
     V acc = Maximum ? V::set(-std::numeric_limits<float>::infinity()) : V::zero();
-    V poison = V::zero();  // x - x is NaN for NaN and for infinities; the maximum is taken again for those
+    V poison =
+        V::zero();  // x - x is NaN for NaN and for infinities; the maximum is taken again for those
     for (int r = 0; r < a.row_count; r++) {
       for (int k = begin; k < end; k++) {
         const V v = V::load(a.rows[r] + (first + k * a.dilation) * W);
@@ -37,7 +38,8 @@ void pool_row(const PoolRowArgs& a) {
         for (int r = 0; r < a.row_count; r++) {
           for (int k = begin; k < end; k++) {
             const float* v = a.rows[r] + (first + k * a.dilation) * W;
-            for (int i = 0; i < W; i++) t[i] = v[i] != v[i] || t[i] != t[i] ? v[i] + t[i] : (v[i] > t[i] ? v[i] : t[i]);
+            for (int i = 0; i < W; i++)
+              t[i] = v[i] != v[i] || t[i] != t[i] ? v[i] + t[i] : (v[i] > t[i] ? v[i] : t[i]);
           }
         }
         acc = V::load(t);

@@ -26,7 +26,8 @@ void for_each_piece(const ReorderShape& s, int width, ThreadTeam& team, F f) {
 }
 
 int64_t batch_stride(const ReorderShape& s, int width) {
-  return s.blocked_batch_stride != 0 ? s.blocked_batch_stride : round_up(s.channels, width) * s.pixels;
+  return s.blocked_batch_stride != 0 ? s.blocked_batch_stride
+                                     : round_up(s.channels, width) * s.pixels;
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ const ReorderKernels& reorder_kernels(Isa isa) {
   return reorder_kernels_portable();
 }
 
-void reorder_nchw_to_blocked(const float* input, float* output, const ReorderShape& s, Isa isa, ThreadTeam& team) {
+void reorder_nchw_to_blocked(const float* input, float* output, const ReorderShape& s, Isa isa,
+                             ThreadTeam& team) {
   const int width = vector_width(isa);
   const auto transpose = reorder_kernels(isa).transpose;
   const int64_t batch = batch_stride(s, width);
@@ -55,7 +57,8 @@ void reorder_nchw_to_blocked(const float* input, float* output, const ReorderSha
   });
 }
 
-void reorder_blocked_to_nchw(const float* input, float* output, const ReorderShape& s, Isa isa, ThreadTeam& team) {
+void reorder_blocked_to_nchw(const float* input, float* output, const ReorderShape& s, Isa isa,
+                             ThreadTeam& team) {
   const int width = vector_width(isa);
   const auto transpose = reorder_kernels(isa).transpose;
   const int64_t batch = batch_stride(s, width);
@@ -70,7 +73,8 @@ void reorder_blocked_to_nchw(const float* input, float* output, const ReorderSha
   });
 }
 
-void reorder_nhwc_to_blocked(const float* input, float* output, const ReorderShape& s, Isa isa, ThreadTeam& team) {
+void reorder_nhwc_to_blocked(const float* input, float* output, const ReorderShape& s, Isa isa,
+                             ThreadTeam& team) {
   const int width = vector_width(isa);
   const int64_t batch = batch_stride(s, width);
   for_each_piece(s, width, team, [&](int64_t n, int64_t block, int64_t p0, int64_t p1) {
@@ -79,12 +83,14 @@ void reorder_nhwc_to_blocked(const float* input, float* output, const ReorderSha
     const int64_t channels = std::min<int64_t>(width, s.channels - block * width);
     for (int64_t p = p0; p < p1; p++) {
       std::memcpy(to + p * width, from + p * s.channels, channels * sizeof(float));
-      if (channels < width) std::memset(to + p * width + channels, 0, (width - channels) * sizeof(float));
+      if (channels < width)
+        std::memset(to + p * width + channels, 0, (width - channels) * sizeof(float));
     }
   });
 }
 
-void reorder_blocked_to_nhwc(const float* input, float* output, const ReorderShape& s, Isa isa, ThreadTeam& team) {
+void reorder_blocked_to_nhwc(const float* input, float* output, const ReorderShape& s, Isa isa,
+                             ThreadTeam& team) {
   const int width = vector_width(isa);
   const int64_t batch = batch_stride(s, width);
   for_each_piece(s, width, team, [&](int64_t n, int64_t block, int64_t p0, int64_t p1) {
@@ -97,7 +103,8 @@ void reorder_blocked_to_nhwc(const float* input, float* output, const ReorderSha
   });
 }
 
-void transpose_inner(const float* input, float* output, const TransposeShape& s, Isa isa, ThreadTeam& team) {
+void transpose_inner(const float* input, float* output, const TransposeShape& s, Isa isa,
+                     ThreadTeam& team) {
   const int width = vector_width(isa);
   const auto transpose = reorder_kernels(isa).transpose;
   const int64_t input_row = s.input_row != 0 ? s.input_row : s.columns;

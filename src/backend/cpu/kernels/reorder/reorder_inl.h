@@ -7,8 +7,8 @@
 namespace planish::cpu {
 
 template <class V>
-void transpose_block(const float* input, int64_t input_row, int rows, int columns, float* output, int64_t output_row,
-                     int fill) {
+void transpose_block(const float* input, int64_t input_row, int rows, int columns, float* output,
+                     int64_t output_row, int fill) {
   constexpr int W = V::kWidth;
   V r[W];
   if (rows == W && columns == W) {

@@ -14,14 +14,20 @@ namespace {
 TEST(Reorder, PlanarAndChannelsLastBothWays) {
   ThreadTeam team(2);
   for (Isa isa : isas_here()) {
-    for (auto [n, c, hw] : {std::array<int64_t, 3>{1, 16, 49}, {2, 3, 30}, {1, 37, 1}, {3, 64, 257}, {1, 1, 600}, {2, 17, 16}}) {
+    for (auto [n, c, hw] : {std::array<int64_t, 3>{1, 16, 49},
+                            {2, 3, 30},
+                            {1, 37, 1},
+                            {3, 64, 257},
+                            {1, 1, 600},
+                            {2, 17, 16}}) {
       const int width = vector_width(isa);
       const auto planar = random_floats(n * c * hw, 5);
       const auto blocked = block(planar, n, c, hw, width);
       std::vector<float> last(planar.size());
       for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < c; j++)
-          for (int64_t p = 0; p < hw; p++) last[(i * hw + p) * c + j] = planar[(i * c + j) * hw + p];
+          for (int64_t p = 0; p < hw; p++)
+            last[(i * hw + p) * c + j] = planar[(i * c + j) * hw + p];
       const int64_t dense = round_up(c, width) * hw, wide = dense + 2 * hw * width;
       ReorderShape s{n, c, hw, wide};
       auto out = nan_buffer(n * wide);
@@ -31,7 +37,8 @@ TEST(Reorder, PlanarAndChannelsLastBothWays) {
       for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < wide; k++) {
           if (k < dense) {
-            ASSERT_EQ(out[i * wide + k], blocked[i * dense + k]) << isa_name(isa) << " c " << c << " at " << k;
+            ASSERT_EQ(out[i * wide + k], blocked[i * dense + k])
+                << isa_name(isa) << " c " << c << " at " << k;
             ASSERT_EQ(out_last[i * wide + k], blocked[i * dense + k]);
           } else {
             ASSERT_TRUE(std::isnan(out[i * wide + k]));
@@ -57,7 +64,8 @@ TEST(Reorder, TransposesInnerAxes) {
       transpose_inner(in.data(), out.data(), s, isa, team);
       for (int64_t i = 0; i < b; i++)
         for (int64_t j = 0; j < r; j++)
-          for (int64_t k = 0; k < c; k++) ASSERT_EQ(out[(i * c + k) * r + j], in[(i * r + j) * c + k]);
+          for (int64_t k = 0; k < c; k++)
+            ASSERT_EQ(out[(i * c + k) * r + j], in[(i * r + j) * c + k]);
     }
   }
 }

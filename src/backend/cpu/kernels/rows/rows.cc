@@ -32,7 +32,8 @@ const RowKernels& row_kernels(Isa isa) {
   return rows_kernels_portable();
 }
 
-void run_softmax(const float* input, float* output, int64_t rows, int64_t n, Isa isa, ThreadTeam& team) {
+void run_softmax(const float* input, float* output, int64_t rows, int64_t n, Isa isa,
+                 ThreadTeam& team) {
   const auto softmax = row_kernels(isa).softmax;
   for_each_row(rows, n, team, [&](int64_t r) { softmax(input + r * n, output + r * n, n); });
 }
@@ -47,20 +48,20 @@ void run_rms_norm(const NormArgs& args, Isa isa, ThreadTeam& team) {
   for_each_row(args.rows, args.n, team, [&](int64_t r) { norm(args, r); });
 }
 
-void run_reduce(Reduction kind, const float* input, float* output, int64_t rows, int64_t n, Isa isa, ThreadTeam& team) {
+void run_reduce(Reduction kind, const float* input, float* output, int64_t rows, int64_t n, Isa isa,
+                ThreadTeam& team) {
   const auto reduce = row_kernels(isa).reduce[static_cast<int>(kind)];
   for_each_row(rows, n, team, [&](int64_t r) { output[r] = reduce(input + r * n, n); });
 }
 
-void run_unary(Unary kind, const float* input, float* output, int64_t count, Isa isa, ThreadTeam& team) {
+void run_unary(Unary kind, const float* input, float* output, int64_t count, Isa isa,
+               ThreadTeam& team) {
   const auto unary = row_kernels(isa).unary[static_cast<int>(kind)];
   const int64_t rows = (count + kTaskFloats - 1) / kTaskFloats;
-  team.parallel_for(
-      rows,
-      [&](int64_t begin, int64_t end, int) {
-        const int64_t first = begin * kTaskFloats, last = std::min(end * kTaskFloats, count);
-        unary(input + first, output + first, last - first);
-      });
+  team.parallel_for(rows, [&](int64_t begin, int64_t end, int) {
+    const int64_t first = begin * kTaskFloats, last = std::min(end * kTaskFloats, count);
+    unary(input + first, output + first, last - first);
+  });
 }
 
 }  // namespace planish::cpu

@@ -41,7 +41,8 @@ template <class V>
 void softmax_row(const float* input, float* output, int64_t n) {
   V m = V::set(-std::numeric_limits<float>::infinity());
   for_each_vector<V>(n, [&](int64_t i, int count) {
-    m = max(m, fill_rest(load_some<V>(input + i, count), count, -std::numeric_limits<float>::infinity()));
+    m = max(m, fill_rest(load_some<V>(input + i, count), count,
+                         -std::numeric_limits<float>::infinity()));
   });
   const V peak = V::set(largest(m));
   V total = V::zero();
@@ -156,11 +157,12 @@ RowKernels make_rows_kernels() {
   return {&softmax_row<V>,
           &normalize_row<V, true>,
           &normalize_row<V, false>,
-          {&reduce_row<V, Reduction::kSum>, &reduce_row<V, Reduction::kMean>, &reduce_row<V, Reduction::kMax>,
-           &reduce_row<V, Reduction::kMin>, &reduce_row<V, Reduction::kSumAbs>, &reduce_row<V, Reduction::kSumSquares>},
+          {&reduce_row<V, Reduction::kSum>, &reduce_row<V, Reduction::kMean>,
+           &reduce_row<V, Reduction::kMax>, &reduce_row<V, Reduction::kMin>,
+           &reduce_row<V, Reduction::kSumAbs>, &reduce_row<V, Reduction::kSumSquares>},
           {&unary_row<V, Unary::kExp>, &unary_row<V, Unary::kTanh>, &unary_row<V, Unary::kErf>,
-           &unary_row<V, Unary::kSigmoid>, &unary_row<V, Unary::kGelu>, &unary_row<V, Unary::kGeluTanh>,
-           &unary_row<V, Unary::kSilu>}};
+           &unary_row<V, Unary::kSigmoid>, &unary_row<V, Unary::kGelu>,
+           &unary_row<V, Unary::kGeluTanh>, &unary_row<V, Unary::kSilu>}};
 }
 
 }  // namespace planish::cpu

@@ -39,7 +39,8 @@ double exact_unary(Unary kind, double x) {
 double ulps(float got, double exact) {
   const float f = static_cast<float>(std::fabs(exact));
   if (std::isinf(f)) return got == (exact > 0 ? kInf : -kInf) ? 0 : 1e9;
-  const double unit = std::max<double>(std::nextafter(f, kInf) - f, std::numeric_limits<float>::denorm_min());
+  const double unit =
+      std::max<double>(std::nextafter(f, kInf) - f, std::numeric_limits<float>::denorm_min());
   return std::fabs(got - exact) / unit;
 }
 
@@ -56,25 +57,31 @@ TEST(RowKernels, ElementaryFunctionsStayWithinTheirUlps) {
   std::uniform_real_distribution<float> uniform(-20, 20);
   for (int i = 0; i < 200000; i++) in.push_back(uniform(engine));
   std::vector<float> out(in.size());
-  const std::pair<Unary, double> limits[] = {{Unary::kExp, 3}, {Unary::kTanh, 4}, {Unary::kErf, 3}, {Unary::kSigmoid, 3}};
+  const std::pair<Unary, double> limits[] = {
+      {Unary::kExp, 3}, {Unary::kTanh, 4}, {Unary::kErf, 3}, {Unary::kSigmoid, 3}};
   for (Isa isa : isas_here()) {
     for (auto [kind, limit] : limits) {
-      row_kernels(isa).unary[static_cast<int>(kind)](in.data(), out.data(), static_cast<int64_t>(in.size()));
+      row_kernels(isa).unary[static_cast<int>(kind)](in.data(), out.data(),
+                                                     static_cast<int64_t>(in.size()));
       double worst = 0;
       for (size_t i = 0; i < in.size(); i++) {
         const double d = ulps(out[i], exact_unary(kind, in[i]));
         worst = std::max(worst, d);
-        ASSERT_TRUE(d <= limit) << isa_name(isa) << " function " << static_cast<int>(kind) << " at " << in[i] << ": got "
-                                << out[i] << ", expected " << exact_unary(kind, in[i]) << ", " << d << " ulp";
+        ASSERT_TRUE(d <= limit) << isa_name(isa) << " function " << static_cast<int>(kind) << " at "
+                                << in[i] << ": got " << out[i] << ", expected "
+                                << exact_unary(kind, in[i]) << ", " << d << " ulp";
       }
-      RecordProperty(std::string(isa_name(isa)) + std::to_string(static_cast<int>(kind)), std::to_string(worst));
+      RecordProperty(std::string(isa_name(isa)) + std::to_string(static_cast<int>(kind)),
+                     std::to_string(worst));
     }
     for (Unary kind : {Unary::kGelu, Unary::kGeluTanh, Unary::kSilu}) {
-      row_kernels(isa).unary[static_cast<int>(kind)](in.data(), out.data(), static_cast<int64_t>(in.size()));
+      row_kernels(isa).unary[static_cast<int>(kind)](in.data(), out.data(),
+                                                     static_cast<int64_t>(in.size()));
       for (size_t i = 0; i < in.size(); i++) {
         if (std::fabs(in[i]) > 1e4f) continue;
         const double bound = 8 * kUnit * std::fabs(in[i]) * (1 + std::fabs(in[i]) * 0.2) + 1e-44;
-        ASSERT_TRUE(std::fabs(out[i] - exact_unary(kind, in[i])) <= bound) << isa_name(isa) << " at " << in[i];
+        ASSERT_TRUE(std::fabs(out[i] - exact_unary(kind, in[i])) <= bound)
+            << isa_name(isa) << " at " << in[i];
       }
     }
     const float special[] = {kInf, -kInf, std::nanf("")};
@@ -109,8 +116,10 @@ TEST(RowKernels, SoftmaxMatches) {
         for (int64_t i = 0; i < n; i++) total += std::exp(in[r * n + i] - peak);
         for (int64_t i = 0; i < n; i++) {
           const double d = in[r * n + i] - peak, want = std::exp(d) / total;
-          const double relative = kUnit * (10 + std::fabs(d) + 4 * std::sqrt(static_cast<double>(n)));
-          ASSERT_TRUE(std::fabs(out[r * n + i] - want) <= relative * want) << isa_name(isa) << " n " << n << " at " << i;
+          const double relative =
+              kUnit * (10 + std::fabs(d) + 4 * std::sqrt(static_cast<double>(n)));
+          ASSERT_TRUE(std::fabs(out[r * n + i] - want) <= relative * want)
+              << isa_name(isa) << " n " << n << " at " << i;
         }
       }
     }
@@ -121,12 +130,13 @@ TEST(RowKernels, NormsMatch) {
   ThreadTeam team(2);
   for (Isa isa : isas_here()) {
     for (int64_t n : kLengths) {
-      const auto in = random_floats(3 * n, 4), residual = random_floats(3 * n, 5), scale = random_floats(n, 6),
-                 bias = random_floats(n, 7);
+      const auto in = random_floats(3 * n, 4), residual = random_floats(3 * n, 5),
+                 scale = random_floats(n, 6), bias = random_floats(n, 7);
       for (bool center : {true, false}) {
         std::vector<float> out(in.size(), NAN);
         NormArgs a;
-        a.input = in.data(), a.output = out.data(), a.rows = 3, a.n = n, a.scale = scale.data(), a.bias = bias.data();
+        a.input = in.data(), a.output = out.data(), a.rows = 3, a.n = n, a.scale = scale.data(),
+        a.bias = bias.data();
         a.epsilon = 1e-2f;
         if (n % 2 == 0) a.residual = residual.data();
         (center ? run_layer_norm : run_rms_norm)(a, isa, team);
@@ -138,12 +148,18 @@ TEST(RowKernels, NormsMatch) {
             mean += x[i] / static_cast<double>(n);
           }
           if (!center) mean = 0;
-          for (int64_t i = 0; i < n; i++) square += (x[i] - mean) * (x[i] - mean) / static_cast<double>(n);
+          for (int64_t i = 0; i < n; i++)
+            square += (x[i] - mean) * (x[i] - mean) / static_cast<double>(n);
           for (int64_t i = 0; i < n; i++) {
-            const double factor = 1 / std::sqrt(square + a.epsilon), want = (x[i] - mean) * factor * scale[i] + bias[i];
-            const double size = (std::fabs(x[i]) + std::fabs(mean) + 1) * factor * std::fabs(scale[i]) + std::fabs(bias[i]);
-            ASSERT_TRUE(std::fabs(out[r * n + i] - want) <= kUnit * (8 + 4 * std::sqrt(static_cast<double>(n))) * size)
-                << isa_name(isa) << " n " << n << " at " << i << ": got " << out[r * n + i] << ", expected " << want;
+            const double factor = 1 / std::sqrt(square + a.epsilon),
+                         want = (x[i] - mean) * factor * scale[i] + bias[i];
+            const double size =
+                (std::fabs(x[i]) + std::fabs(mean) + 1) * factor * std::fabs(scale[i]) +
+                std::fabs(bias[i]);
+            ASSERT_TRUE(std::fabs(out[r * n + i] - want) <=
+                        kUnit * (8 + 4 * std::sqrt(static_cast<double>(n))) * size)
+                << isa_name(isa) << " n " << n << " at " << i << ": got " << out[r * n + i]
+                << ", expected " << want;
           }
         }
       }
@@ -169,7 +185,8 @@ TEST(RowKernels, ReductionsMatch) {
           }
           Exact mean{sum.value / static_cast<double>(n), sum.magnitude / static_cast<double>(n)};
           const Exact want[] = {sum, mean, {peak, 0}, {low, 0}, abs, squares};
-          ASSERT_TRUE(close_enough(out[r], want[kind], static_cast<double>(n))) << isa_name(isa) << " kind " << kind << " n " << n;
+          ASSERT_TRUE(close_enough(out[r], want[kind], static_cast<double>(n)))
+              << isa_name(isa) << " kind " << kind << " n " << n;
         }
       }
     }

@@ -1,8 +1,9 @@
 // Elementary functions on vectors, for row kernels, attention and expression epilogues.
 //
-// Errors against the exact value, measured over all magnitudes by math_test.cc: exp, erf and sigmoid 3 ulp, tanh 4 ulp
-// (exp's denormal results: half a denormal more). NaN gives NaN, infinities give the limits. The polynomials are
-// weighted least-squares fits on Chebyshev points made for this file.
+// Errors against the exact value, measured over all magnitudes by math_test.cc: exp, erf and
+// sigmoid 3 ulp, tanh 4 ulp (exp's denormal results: half a denormal more). NaN gives NaN,
+// infinities give the limits. The polynomials are weighted least-squares fits on Chebyshev points
+// made for this file.
 #pragma once
 
 #include "backend/cpu/kernels/simd/vec.h"
@@ -32,7 +33,8 @@ PLANISH_INLINE V exp(V x) {
   x = max(V::set(-104.f), min(V::set(89.f), x));  // beyond: 0 and infinity come out by themselves
   const V n = round(x * V::set(1.44269504f));
   const V r = fma(n, V::set(2.12194440e-4f), fma(n, V::set(-0.693359375f), x));
-  const V p = polynomial(r, 0.500000008f, 0.166665162f, 0.0416662681f, 0.00836914436f, 0.0013946195f);
+  const V p =
+      polynomial(r, 0.500000008f, 0.166665162f, 0.0416662681f, 0.00836914436f, 0.0013946195f);
   return scale_by_any_power(fma(p, r * r, r) + V::set(1.f), n);
 }
 
@@ -46,7 +48,8 @@ PLANISH_INLINE V sigmoid(V x) {
 template <class V>
 PLANISH_INLINE V tanh(V x) {
   const V a = abs(x), z = x * x, one = V::set(1.f);
-  const V p = polynomial(z, -0.333332918f, 0.133316015f, -0.0537474706f, 0.0206518229f, -0.00570869952f);
+  const V p =
+      polynomial(z, -0.333332918f, 0.133316015f, -0.0537474706f, 0.0206518229f, -0.00570869952f);
   const V small = fma(p * z, x, x);
   const V large = copy_sign(one - V::set(2.f) / (exp(a + a) + one), x);
   return select_less(a, V::set(0.625f), small, large);
@@ -56,10 +59,10 @@ PLANISH_INLINE V tanh(V x) {
 template <class V>
 PLANISH_INLINE V erf(V x) {
   const V a = min(V::set(4.f), abs(x)), z = a * a, u = a - V::set(2.f);
-  const V small = x * polynomial(z, 1.12837917f, -0.376126269f, 0.112835975f, -0.0268543288f, 0.00518931194f,
-                                 -0.000801885499f, 7.88249712e-05f);
-  const V q = polynomial(u, 5.36494126f, 4.41816062f, 0.923750584f, 0.0164666353f, -0.00356780094f, 0.000731002963f,
-                         -0.000140046746f, 2.02254148e-05f);
+  const V small = x * polynomial(z, 1.12837917f, -0.376126269f, 0.112835975f, -0.0268543288f,
+                                 0.00518931194f, -0.000801885499f, 7.88249712e-05f);
+  const V q = polynomial(u, 5.36494126f, 4.41816062f, 0.923750584f, 0.0164666353f, -0.00356780094f,
+                         0.000731002963f, -0.000140046746f, 2.02254148e-05f);
   const V large = copy_sign(V::set(1.f) - exp(V::zero() - q), x);
   return select_less(a, V::set(1.f), small, large);
 }

@@ -1,10 +1,11 @@
-// One vector type per instruction set, with the same few operations, so that a kernel is written once as a
-// template over the type and compiled per set.
+// One vector type per instruction set, with the same few operations, so that a kernel is written
+// once as a template over the type and compiled per set.
 //
-// Which types exist depends on the flags of the including file: VecPortable always, VecAvx2 and VecAvx512 only
-// where their instructions are allowed. The types have different names on purpose: were they one template, the
-// linker could pick the AVX-512 body of an inline function for the portable build. For the same reason a kernel
-// header must hold templates over the vector type only, never plain inline functions.
+// Which types exist depends on the flags of the including file: VecPortable always, VecAvx2 and
+// VecAvx512 only where their instructions are allowed. The types have different names on purpose:
+// were they one template, the linker could pick the AVX-512 body of an inline function for the
+// portable build. For the same reason a kernel header must hold templates over the vector type
+// only, never plain inline functions.
 #pragma once
 
 #include <cmath>
@@ -29,7 +30,8 @@
 
 namespace planish::cpu {
 
-// Eight floats as two compiler vectors of four: any processor with 128-bit registers does well with it.
+// Eight floats as two compiler vectors of four: any processor with 128-bit registers does well with
+// it.
 struct VecPortable {
   using Quad = float __attribute__((vector_size(16)));
   using IntQuad = int32_t __attribute__((vector_size(16)));
@@ -81,7 +83,8 @@ struct VecPortable {
 PLANISH_INLINE VecPortable fma(VecPortable a, VecPortable b, VecPortable c) {
   return {a.lo * b.lo + c.lo, a.hi * b.hi + c.hi};
 }
-// max(a, b) and min(a, b) give b when either is NaN, as the x86 instructions do: put the data second.
+// max(a, b) and min(a, b) give b when either is NaN, as the x86 instructions do: put the data
+// second.
 PLANISH_INLINE VecPortable max(VecPortable a, VecPortable b) {
   return {VecPortable::pick(a.lo > b.lo, a.lo, b.lo), VecPortable::pick(a.hi > b.hi, a.hi, b.hi)};
 }
@@ -152,10 +155,18 @@ struct VecAvx2 {
   static PLANISH_INLINE VecAvx2 zero() { return {_mm256_setzero_ps()}; }
   PLANISH_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
   PLANISH_INLINE void store(float* p, int count) const { _mm256_maskstore_ps(p, mask(count), v); }
-  friend PLANISH_INLINE VecAvx2 operator+(VecAvx2 a, VecAvx2 b) { return {_mm256_add_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx2 operator-(VecAvx2 a, VecAvx2 b) { return {_mm256_sub_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx2 operator*(VecAvx2 a, VecAvx2 b) { return {_mm256_mul_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx2 operator/(VecAvx2 a, VecAvx2 b) { return {_mm256_div_ps(a.v, b.v)}; }
+  friend PLANISH_INLINE VecAvx2 operator+(VecAvx2 a, VecAvx2 b) {
+    return {_mm256_add_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx2 operator-(VecAvx2 a, VecAvx2 b) {
+    return {_mm256_sub_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx2 operator*(VecAvx2 a, VecAvx2 b) {
+    return {_mm256_mul_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx2 operator/(VecAvx2 a, VecAvx2 b) {
+    return {_mm256_div_ps(a.v, b.v)};
+  }
 };
 PLANISH_INLINE VecAvx2 fma(VecAvx2 a, VecAvx2 b, VecAvx2 c) {
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};
@@ -173,7 +184,8 @@ PLANISH_INLINE VecAvx2 copy_sign(VecAvx2 a, VecAvx2 s) {
 PLANISH_INLINE VecAvx2 sqrt(VecAvx2 a) { return {_mm256_sqrt_ps(a.v)}; }
 PLANISH_INLINE VecAvx2 round(VecAvx2 a) { return {_mm256_round_ps(a.v, 8)}; }
 PLANISH_INLINE VecAvx2 scale_by_power(VecAvx2 a, VecAvx2 n) {
-  const __m256i e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
+  const __m256i e =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
   return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(e))};
 }
 PLANISH_INLINE float sum(VecAvx2 a) {
@@ -195,7 +207,9 @@ struct VecAvx512 {
   __m512 v;
 
   static PLANISH_INLINE VecAvx512 load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  static PLANISH_INLINE __mmask16 mask(int count) { return static_cast<__mmask16>((1u << count) - 1); }
+  static PLANISH_INLINE __mmask16 mask(int count) {
+    return static_cast<__mmask16>((1u << count) - 1);
+  }
   static PLANISH_INLINE VecAvx512 load(const float* p, int count) {
     return {_mm512_maskz_loadu_ps(mask(count), p)};
   }
@@ -203,17 +217,29 @@ struct VecAvx512 {
   static PLANISH_INLINE VecAvx512 zero() { return {_mm512_setzero_ps()}; }
   PLANISH_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   PLANISH_INLINE void store(float* p, int count) const { _mm512_mask_storeu_ps(p, mask(count), v); }
-  friend PLANISH_INLINE VecAvx512 operator+(VecAvx512 a, VecAvx512 b) { return {_mm512_add_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx512 operator-(VecAvx512 a, VecAvx512 b) { return {_mm512_sub_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx512 operator*(VecAvx512 a, VecAvx512 b) { return {_mm512_mul_ps(a.v, b.v)}; }
-  friend PLANISH_INLINE VecAvx512 operator/(VecAvx512 a, VecAvx512 b) { return {_mm512_div_ps(a.v, b.v)}; }
+  friend PLANISH_INLINE VecAvx512 operator+(VecAvx512 a, VecAvx512 b) {
+    return {_mm512_add_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx512 operator-(VecAvx512 a, VecAvx512 b) {
+    return {_mm512_sub_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx512 operator*(VecAvx512 a, VecAvx512 b) {
+    return {_mm512_mul_ps(a.v, b.v)};
+  }
+  friend PLANISH_INLINE VecAvx512 operator/(VecAvx512 a, VecAvx512 b) {
+    return {_mm512_div_ps(a.v, b.v)};
+  }
 };
 PLANISH_INLINE VecAvx512 fma(VecAvx512 a, VecAvx512 b, VecAvx512 c) {
   return {_mm512_fmadd_ps(a.v, b.v, c.v)};
 }
 // The masked forms: g++ 12 warns about an undefined register inside the plain ones.
-PLANISH_INLINE VecAvx512 max(VecAvx512 a, VecAvx512 b) { return {_mm512_maskz_max_ps(0xffff, a.v, b.v)}; }
-PLANISH_INLINE VecAvx512 min(VecAvx512 a, VecAvx512 b) { return {_mm512_maskz_min_ps(0xffff, a.v, b.v)}; }
+PLANISH_INLINE VecAvx512 max(VecAvx512 a, VecAvx512 b) {
+  return {_mm512_maskz_max_ps(0xffff, a.v, b.v)};
+}
+PLANISH_INLINE VecAvx512 min(VecAvx512 a, VecAvx512 b) {
+  return {_mm512_maskz_min_ps(0xffff, a.v, b.v)};
+}
 PLANISH_INLINE VecAvx512 select_less(VecAvx512 a, VecAvx512 b, VecAvx512 x, VecAvx512 y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
@@ -233,10 +259,12 @@ PLANISH_INLINE VecAvx512 scale_by_power(VecAvx512 a, VecAvx512 n) {
   return {_mm512_maskz_scalef_ps(0xffff, a.v, n.v)};
 }
 PLANISH_INLINE float sum(VecAvx512 a) {
-  return sum(VecAvx2{_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0), _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
+  return sum(VecAvx2{_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0),
+                                   _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
 }
 PLANISH_INLINE float largest(VecAvx512 a) {
-  return largest(VecAvx2{_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0), _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
+  return largest(VecAvx2{_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xff, a.v, 0),
+                                       _mm512_maskz_extractf32x8_ps(0xff, a.v, 1))});
 }
 #endif
 

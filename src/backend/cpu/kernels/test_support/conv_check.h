@@ -43,7 +43,8 @@ struct Exact {
 
 // |got - ref| <= factor * 4 u sqrt(k) S + 2 u |ref|; NaN fails.
 inline bool close_enough(float got, const Exact& ref, double k, double factor = 1) {
-  return std::fabs(got - ref.value) <= factor * 4 * kUnit * std::sqrt(k) * ref.magnitude + 2 * kUnit * std::fabs(ref.value);
+  return std::fabs(got - ref.value) <=
+         factor * 4 * kUnit * std::sqrt(k) * ref.magnitude + 2 * kUnit * std::fabs(ref.value);
 }
 
 inline AlignedBuffer<float> nan_buffer(int64_t count) {
@@ -53,13 +54,15 @@ inline AlignedBuffer<float> nan_buffer(int64_t count) {
 }
 
 // NCHW to blocked; the padding is zero.
-inline AlignedBuffer<float> block(const std::vector<float>& v, int64_t batch, int64_t channels, int64_t pixels, int width) {
+inline AlignedBuffer<float> block(const std::vector<float>& v, int64_t batch, int64_t channels,
+                                  int64_t pixels, int width) {
   const int64_t blocks = ceil_div(channels, width);
   AlignedBuffer<float> b(batch * blocks * pixels * width);
   for (int64_t n = 0; n < batch; n++)
     for (int64_t c = 0; c < channels; c++)
       for (int64_t i = 0; i < pixels; i++)
-        b[((n * blocks + c / width) * pixels + i) * width + c % width] = v[(n * channels + c) * pixels + i];
+        b[((n * blocks + c / width) * pixels + i) * width + c % width] =
+            v[(n * channels + c) * pixels + i];
   return b;
 }
 
@@ -74,12 +77,14 @@ struct ConvData {
 
   explicit ConvData(const ConvProblem& p)
       : input(random_floats(p.batch * p.in_channels * p.in_height * p.in_width, 1)),
-        weights(random_floats(p.out_channels * (p.in_channels / p.groups) * p.kernel_height * p.kernel_width, 2)),
+        weights(random_floats(
+            p.out_channels * (p.in_channels / p.groups) * p.kernel_height * p.kernel_width, 2)),
         bias(random_floats(p.out_channels, 3)),
         residual(random_floats(p.batch * p.out_channels * p.out_height() * p.out_width(), 4)) {}
 };
 
-inline Exact exact_conv(const ConvProblem& p, const ConvData& d, int64_t n, int64_t o, int64_t y, int64_t x) {
+inline Exact exact_conv(const ConvProblem& p, const ConvData& d, int64_t n, int64_t o, int64_t y,
+                        int64_t x) {
   const int64_t ic = p.in_channels / p.groups, first = o / (p.out_channels / p.groups) * ic;
   Exact e;
   for (int64_t c = 0; c < ic; c++)
@@ -94,12 +99,13 @@ inline Exact exact_conv(const ConvProblem& p, const ConvData& d, int64_t n, int6
   return e;
 }
 
-// Compares a blocked output (first block of a slice, batch_stride floats per image) with bias, residual and clamp
-// applied to the exact sums; also that the channel padding is zero.
-inline void check_conv(const ConvProblem& p, const ConvData& d, const Epilogue& epilogue, const float* output,
-                       int64_t batch_stride, int width, double factor = 1) {
+// Compares a blocked output (first block of a slice, batch_stride floats per image) with bias,
+// residual and clamp applied to the exact sums; also that the channel padding is zero.
+inline void check_conv(const ConvProblem& p, const ConvData& d, const Epilogue& epilogue,
+                       const float* output, int64_t batch_stride, int width, double factor = 1) {
   const int64_t oh = p.out_height(), ow = p.out_width(), blocks = ceil_div(p.out_channels, width);
-  const double k = static_cast<double>(p.in_channels / p.groups * p.kernel_height * p.kernel_width + 2);
+  const double k =
+      static_cast<double>(p.in_channels / p.groups * p.kernel_height * p.kernel_width + 2);
   for (int64_t n = 0; n < p.batch; n++)
     for (int64_t c = 0; c < blocks * width; c++)
       for (int64_t i = 0; i < oh * ow; i++) {
@@ -110,11 +116,13 @@ inline void check_conv(const ConvProblem& p, const ConvData& d, const Epilogue& 
         }
         Exact e = exact_conv(p, d, n, c, i / ow, i % ow);
         if (epilogue.bias != nullptr) e.add(d.bias[c], 1);
-        if (epilogue.residual != nullptr) e.add(d.residual[(n * p.out_channels + c) * oh * ow + i], 1);
+        if (epilogue.residual != nullptr)
+          e.add(d.residual[(n * p.out_channels + c) * oh * ow + i], 1);
         e.value = std::min<double>(std::max<double>(e.value, epilogue.lo), epilogue.hi);
         if (epilogue.post != nullptr) e.value = 0.5 * e.value + 1;
         ASSERT_TRUE(close_enough(got, e, k, factor))
-            << "n " << n << " c " << c << " y " << i / ow << " x " << i % ow << ": got " << got << ", expected " << e.value;
+            << "n " << n << " c " << c << " y " << i / ow << " x " << i % ow << ": got " << got
+            << ", expected " << e.value;
       }
 }
 

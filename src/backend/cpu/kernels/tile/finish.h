@@ -1,4 +1,5 @@
-// The part of an epilogue that follows the register tile: post functions and zeros in the channel padding.
+// The part of an epilogue that follows the register tile: post functions and zeros in the channel
+// padding.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,10 @@ struct TileFinish {
   int width = 0;  // V
   int tail = 0;   // channels in the last block; 0: full
 
-  // rows pixels of j channel blocks, plane floats apart, the first at output; dense is its place in the dense output.
-  void run(float* output, int64_t plane, int64_t dense, int64_t rows, int j, bool has_last_block) const {
+  // rows pixels of j channel blocks, plane floats apart, the first at output; dense is its place in
+  // the dense output.
+  void run(float* output, int64_t plane, int64_t dense, int64_t rows, int j,
+           bool has_last_block) const {
     if (epilogue->post != nullptr) {
       for (int b = 0; b < j; b++) {
         epilogue->post(epilogue->post_context, output + b * plane, dense + b * plane, rows * width);

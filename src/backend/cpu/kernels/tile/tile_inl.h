@@ -12,27 +12,37 @@ template <class V, int Rows, int J>
 PLANISH_INLINE void finish_tile(const TileArgs& t, V (&acc)[Rows][J]) {
   constexpr int W = V::kWidth;
   if (t.partial_out != nullptr) {
-    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
-      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j].store(t.partial_out + (r * J + j) * W);
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
+      float* sums = t.partial_out + r * J * W;
+      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j].store(sums + j * W);
+    }
     return;
   }
   if (t.residual != nullptr) {
-    PLANISH_UNROLL(4) for (int j = 0; j < J; j++)
-      PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
-        acc[r][j] = acc[r][j] + V::load(t.residual + j * t.residual_block + r * t.residual_row);
+    PLANISH_UNROLL(4) for (int j = 0; j < J; j++) {
+      const float* residual = t.residual + j * t.residual_block;
+      PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
+        acc[r][j] = acc[r][j] + V::load(residual + r * t.residual_row);
+      }
+    }
   }
   const V lo = V::set(t.lo), hi = V::set(t.hi);
-  PLANISH_UNROLL(4) for (int j = 0; j < J; j++)
-    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
-      min(hi, max(lo, acc[r][j])).store(t.output + j * t.output_block + r * t.output_row);
+  PLANISH_UNROLL(4) for (int j = 0; j < J; j++) {
+    float* output = t.output + j * t.output_block;
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
+      min(hi, max(lo, acc[r][j])).store(output + r * t.output_row);
+    }
+  }
 }
 
 template <class V, int Rows, int J>
 PLANISH_INLINE void start_tile(const TileArgs& t, V (&acc)[Rows][J]) {
   constexpr int W = V::kWidth;
   if (t.partial_in != nullptr) {
-    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++)
-      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = V::load(t.partial_in + (r * J + j) * W);
+    PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
+      const float* sums = t.partial_in + r * J * W;
+      PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = V::load(sums + j * W);
+    }
     return;
   }
   PLANISH_UNROLL(4) for (int j = 0; j < J; j++) {
@@ -44,7 +54,8 @@ PLANISH_INLINE void start_tile(const TileArgs& t, V (&acc)[Rows][J]) {
 // How many lanes ahead the tile's own weights are asked for: the way from L2 to L1.
 constexpr int kWeightsAhead = 8;
 
-// Rows are RowStep floats apart, a step has Lanes values. Halves 2: the second half of the rows has a base of its own.
+// Rows are RowStep floats apart, a step has Lanes values. Halves 2: the second half of the rows has
+// a base of its own.
 template <class V, int HalfRows, int J, int Halves, int RowStep, int Lanes>
 PLANISH_NOINLINE void run_tile(const TileArgs& t) {
   constexpr int W = V::kWidth, Rows = HalfRows * Halves;
@@ -61,7 +72,8 @@ PLANISH_NOINLINE void run_tile(const TileArgs& t) {
       V w[J];
       PLANISH_UNROLL(4) for (int j = 0; j < J; j++) w[j] = V::load(b + j * W);
       if constexpr (Lanes > 1) {
-        PLANISH_UNROLL(4) for (int j = 0; j < J; j++) __builtin_prefetch(b + kWeightsAhead * W * J + j * W, 0, 3);
+        PLANISH_UNROLL(4)
+        for (int j = 0; j < J; j++) __builtin_prefetch(b + kWeightsAhead * W * J + j * W, 0, 3);
         __builtin_prefetch(next + k * W, 0, 3);
         __builtin_prefetch(ahead + k * W, 0, 2);
       }

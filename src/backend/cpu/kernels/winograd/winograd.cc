@@ -9,8 +9,8 @@
 namespace planish::cpu {
 namespace {
 
-// Floats between the planes of two points. Without this cache line all P streams of a transform fall into one
-// cache set: 512 -> 512 channels at 14 x 14 took 3.0 ms instead of 1.1.
+// Floats between the planes of two points. Without this cache line all P streams of a transform
+// fall into one cache set: 512 -> 512 channels at 14 x 14 took 3.0 ms instead of 1.1.
 constexpr int64_t kPointPadding = 16;
 constexpr int64_t kLine = 64;
 
@@ -18,16 +18,20 @@ struct Geometry {
   ConvProblem p;
   WinogradTactic t;
   int width, points, j;
-  int64_t in_blocks, out_blocks, chunks;       // chunks: blocks of j output vectors
+  int64_t in_blocks, out_blocks, chunks;                // chunks: blocks of j output vectors
   int64_t out_height, out_width, rows, columns, tiles;  // tiles of all images
-  int64_t tile_blocks, capacity;                // capacity: most tiles of a block
-  int64_t k_blocks;                             // input blocks per accumulation step
-  int64_t v_stride, u_stride, m_stride;         // floats between points
-  int64_t v_block;                              // floats between input channel blocks of v
+  int64_t tile_blocks, capacity;                        // capacity: most tiles of a block
+  int64_t k_blocks;                                     // input blocks per accumulation step
+  int64_t v_stride, u_stride, m_stride;                 // floats between points
+  int64_t v_block;                                      // floats between input channel blocks of v
 
   int64_t channels() const { return in_blocks * width; }
-  int64_t lanes(int64_t chunk) const { return std::min<int64_t>(j, out_blocks - chunk * j) * width; }
-  int64_t shared_floats() const { return t.split_channels ? points * v_stride : chunks * points * u_stride; }
+  int64_t lanes(int64_t chunk) const {
+    return std::min<int64_t>(j, out_blocks - chunk * j) * width;
+  }
+  int64_t shared_floats() const {
+    return t.split_channels ? points * v_stride : chunks * points * u_stride;
+  }
   int64_t private_floats() const {
     return points * (m_stride + (t.split_channels ? u_stride : v_stride));
   }
@@ -51,10 +55,12 @@ Geometry make_geometry(const ConvProblem& p, const WinogradTactic& t, Isa isa) {
   g.tiles = p.batch * g.rows * g.columns;
   g.tile_blocks = ceil_div(g.tiles, std::max<int64_t>(1, std::min(t.tiles, g.tiles)));
   g.capacity = ceil_div(g.tiles, g.tile_blocks);
-  g.k_blocks = t.split_channels && t.in_blocks > 0 ? std::min(t.in_blocks, g.in_blocks) : g.in_blocks;
+  g.k_blocks =
+      t.split_channels && t.in_blocks > 0 ? std::min(t.in_blocks, g.in_blocks) : g.in_blocks;
   g.v_block = (t.split_channels ? g.tiles : g.capacity) * g.width;
   g.v_stride = g.in_blocks * g.v_block + kPointPadding;
-  g.u_stride = (t.split_channels ? g.k_blocks : g.in_blocks) * g.width * g.j * g.width + kPointPadding;
+  g.u_stride =
+      (t.split_channels ? g.k_blocks : g.in_blocks) * g.width * g.j * g.width + kPointPadding;
   g.m_stride = g.capacity * g.j * g.width + kPointPadding;
   return g;
 }
@@ -74,14 +80,22 @@ struct Workspace {
     thread_bytes = kLine + round_up(g.private_floats() * 4, kLine) + kLine;
   }
   // The (run-unique) chunk whose filters are in the thread's u.
-  int64_t& chunk(int thread) const { return *reinterpret_cast<int64_t*>(thread_base + thread * thread_bytes); }
-  float* scratch(int thread) const { return reinterpret_cast<float*>(thread_base + thread * thread_bytes + kLine); }
+  int64_t& chunk(int thread) const {
+    return *reinterpret_cast<int64_t*>(thread_base + thread * thread_bytes);
+  }
+  float* scratch(int thread) const {
+    return reinterpret_cast<float*>(thread_base + thread * thread_bytes + kLine);
+  }
 };
 
 class Run {
  public:
   Run(const Geometry& g, Isa isa, const ConvArgs& args, const Workspace& workspace)
-      : g_(g), kind_(g.t.tile == 4 ? 0 : 1), kernels_(winograd_kernels(isa)), tiles_(tile_kernels(isa)), args_(args),
+      : g_(g),
+        kind_(g.t.tile == 4 ? 0 : 1),
+        kernels_(winograd_kernels(isa)),
+        tiles_(tile_kernels(isa)),
+        args_(args),
         workspace_(workspace) {
     finish_.epilogue = &args.epilogue;
     finish_.width = g.width;
@@ -99,7 +113,8 @@ class Run {
     team.parallel_for(
         g_.chunks * g_.tile_blocks,
         [&](int64_t begin, int64_t end, int thread) {
-          for (int64_t i = begin; i < end; i++) multiply_shared_input(i / g_.tile_blocks, i % g_.tile_blocks, thread);
+          for (int64_t i = begin; i < end; i++)
+            multiply_shared_input(i / g_.tile_blocks, i % g_.tile_blocks, thread);
         },
         1);
   }
@@ -107,9 +122,11 @@ class Run {
   void by_tiles(ThreadTeam& team) const {
     team.parallel_for(g_.chunks * g_.in_blocks, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; i++) {
-        const int64_t chunk = i / g_.in_blocks, c = i % g_.in_blocks * g_.width, lanes = g_.lanes(chunk);
+        const int64_t chunk = i / g_.in_blocks, c = i % g_.in_blocks * g_.width,
+                      lanes = g_.lanes(chunk);
         kernels_.filter[kind_](filters(chunk, c), g_.width, static_cast<int>(lanes / g_.width),
-                               workspace_.shared + chunk * g_.points * g_.u_stride + c * lanes, g_.u_stride);
+                               workspace_.shared + chunk * g_.points * g_.u_stride + c * lanes,
+                               g_.u_stride);
       }
     });
     team.parallel_for(
@@ -122,24 +139,29 @@ class Run {
 
  private:
   const float* filters(int64_t chunk, int64_t channel) const {
-    return args_.weights + chunk * g_.channels() * 9 * g_.j * g_.width + channel * 9 * g_.lanes(chunk);
+    return args_.weights + chunk * g_.channels() * 9 * g_.j * g_.width +
+           channel * 9 * g_.lanes(chunk);
   }
 
   // Tiles [begin, end) of one input block to v, tile `origin` first.
   void transform_tiles(int64_t block, int64_t begin, int64_t end, int64_t origin, float* v) const {
     const ConvProblem& p = g_.p;
     const int64_t plane = p.in_height * p.in_width * g_.width;
-    const int64_t batch = args_.input_batch_stride != 0 ? args_.input_batch_stride : g_.in_blocks * plane;
+    const int64_t batch =
+        args_.input_batch_stride != 0 ? args_.input_batch_stride : g_.in_blocks * plane;
     for (int64_t tile = begin; tile < end; tile++) {
-      const int64_t x = tile % g_.columns, y = tile / g_.columns % g_.rows, n = tile / g_.columns / g_.rows;
-      kernels_.input[kind_](args_.input + n * batch + block * plane, p.in_height, p.in_width, y * g_.t.tile - p.pad_top,
-                            x * g_.t.tile - p.pad_left, v + (tile - origin) * g_.width, g_.v_stride);
+      const int64_t x = tile % g_.columns, y = tile / g_.columns % g_.rows,
+                    n = tile / g_.columns / g_.rows;
+      kernels_.input[kind_](args_.input + n * batch + block * plane, p.in_height, p.in_width,
+                            y * g_.t.tile - p.pad_top, x * g_.t.tile - p.pad_left,
+                            v + (tile - origin) * g_.width, g_.v_stride);
     }
   }
 
   // m[point] (+)= v[point] * u[point] for count tiles over blocks of input channels.
-  void multiply(int64_t count, int64_t blocks, const float* v, const float* u, int64_t u_stride, int64_t lanes, float* m,
-                bool accumulate, const float* soon, int64_t soon_lines) const {
+  void multiply(int64_t count, int64_t blocks, const float* v, const float* u, int64_t u_stride,
+                int64_t lanes, float* m, bool accumulate, const float* soon,
+                int64_t soon_lines) const {
     const int j = static_cast<int>(lanes / g_.width);
     const int64_t limit = tiles_.max_rows[j], runs = ceil_div(count, limit);
     const int64_t share = ceil_div(soon_lines, g_.points);
@@ -165,17 +187,19 @@ class Run {
   void multiply_shared_input(int64_t chunk, int64_t tile_block, int thread) const {
     float* u = workspace_.scratch(thread);
     float* m = u + g_.points * g_.u_stride;
-    const int64_t begin = g_.block_begin(tile_block), end = g_.block_begin(tile_block + 1), lanes = g_.lanes(chunk);
+    const int64_t begin = g_.block_begin(tile_block), end = g_.block_begin(tile_block + 1),
+                  lanes = g_.lanes(chunk);
     for (int64_t b = 0; b < g_.in_blocks; b += g_.k_blocks) {
       const int64_t blocks = std::min(g_.k_blocks, g_.in_blocks - b);
       const bool whole = blocks == g_.in_blocks;
       if (!whole || workspace_.chunk(thread) != chunk) {
-        kernels_.filter[kind_](filters(chunk, b * g_.width), blocks * g_.width, static_cast<int>(lanes / g_.width), u,
-                               g_.u_stride);
+        kernels_.filter[kind_](filters(chunk, b * g_.width), blocks * g_.width,
+                               static_cast<int>(lanes / g_.width), u, g_.u_stride);
       }
       workspace_.chunk(thread) = chunk;
       const bool leaving = !whole || tile_block == g_.tile_blocks - 1;
-      multiply(end - begin, blocks, workspace_.shared + b * g_.v_block + begin * g_.width, u, g_.u_stride, lanes, m, b > 0,
+      multiply(end - begin, blocks, workspace_.shared + b * g_.v_block + begin * g_.width, u,
+               g_.u_stride, lanes, m, b > 0,
                filters(chunk, b * g_.width) + blocks * g_.width * 9 * lanes,
                leaving ? blocks * g_.width * 9 * lanes / 16 : 0);
     }
@@ -186,10 +210,11 @@ class Run {
     float* v = workspace_.scratch(thread);
     float* m = v + g_.points * g_.v_stride;
     const int64_t begin = g_.block_begin(tile_block), end = g_.block_begin(tile_block + 1);
-    for (int64_t b = 0; b < g_.in_blocks; b++) transform_tiles(b, begin, end, begin, v + b * g_.v_block);
+    for (int64_t b = 0; b < g_.in_blocks; b++)
+      transform_tiles(b, begin, end, begin, v + b * g_.v_block);
     for (int64_t chunk = 0; chunk < g_.chunks; chunk++) {
-      multiply(end - begin, g_.in_blocks, v, workspace_.shared + chunk * g_.points * g_.u_stride, g_.u_stride,
-               g_.lanes(chunk), m, false, nullptr, 0);
+      multiply(end - begin, g_.in_blocks, v, workspace_.shared + chunk * g_.points * g_.u_stride,
+               g_.u_stride, g_.lanes(chunk), m, false, nullptr, 0);
       store_tiles(m, chunk, begin, end);
     }
   }
@@ -209,8 +234,10 @@ class Run {
       const bool last = block == g_.out_blocks - 1;
       o.bias = e.bias != nullptr ? e.bias + block * g_.width : nullptr;
       for (int64_t tile = begin; tile < end; tile++) {
-        const int64_t x = tile % g_.columns * g_.t.tile, y = tile / g_.columns % g_.rows * g_.t.tile;
-        const int64_t n = tile / g_.columns / g_.rows, at = block * plane + (y * g_.out_width + x) * g_.width;
+        const int64_t x = tile % g_.columns * g_.t.tile,
+                      y = tile / g_.columns % g_.rows * g_.t.tile;
+        const int64_t n = tile / g_.columns / g_.rows,
+                      at = block * plane + (y * g_.out_width + x) * g_.width;
         const int64_t dense = n * dense_batch + at;
         o.points = m + (tile - begin) * lanes + b * g_.width;
         o.rows = static_cast<int>(std::min<int64_t>(g_.t.tile, g_.out_height - y));
@@ -219,7 +246,8 @@ class Run {
         o.residual = e.residual != nullptr ? e.residual + dense : nullptr;
         kernels_.output[kind_](o);
         if (e.moves_zero()) {
-          for (int r = 0; r < o.rows; r++) finish_.run(o.output + r * o.row, 0, dense + r * o.row, o.columns, 1, last);
+          for (int r = 0; r < o.rows; r++)
+            finish_.run(o.output + r * o.row, 0, dense + r * o.row, o.columns, 1, last);
         }
       }
     }
@@ -262,11 +290,13 @@ std::vector<WinogradTactic> enumerate_winograd_tactics(const ConvProblem& p, Isa
   const int64_t tiles = p.batch * ceil_div(p.out_height(), 4) * ceil_div(p.out_width(), 4);
   auto add = [&](int tile, int j, bool split, int64_t count, int64_t blocks) {
     if (list.size() < 8) {
-      list.push_back({tile, static_cast<int>(std::min<int64_t>(j, out_blocks)), split, count, split ? blocks : 0});
+      list.push_back({tile, static_cast<int>(std::min<int64_t>(j, out_blocks)), split, count,
+                      split ? blocks : 0});
     }
   };
   if (tiles > 100) {
-    // Blocks of tiles keep the transformed input in L2; with many channels the transformed filters no longer fit.
+    // Blocks of tiles keep the transformed input in L2; with many channels the transformed filters
+    // no longer fit.
     for (int tile : {4, 6}) {
       if (in_blocks * vector_width(isa) <= 256) {
         add(tile, 2, false, 14, 0);
@@ -276,8 +306,8 @@ std::vector<WinogradTactic> enumerate_winograd_tactics(const ConvProblem& p, Isa
     }
     return list;
   }
-  // Few tiles: transformed filters dominate, so their block must stay near L1. One output vector per block
-  // gives the team more tasks where there are few.
+  // Few tiles: transformed filters dominate, so their block must stay near L1. One output vector
+  // per block gives the team more tasks where there are few.
   for (int64_t k : {32, 64, 128}) {
     const int64_t blocks = std::max<int64_t>(1, k / vector_width(isa));
     if (k > 32 && blocks / 2 >= in_blocks) break;
@@ -294,27 +324,29 @@ int64_t winograd_packed_floats(const ConvProblem& problem, const WinogradTactic&
 }
 
 // [chunk][in channel][9][lanes of the chunk].
-void pack_winograd_weights(const ConvProblem& p, const WinogradTactic& tactic, Isa isa, const float* weights,
-                           float* packed) {
+void pack_winograd_weights(const ConvProblem& p, const WinogradTactic& tactic, Isa isa,
+                           const float* weights, float* packed) {
   const Geometry g = make_geometry(p, tactic, isa);
   std::fill_n(packed, winograd_packed_floats(p, tactic, isa), 0.f);
   const int64_t full = g.j * g.width;
   for (int64_t o = 0; o < p.out_channels; o++) {
     const int64_t chunk = o / full, lanes = g.lanes(chunk);
     float* base = packed + chunk * g.channels() * 9 * full + o % full;
-    for (int64_t i = 0; i < p.in_channels * 9; i++) base[i * lanes] = weights[o * p.in_channels * 9 + i];
+    for (int64_t i = 0; i < p.in_channels * 9; i++)
+      base[i * lanes] = weights[o * p.in_channels * 9 + i];
   }
 }
 
-int64_t winograd_workspace_bytes(const ConvProblem& problem, const WinogradTactic& tactic, Isa isa, int threads) {
+int64_t winograd_workspace_bytes(const ConvProblem& problem, const WinogradTactic& tactic, Isa isa,
+                                 int threads) {
   const Geometry g = make_geometry(problem, tactic, isa);
   char origin[1];
   const Workspace w(g, origin);
   return w.thread_base - origin + threads * w.thread_bytes;
 }
 
-void run_winograd(const ConvProblem& problem, const WinogradTactic& tactic, Isa isa, const ConvArgs& args,
-                  ThreadTeam& team) {
+void run_winograd(const ConvProblem& problem, const WinogradTactic& tactic, Isa isa,
+                  const ConvArgs& args, ThreadTeam& team) {
   const Geometry g = make_geometry(problem, tactic, isa);
   const Workspace workspace(g, args.workspace);
   for (int64_t b = 0; b <= g.in_blocks; b++) workspace.offsets[b] = b * g.v_block;

@@ -1,4 +1,5 @@
-// Times the 3 x 3 stride-1 layers of a network: every Winograd tactic against oneDNN direct and Winograd, interleaved.
+// Times the 3 x 3 stride-1 layers of a network: every Winograd tactic against oneDNN direct and
+// Winograd, interleaved.
 //   winograd_bench resnet50|vgg16 [rounds] [threads]
 #include "backend/cpu/kernels/winograd/winograd.h"
 
@@ -17,7 +18,8 @@ struct Candidate {
   AlignedBuffer<float> weights, workspace;
 };
 
-void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ours_total, double* peer_total) {
+void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ours_total,
+               double* peer_total) {
   const ConvProblem& p = layer.problem;
   const Isa isa = best_isa();
   const int width = vector_width(isa);
@@ -55,10 +57,13 @@ void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ou
   }
   const WinogradTactic& t = candidates[best].tactic;
   const double us = times[best].minimum();
-  std::printf("%-20s x%d | direct %7.1f | winograd %7.1f | ours %7.1f | ratio %.2f %.2f | F%d j%d %s tiles%ld in%ld |",
-              layer.name().c_str(), layer.times, peer[0].minimum(), peer[1].minimum(), us, peer[0].minimum() / us,
-              peer[1].minimum() / us, t.tile, t.j_blocks, t.split_channels ? "channels" : "tiles",
-              static_cast<long>(t.tiles), static_cast<long>(t.in_blocks));
+  std::printf(
+      "%-20s x%d | direct %7.1f | winograd %7.1f | ours %7.1f | ratio %.2f %.2f | F%d j%d %s "
+      "tiles%ld in%ld |",
+      layer.name().c_str(), layer.times, peer[0].minimum(), peer[1].minimum(), us,
+      peer[0].minimum() / us, peer[1].minimum() / us, t.tile, t.j_blocks,
+      t.split_channels ? "channels" : "tiles", static_cast<long>(t.tiles),
+      static_cast<long>(t.in_blocks));
   for (auto& x : times) std::printf(" %.0f", x.minimum());
   std::printf("\n");
   std::fflush(stdout);
@@ -71,12 +76,14 @@ void run_layer(const BenchLayer& layer, int rounds, ThreadTeam& team, double* ou
 
 int main(int argc, char** argv) {
   using namespace planish::cpu;
-  const auto layers = argc > 1 && std::string(argv[1]) == "vgg16" ? vgg16_layers() : resnet50_layers();
+  const auto layers =
+      argc > 1 && std::string(argv[1]) == "vgg16" ? vgg16_layers() : resnet50_layers();
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 30;
   planish::ThreadTeam team(argc > 3 ? std::atoi(argv[3]) : 2);
   double ours = 0, peer = 0;
   for (const auto& l : layers) {
     if (winograd_refusal(l.problem, best_isa()).empty()) run_layer(l, rounds, team, &ours, &peer);
   }
-  std::printf("sum of minima: ours %.0f us, oneDNN's better %.0f us, ratio %.2f\n", ours, peer, peer / ours);
+  std::printf("sum of minima: ours %.0f us, oneDNN's better %.0f us, ratio %.2f\n", ours, peer,
+              peer / ours);
 }

@@ -1,5 +1,6 @@
 // Winograd transforms as templates over the vector type; included by winograd_<isa>.cc only.
-// Points: F(4,3) 0, +-1, +-2, infinity; F(6,3) 0, +-1, +-2, +-1/2, infinity (Lavin and Gray, 2015, section 4).
+// Points: F(4,3) 0, +-1, +-2, infinity; F(6,3) 0, +-1, +-2, +-1/2, infinity (Lavin and Gray, 2015,
+// section 4).
 #pragma once
 
 #include "backend/cpu/kernels/simd/vec.h"
@@ -90,8 +91,8 @@ struct WinogradPoints<V, 6> {
 };
 
 template <class V, int M>
-void winograd_input(const float* plane, int64_t height, int64_t width, int64_t y0, int64_t x0, float* out,
-                    int64_t stride) {
+void winograd_input(const float* plane, int64_t height, int64_t width, int64_t y0, int64_t x0,
+                    float* out, int64_t stride) {
   constexpr int N = M + 2, W = V::kWidth;
   V t[N][N], d[N], o[N];
   const bool inside = y0 >= 0 && x0 >= 0 && y0 + N <= height && x0 + N <= width;
@@ -115,7 +116,8 @@ void winograd_input(const float* plane, int64_t height, int64_t width, int64_t y
 }
 
 template <class V, int M>
-void winograd_filter(const float* filters, int64_t count, int j_blocks, float* out, int64_t stride) {
+void winograd_filter(const float* filters, int64_t count, int j_blocks, float* out,
+                     int64_t stride) {
   constexpr int N = M + 2, W = V::kWidth;
   const int64_t lanes = j_blocks * W;
   for (int64_t i = 0; i < count * j_blocks; i++) {
@@ -138,11 +140,13 @@ void winograd_output(const WinogradOutputArgs& a) {
   constexpr int N = M + 2, W = V::kWidth;
   V t[M][N], d[N], o[M];
   for (int x = 0; x < N; x++) {
-    PLANISH_UNROLL(8) for (int y = 0; y < N; y++) d[y] = V::load(a.points + (y * N + x) * a.points_stride);
+    PLANISH_UNROLL(8)
+    for (int y = 0; y < N; y++) d[y] = V::load(a.points + (y * N + x) * a.points_stride);
     WinogradPoints<V, M>::output(d, o);
     PLANISH_UNROLL(8) for (int y = 0; y < M; y++) t[y][x] = o[y];
   }
-  const V bias = a.bias != nullptr ? V::load(a.bias) : V::zero(), lo = V::set(a.lo), hi = V::set(a.hi);
+  const V bias = a.bias != nullptr ? V::load(a.bias) : V::zero(), lo = V::set(a.lo),
+          hi = V::set(a.hi);
   for (int y = 0; y < a.rows; y++) {
     WinogradPoints<V, M>::output(t[y], o);
     for (int x = 0; x < a.columns; x++) {

@@ -15,8 +15,9 @@ namespace {
 constexpr double kWinogradFactor = 16;
 
 void check(const ConvProblem& p, const WinogradTactic& t, Isa isa, int extras, ThreadTeam& team) {
-  SCOPED_TRACE(std::string(isa_name(isa)) + " F" + std::to_string(t.tile) + " " + std::to_string(p.in_channels) + "->" +
-               std::to_string(p.out_channels) + " " + std::to_string(p.in_height) + "x" + std::to_string(p.in_width) +
+  SCOPED_TRACE(std::string(isa_name(isa)) + " F" + std::to_string(t.tile) + " " +
+               std::to_string(p.in_channels) + "->" + std::to_string(p.out_channels) + " " +
+               std::to_string(p.in_height) + "x" + std::to_string(p.in_width) +
                (t.split_channels ? " channels" : " tiles") + " j" + std::to_string(t.j_blocks));
   const int width = vector_width(isa);
   const ConvData d(p);
@@ -45,8 +46,13 @@ void check(const ConvProblem& p, const WinogradTactic& t, Isa isa, int extras, T
 TEST(Winograd, MatchesTheDoubleSum) {
   ThreadTeam team(2);
   int extras = 0;
-  for (auto [n, ic, oc, h, w, pad] : {std::array<int64_t, 6>{1, 16, 16, 4, 4, 1}, {2, 32, 48, 7, 7, 1}, {1, 20, 35, 14, 13, 1},
-                                      {1, 48, 64, 9, 30, 0}, {1, 64, 16, 3, 3, 1}, {3, 16, 40, 6, 5, 2}, {1, 33, 32, 50, 47, 1}}) {
+  for (auto [n, ic, oc, h, w, pad] : {std::array<int64_t, 6>{1, 16, 16, 4, 4, 1},
+                                      {2, 32, 48, 7, 7, 1},
+                                      {1, 20, 35, 14, 13, 1},
+                                      {1, 48, 64, 9, 30, 0},
+                                      {1, 64, 16, 3, 3, 1},
+                                      {3, 16, 40, 6, 5, 2},
+                                      {1, 33, 32, 50, 47, 1}}) {
     ConvProblem p;
     p.batch = n, p.in_channels = ic, p.out_channels = oc, p.in_height = h, p.in_width = w;
     p.kernel_height = p.kernel_width = 3;
@@ -56,7 +62,8 @@ TEST(Winograd, MatchesTheDoubleSum) {
       auto tactics = enumerate_winograd_tactics(p, isa, 2);
       ASSERT_FALSE(tactics.empty());
       for (int tile : {4, 6})
-        for (bool split : {false, true}) tactics.push_back({tile, 1 + extras % 4, split, 5, split ? 1 : 0});
+        for (bool split : {false, true})
+          tactics.push_back({tile, 1 + extras % 4, split, 5, split ? 1 : 0});
       for (const auto& t : tactics) {
         check(p, t, isa, extras++ % 3, team);
         if (testing::Test::HasFailure()) return;
