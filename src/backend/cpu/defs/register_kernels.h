@@ -10,5 +10,6 @@ void register_cpu_kernels(kernel::KernelRegistry& registry);
 void register_content_kernel(kernel::KernelRegistry& registry);
 void register_conv_kernels(kernel::KernelRegistry& registry);
 void register_copy_kernels(kernel::KernelRegistry& registry);
+void register_pointwise_kernel(kernel::KernelRegistry& registry);
 
 }  // namespace planish::cpu

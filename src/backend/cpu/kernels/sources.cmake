@@ -2,7 +2,7 @@
 # flags below belong to the files, because each set has files of its own.
 set(PLANISH_CPU_KERNEL_DIR ${CMAKE_CURRENT_LIST_DIR})
 
-set(PLANISH_CPU_KERNEL_FAMILIES attention depthwise pool reorder rows tile winograd)
+set(PLANISH_CPU_KERNEL_FAMILIES attention depthwise pointwise pool reorder rows tile winograd)
 
 set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/attention/attention.cc
@@ -13,6 +13,8 @@ set(PLANISH_CPU_KERNEL_SOURCES
   ${PLANISH_CPU_KERNEL_DIR}/isa.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/pack.cc
+  ${PLANISH_CPU_KERNEL_DIR}/pointwise/pointwise.cc
+  ${PLANISH_CPU_KERNEL_DIR}/pointwise/pointwise.cc
   ${PLANISH_CPU_KERNEL_DIR}/pool/pool.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder.cc
   ${PLANISH_CPU_KERNEL_DIR}/rows/rows.cc
