@@ -56,6 +56,7 @@ void register_identity(opdef::OpRegistry& registry) {
                       operand("output", kAnyType, "result"), identity);
   def.infer = infer_identity;
   def.onnx = {{"Identity", "", 1, 1 << 30, nullptr}, {"Dropout", "", 7, 1 << 30, import_dropout}};
+  def.is_view = true;
   registry.add(std::move(def));
 }
 

@@ -88,6 +88,7 @@ Status evaluate(EvalContext& ctx) {
 
 void register_reshape(opdef::OpRegistry& registry) {
   opdef::OpDef def;
+  def.is_view = true;
   def.name = "Reshape";
   def.doc =
       "The elements of `data`, in order, under the dims that `shape` lists: -1 (once) stands for "

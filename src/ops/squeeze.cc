@@ -103,6 +103,7 @@ std::vector<opdef::ImportRule> axes_rules(const std::string& name) {
 
 opdef::OpDef view_def(std::string name, std::string doc, Status (*infer)(InferContext&)) {
   opdef::OpDef def;
+  def.is_view = true;
   def.name = std::move(name);
   def.doc = std::move(doc);
   def.inputs = {operand("data", opdef::kAnyType, "tensor")};
