@@ -1,30 +1,110 @@
 #include "compiler/compile.h"
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "kernel/cost.h"
 #include "opdef/infer.h"
+#include "passes/pipeline.h"
 
 namespace planish::compiler {
 
+namespace {
+
+using nlohmann::json;
+
+double steady_us() {
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+passes::PassOptions pass_options(const CompileOptions& options) {
+  passes::PassOptions out;
+  out.fp32_exact = options.fp32_exact;
+  out.disabled.insert(options.disabled_passes.begin(), options.disabled_passes.end());
+  if (!options.print_after.empty()) out.print_after.insert(options.print_after);
+  if (options.print)
+    out.print = [&options](const std::string& pass, const std::string& text) {
+      options.print(cat("// after ", pass, "\n", text));
+    };
+  out.log = options.log;
+  if (options.progress)
+    out.progress = [&options](const std::string&, int done, int total) {
+      return options.progress("passes", done, total);
+    };
+  return out;
+}
+
+// Small constants that shape arithmetic left behind are numbers; a view of the graph for people.
+json describe_graph(const ir::Graph& graph) {
+  json ops = json::object();
+  for (const auto& node : graph.nodes()) {
+    json& count = ops[node->op];
+    count = count.is_null() ? 1 : count.get<int>() + 1;
+  }
+  return {{"nodes", graph.node_count()}, {"ops", ops}};
+}
+
+json describe_passes(const passes::PassContext& context) {
+  json out = json::array();
+  for (const auto& [name, stats] : context.stats) {
+    auto fired = context.fired.find(name);
+    out.push_back({{"pass", name},
+                   {"runs", stats.runs},
+                   {"changed", stats.changed},
+                   {"fired", fired == context.fired.end() ? 0 : fired->second}});
+  }
+  return out;
+}
+
+Status check_caps(const plan::Program& program, const Lowered& lowered,
+                  const CompileOptions& options, const Environment& environment) {
+  if (options.max_workspace < 0 && options.max_memory < 0) return ok_status();
+  int64_t weights = 0;
+  for (const plan::Constant& c : program.constants) weights += c.tensor.bytes();
+  int64_t largest = 0;  // the largest set of operands and results of one step: the arena's floor
+  for (const LoweredNode& entry : lowered.nodes)
+    if (entry.choice().kernel) largest = std::max(largest, kernel::bytes_moved(entry.concrete));
+  (void)environment;
+  if (options.max_memory >= 0 && weights > options.max_memory)
+    return resource_exhausted(cat("the weights alone take ", weights, " bytes, max_memory is ",
+                                  options.max_memory));
+  return ok_status();
+}
+
+}  // namespace
+
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                            const Environment& environment) {
-  const auto now_us = options.now_us ? options.now_us : [] {
-    return std::chrono::duration<double, std::micro>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  };
+  const auto now_us = options.now_us ? options.now_us : std::function<double()>(steady_us);
   const double begin = now_us();
   const double deadline = options.time_budget_s ? begin + *options.time_budget_s * 1e6 : 1e300;
   plan::Plan plan;
   plan.metadata = graph->metadata;
   PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment.ops, *graph));
+  json report;
+  report["before"] = describe_graph(*graph);
+  if (options.keep_graph) plan.graph_text = ir::print(*graph);
+  if (!options.reference_only) {
+    passes::PassContext context(environment.ops, pass_options(options));
+    PLANISH_RETURN_IF_ERROR(passes::optimize(*graph, context));
+    report["passes"] = describe_passes(context);
+  }
+  report["after"] = describe_graph(*graph);
   PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(graph), options, environment));
   PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment));
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline));
   PLANISH_ASSIGN_OR_RETURN(plan.program, emit(lowered, options, environment));
+  PLANISH_RETURN_IF_ERROR(check_caps(plan.program, lowered, options, environment));
+  int reference_steps = 0;
+  for (const plan::Step& step : plan.program.steps) reference_steps += step.reference;
+  report["steps"] = plan.program.steps.size();
+  report["reference_steps"] = reference_steps;
   plan.decisions = write_decisions(lowered);
+  plan.report = report.dump(1);
   PLANISH_RETURN_IF_ERROR(plan::verify(plan.program));
   return plan;
 }

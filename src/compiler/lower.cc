@@ -6,6 +6,7 @@
 #include "compiler/lowering.h"
 #include "opdef/infer.h"
 #include "opdef/make_problem.h"
+#include "passes/region.h"
 
 namespace planish::compiler {
 namespace {
@@ -66,38 +67,31 @@ bool some_kernel_takes(const kernel::Problem& concrete, const Environment& envir
   return false;
 }
 
-// Undoes a region: its body's nodes stand alone again.
-void inline_region(ir::Graph& graph, ir::Node* region) {
-  const ir::GraphPtr body = region->attr_graph("body");
-  std::map<const ir::Value*, ir::Value*> twin;
-  for (size_t i = 0; i < body->inputs.size(); ++i) twin[body->inputs[i]] = region->inputs[i];
-  const auto outer = [&](ir::Value* v) -> ir::Value* {
-    if (!v) return nullptr;
-    auto found = twin.find(v);
-    if (found != twin.end()) return found->second;
-    PLANISH_CHECK(v->constant, cat("region value '", v->name, "' is not defined"));
-    return twin[v] = graph.add_constant(v->name, *v->constant);
-  };
-  for (const auto& node : body->nodes()) {
-    std::vector<ir::Value*> inputs;
-    for (ir::Value* v : node->inputs) inputs.push_back(outer(v));
-    ir::Attributes attrs;
-    for (const auto& [key, value] : node->attrs) attrs[key] = ir::clone(value);
-    std::vector<ir::TensorType> types;
-    for (const ir::Value* v : node->outputs) types.push_back(v->type);
-    ir::Node* copy = graph.add_node(node->op, std::move(inputs), std::move(attrs),
-                                    std::move(types), region);
-    copy->sources = node->sources.empty() ? region->sources : node->sources;
-    for (size_t i = 0; i < node->outputs.size(); ++i) twin[node->outputs[i]] = copy->outputs[i];
+// Regions that no kernel takes come apart, one grain at a time.
+Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
+                             const Environment& environment) {
+  ir::Graph& g = *lowered.graph;
+  passes::PassContext context(environment.ops);
+  std::vector<ir::Node*> open;
+  for (const auto& node : g.nodes())
+    if (node->op == passes::kRegion) open.push_back(node.get());
+  bool changed = false;
+  while (!open.empty()) {
+    ir::Node* node = open.back();
+    open.pop_back();
+    PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
+                             opdef::make_problem(environment.ops, *node));
+    auto concrete = kernel::concrete(problem, lowered.lookup());
+    if (!options.reference_only && concrete.ok() &&
+        some_kernel_takes(*concrete, environment, options))
+      continue;
+    changed = true;
+    PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(g, node, context));
+    for (ir::Node* part : parts)
+      if (part->op == passes::kRegion) open.push_back(part);
   }
-  for (size_t i = 0; i < region->outputs.size(); ++i) {
-    ir::Value* old = region->outputs[i];
-    ir::Value* fresh = outer(body->outputs[i]);
-    const std::string name = old->name;
-    graph.replace_uses(old, fresh);
-    if (i + 1 == region->outputs.size()) graph.erase(region);
-    if (fresh->producer) graph.rename(fresh, name);
-  }
+  if (changed && !g.sort()) return internal_error("a cycle after splitting regions");
+  return ok_status();
 }
 
 }  // namespace
@@ -196,17 +190,7 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
   ir::Graph& g = *lowered.graph;
   lowered.opt_binding = opt_binding(g, options.profiles);
   const kernel::DeviceInfo& device = environment.device.info();
-  // Regions that no kernel takes come apart.
-  for (auto it = g.nodes().begin(); it != g.nodes().end();) {
-    ir::Node* node = (it++)->get();
-    if (node->op != "Region") continue;
-    PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
-                             opdef::make_problem(environment.ops, *node));
-    auto concrete = kernel::concrete(problem, lowered.lookup());
-    const bool taken =
-        !options.reference_only && concrete.ok() && some_kernel_takes(*concrete, environment, options);
-    if (!taken) inline_region(g, node);
-  }
+  PLANISH_RETURN_IF_ERROR(split_refused_regions(lowered, options, environment));
   // Views and known contents no longer read their shape operands.
   std::set<std::string> plain;
   for (const auto& [symbol, info] : g.symbols)

@@ -1,9 +1,12 @@
-// Convolutions on blocked activations as KernelDefs: direct and Winograd. Bias, residual and clamps
-// run in the kernels' registers; any other epilogue is refused here, so that the region is split or
-// another kernel takes it.
+// Convolutions on blocked activations as KernelDefs: direct, Winograd and depthwise. Epilogues run in
+// the kernels' registers or piece by piece behind them (epilogue.h).
+#include <algorithm>
+
 #include "backend/cpu/defs/conv_view.h"
+#include "backend/cpu/defs/epilogue.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
+#include "backend/cpu/kernels/depthwise/depthwise.h"
 #include "backend/cpu/kernels/direct_conv/direct_conv.h"
 #include "backend/cpu/kernels/winograd/winograd.h"
 #include "base/text.h"
@@ -106,45 +109,71 @@ struct WinogradFamily {
   }
 };
 
+struct NoTactic {};
+
+struct DepthwiseFamily {
+  using FamilyTactic = NoTactic;
+  static constexpr std::string_view kName = "cpu.conv_depthwise_f32";
+  static constexpr bool kRoundsDifferently = false;
+  static constexpr double kPeakShare = 0.15;
+  static std::string_view refusal(const ConvProblem& p, Isa isa) {
+    if (p.planar_input) return "takes blocked input only";
+    return depthwise_refusal(p, isa);
+  }
+  static std::vector<FamilyTactic> enumerate(const ConvProblem&, Isa, int) { return {{}}; }
+  static Tactic write(const FamilyTactic&) { return {}; }
+  static FamilyTactic read(const Tactic&) { return {}; }
+  static int64_t packed_floats(const ConvProblem& p, const FamilyTactic&, Isa isa) {
+    return depthwise_packed_floats(p, isa);
+  }
+  static void pack(const ConvProblem& p, const FamilyTactic&, Isa isa, const float* w, float* to) {
+    pack_depthwise_weights(p, isa, w, to);
+  }
+  static int64_t workspace(const ConvProblem&, const FamilyTactic&, Isa, int) { return 0; }
+  static void run(const ConvProblem& p, const FamilyTactic&, Isa isa, const ConvArgs& args,
+                  ThreadTeam& team) {
+    run_depthwise(p, isa, args, team);
+  }
+  static double work_factor(const FamilyTactic&) { return 1; }
+};
+
 bool is_blocked(const Layout& layout) { return layout.block_dim == 1; }
 
 template <class Family>
 class ConvLaunchable : public kernel::Launchable {
  public:
-  ConvLaunchable(ConvView view, typename Family::FamilyTactic tactic, Isa isa, int threads,
-                 std::span<const std::byte> packed, std::vector<float> bias)
-      : view_(std::move(view)),
+  ConvLaunchable(const ConvView& view, typename Family::FamilyTactic tactic, Isa isa, int threads,
+                 std::span<const std::byte> packed, BoundEpilogue epilogue)
+      : conv_(view.conv),
+        input_(view.input),
         tactic_(tactic),
         isa_(isa),
         packed_(reinterpret_cast<const float*>(packed.data())),
-        bias_(std::move(bias)),
-        workspace_(Family::workspace(view_.conv, tactic_, isa, threads)) {}
+        epilogue_(std::move(epilogue)),
+        workspace_(Family::workspace(conv_, tactic_, isa, threads)) {}
   int64_t workspace_bytes() const override { return workspace_; }
   Status run(const RunArgs& args) const override {
     ConvArgs a;
-    const kernel::BufferRef& in = args.operands[size_t(view_.input)];
+    const kernel::BufferRef& in = args.operands[size_t(input_)];
     a.input = static_cast<const float*>(in.data);
     a.input_batch_stride = in.outer_stride_bytes / int64_t(sizeof(float));
     a.weights = packed_;
     a.output = static_cast<float*>(args.results[0].data);
     a.output_batch_stride = args.results[0].outer_stride_bytes / int64_t(sizeof(float));
-    if (!bias_.empty()) a.epilogue.bias = bias_.data();
-    if (view_.epilogue.residual >= 0)
-      a.epilogue.residual =
-          static_cast<const float*>(args.operands[size_t(view_.epilogue.residual)].data);
-    a.epilogue.lo = view_.epilogue.lo;
-    a.epilogue.hi = view_.epilogue.hi;
+    BoundEpilogue::Call call;
+    a.epilogue = epilogue_.for_run(args, call);
     a.workspace = args.workspace;
-    Family::run(view_.conv, tactic_, isa_, a, *args.team);
+    Family::run(conv_, tactic_, isa_, a, *args.team);
     return ok_status();
   }
 
  private:
-  ConvView view_;
+  ConvProblem conv_;
+  int input_;
   typename Family::FamilyTactic tactic_;
   Isa isa_;
   const float* packed_;
-  std::vector<float> bias_;
+  BoundEpilogue epilogue_;
   int64_t workspace_;
 };
 
@@ -157,7 +186,10 @@ class ConvKernel : public kernel::KernelDef {
 
   Status supports(const Problem& problem, const DeviceInfo&) const override {
     PLANISH_ASSIGN_OR_RETURN(ConvView view, conv_view(problem));
-    if (view.post) return unsupported("the epilogue is more than bias, residual and clamp");
+    PLANISH_RETURN_IF_ERROR(BoundEpilogue::supports(problem, view.parts, 1, view.bias));
+    const std::vector<int64_t> out = ir::to_dims(view.parts.root->outputs[0].shape);
+    if (!blocked_operands(problem, view.parts.epilogue_inputs, out, vector_width(best_isa())))
+      return unsupported("an epilogue operand that cannot stand beside blocked channels");
     if (!problem.operands[size_t(view.weights)].constant)
       return unsupported("the weights are computed, expected a constant");
     for (bool planar : {false, true}) {
@@ -178,9 +210,13 @@ class ConvKernel : public kernel::KernelDef {
       view->conv.planar_input = planar;
       if (!Family::refusal(view->conv, best_isa()).empty()) continue;
       LayoutChoice choice;
-      choice.operands.resize(problem.operands.size());
+      const std::vector<int64_t> dims = ir::to_dims(view->parts.root->outputs[0].shape);
+      auto operands = blocked_operands(problem, view->parts.epilogue_inputs, dims,
+                                       vector_width(best_isa()));
+      if (!operands) continue;
+      choice.operands = std::move(*operands);
+      if (planar && !choice.operands[size_t(view->input)].is_row_major()) continue;
       if (!planar) choice.operands[size_t(view->input)] = blocked;
-      if (view->epilogue.residual >= 0) choice.operands[size_t(view->epilogue.residual)] = blocked;
       choice.results = {blocked};
       out.push_back(std::move(choice));
     }
@@ -206,7 +242,9 @@ class ConvKernel : public kernel::KernelDef {
   bool takes_strided(const Problem& problem, bool result, int index) const override {
     if (result) return true;
     auto view = conv_view(problem);
-    return view.ok() && index == view->input && view->epilogue.residual != index;
+    if (!view.ok() || index != view->input) return false;
+    const auto& others = view->parts.epilogue_inputs;
+    return std::find(others.begin(), others.end(), index) == others.end();
   }
 
   bool packs(const Problem& problem, int operand) const override {
@@ -229,17 +267,12 @@ class ConvKernel : public kernel::KernelDef {
     ConvView view = laid_out(*args.problem);
     if (const std::string_view why = Family::refusal(view.conv, best_isa()); !why.empty())
       return unsupported(std::string(why));
-    const int64_t out_channels = round_up(view.conv.out_channels, kMaxVectorWidth);
-    std::vector<float> bias;
-    if (view.bias >= 0) {
-      const ir::Tensor& source = args.constants[size_t(view.bias)];
-      bias.assign(size_t(out_channels), 0.0f);
-      for (int64_t i = 0; i < view.conv.out_channels; ++i)
-        bias[size_t(i)] = source.data_as<float>()[source.count() == 1 ? 0 : i];
-    }
+    PLANISH_ASSIGN_OR_RETURN(
+        BoundEpilogue epilogue,
+        BoundEpilogue::bind(args, view.parts, 1, view.bias, /*blocked=*/true, kMaxVectorWidth));
     return std::unique_ptr<kernel::Launchable>(std::make_unique<ConvLaunchable<Family>>(
-        std::move(view), Family::read(*args.tactic), best_isa(), args.device->threads, args.packed,
-        std::move(bias)));
+        view, Family::read(*args.tactic), best_isa(), args.device->threads, args.packed,
+        std::move(epilogue)));
   }
 
  private:
@@ -249,6 +282,7 @@ class ConvKernel : public kernel::KernelDef {
     return view;
   }
   // Packing looks at weights only: other dims may be symbolic and are set to 1.
+  // The result's `parts` are void.
   static Result<ConvView> weights_view(const Problem& problem) {
     PLANISH_ASSIGN_OR_RETURN(Problem plain,
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
@@ -261,6 +295,7 @@ class ConvKernel : public kernel::KernelDef {
 }  // namespace
 
 void register_conv_kernels(kernel::KernelRegistry& registry) {
+  registry.add(std::make_unique<ConvKernel<DepthwiseFamily>>());
   registry.add(std::make_unique<ConvKernel<DirectFamily>>());
   registry.add(std::make_unique<ConvKernel<WinogradFamily>>());
 }

@@ -1,6 +1,7 @@
 // Pointwise regions by the block interpreter, row-major or with blocked channels.
 #include <algorithm>
 
+#include "backend/cpu/defs/epilogue.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/conv_problem.h"
@@ -29,41 +30,6 @@ std::vector<int64_t> aligned_dims(const Problem& problem, int value, size_t rank
   return dims;
 }
 
-// Physical axes of the result under its layout, and how the operand moves along them.
-PointwiseShape shape_of(const Problem& problem, const std::vector<int64_t>& out, bool blocked,
-                        int width) {
-  PointwiseShape shape;
-  const kernel::Stage& stage = problem.stages[0];
-  shape.sizes = out;
-  if (blocked) {
-    shape.sizes[1] = ceil_div(out[1], width);
-    shape.sizes.push_back(width);
-  }
-  for (int value : stage.inputs) {
-    const std::vector<int64_t> dims = aligned_dims(problem, value, out.size());
-    const bool arg_blocked = problem.type_of(value).layout.block_dim == 1;
-    std::vector<int64_t> physical = dims;
-    if (arg_blocked) {
-      physical[1] = ceil_div(dims[1], width);
-      physical.push_back(width);
-    }
-    const std::vector<int64_t> strides = ir::strides_of(physical);
-    std::vector<int64_t> steps;
-    for (size_t d = 0; d < out.size(); ++d) {
-      const bool moves = dims[d] == out[d] && dims[d] != 1;
-      int64_t step = moves ? strides[d] : 0;
-      if (blocked && d == 1 && !arg_blocked) step *= width;
-      steps.push_back(step);
-    }
-    if (blocked) {
-      const bool moves = dims[1] == out[1] && out[1] != 1;
-      steps.push_back(arg_blocked ? 1 : moves ? strides[1] : 0);
-    }
-    shape.arg_steps.push_back(std::move(steps));
-  }
-  return shape;
-}
-
 class PointwiseLaunchable : public kernel::Launchable {
  public:
   PointwiseLaunchable(const Problem& problem, bool blocked, Isa isa)
@@ -77,9 +43,9 @@ class PointwiseLaunchable : public kernel::Launchable {
     for (const ir::TensorType& type : stage.outputs) output_types_.push_back(type.dtype);
     const int width = vector_width(isa);
     whole_ = std::make_unique<PointwiseProgram>(*stage.expr, arg_types_, output_types_,
-                                                shape_of(problem, dims_, blocked, width), isa);
+                                                pointwise_shape(problem, stage.inputs, dims_, blocked, width), isa);
     if (!dims_.empty()) {
-      PointwiseShape slice = shape_of(problem, dims_, blocked, width);
+      PointwiseShape slice = pointwise_shape(problem, stage.inputs, dims_, blocked, width);
       slice.sizes[0] = 1;
       for (auto& steps : slice.arg_steps) steps[0] = 0;
       slice_ = std::make_unique<PointwiseProgram>(*stage.expr, arg_types_, output_types_, slice, isa);
@@ -192,23 +158,11 @@ class PointwiseKernel : public kernel::KernelDef {
     if (dims.size() < 3 || dims.size() > 5) return out;
     for (const ir::TensorType& type : stage.outputs)
       if (type.dtype != ir::DataType::kF32) return out;
+    auto operands = blocked_operands(problem, stage.inputs, dims, width);
+    if (!operands) return out;
     LayoutChoice blocked;
-    blocked.operands.resize(problem.operands.size());
+    blocked.operands = std::move(*operands);
     blocked.results.assign(problem.results.size(), Layout::blocked(1, width));
-    for (int value : stage.inputs) {
-      const ir::TensorType& type = problem.type_of(value);
-      const std::vector<int64_t> arg = ir::to_dims(type.shape);
-      const bool varies = arg.size() + 1 >= dims.size() &&
-                          aligned_dims(problem, value, dims.size())[1] == dims[1] && dims[1] != 1;
-      const bool constant = value < int(problem.operands.size()) &&
-                            problem.operands[size_t(value)].constant;
-      if (varies && !constant && arg.size() == dims.size()) {
-        if (type.dtype != ir::DataType::kF32) return out;
-        blocked.operands[size_t(value)] = Layout::blocked(1, width);
-      } else if (varies && dims[1] % width) {
-        return out;  // a row-major operand has no padding lanes to read
-      }
-    }
     out.push_back(std::move(blocked));
     return out;
   }

@@ -6,7 +6,11 @@ void register_cpu_kernels(kernel::KernelRegistry& registry) {
   register_content_kernel(registry);
   register_conv_kernels(registry);
   register_copy_kernels(registry);
+  register_matmul_kernels(registry);
+  register_movement_kernels(registry);
   register_pointwise_kernel(registry);
+  register_pool_kernels(registry);
+  register_row_kernels(registry);
 }
 
 }  // namespace planish::cpu

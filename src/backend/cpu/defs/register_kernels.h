@@ -10,6 +10,10 @@ void register_cpu_kernels(kernel::KernelRegistry& registry);
 void register_content_kernel(kernel::KernelRegistry& registry);
 void register_conv_kernels(kernel::KernelRegistry& registry);
 void register_copy_kernels(kernel::KernelRegistry& registry);
+void register_matmul_kernels(kernel::KernelRegistry& registry);
+void register_movement_kernels(kernel::KernelRegistry& registry);
 void register_pointwise_kernel(kernel::KernelRegistry& registry);
+void register_pool_kernels(kernel::KernelRegistry& registry);
+void register_row_kernels(kernel::KernelRegistry& registry);
 
 }  // namespace planish::cpu

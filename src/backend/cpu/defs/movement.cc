@@ -1,0 +1,209 @@
+// Element movement as strided copies: Transpose, Slice, Expand, Split, Concat, Tile-free broadcasts.
+// Any element of whole bytes; a copy is a loop nest over merged axes with an inner run that is
+// memcpy, a fill or a strided gather.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/defs/refusal.h"
+#include "backend/cpu/defs/register_kernels.h"
+#include "base/text.h"
+#include "base/thread_team.h"
+#include "kernel/cost.h"
+
+namespace planish::cpu {
+namespace {
+
+using kernel::Problem;
+using kernel::RunArgs;
+
+// to[sum i*to_step] = from[sum i*from_step], steps and offsets in elements.
+struct Move {
+  int operand = 0, result = 0;
+  int64_t element_bytes = 4;
+  int64_t from_offset = 0, to_offset = 0;
+  std::vector<int64_t> sizes, from_steps, to_steps;
+};
+
+std::vector<int64_t> dims_of(const ir::TensorType& type) { return ir::to_dims(type.shape); }
+
+// Drops axes of one element and joins axes that both sides walk evenly.
+void merge_axes(Move& m) {
+  Move out = m;
+  out.sizes.clear();
+  out.from_steps.clear();
+  out.to_steps.clear();
+  for (size_t d = 0; d < m.sizes.size(); ++d) {
+    if (m.sizes[d] == 1) continue;
+    if (!out.sizes.empty() && out.from_steps.back() == m.from_steps[d] * m.sizes[d] &&
+        out.to_steps.back() == m.to_steps[d] * m.sizes[d]) {
+      out.sizes.back() *= m.sizes[d];
+      out.from_steps.back() = m.from_steps[d];
+      out.to_steps.back() = m.to_steps[d];
+    } else {
+      out.sizes.push_back(m.sizes[d]);
+      out.from_steps.push_back(m.from_steps[d]);
+      out.to_steps.push_back(m.to_steps[d]);
+    }
+  }
+  if (out.sizes.empty()) {
+    out.sizes = {1};
+    out.from_steps = out.to_steps = {1};
+  }
+  m = std::move(out);
+}
+
+template <class T>
+void copy_run(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t n) {
+  const T* f = reinterpret_cast<const T*>(from);
+  T* t = reinterpret_cast<T*>(to);
+  for (int64_t i = 0; i < n; ++i) t[i * to_step] = f[i * from_step];
+}
+
+void copy_inner(const Move& m, const std::byte* from, std::byte* to) {
+  const int64_t n = m.sizes.back(), fs = m.from_steps.back(), ts = m.to_steps.back();
+  if (fs == 1 && ts == 1) {
+    std::memcpy(to, from, size_t(n * m.element_bytes));
+    return;
+  }
+  switch (m.element_bytes) {
+    case 1: return copy_run<uint8_t>(from, fs, to, ts, n);
+    case 2: return copy_run<uint16_t>(from, fs, to, ts, n);
+    case 4: return copy_run<uint32_t>(from, fs, to, ts, n);
+    default: return copy_run<uint64_t>(from, fs, to, ts, n);
+  }
+}
+
+void run_move(const Move& m, const std::byte* from, std::byte* to, ThreadTeam& team) {
+  const size_t outer_axes = m.sizes.size() - 1;
+  int64_t outer = 1;
+  for (size_t d = 0; d < outer_axes; ++d) outer *= m.sizes[d];
+  const auto body = [&](int64_t begin, int64_t end, int) {
+    std::vector<int64_t> index(outer_axes);
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t rest = i, f = m.from_offset, t = m.to_offset;
+      for (size_t d = outer_axes; d-- > 0;) {
+        const int64_t x = rest % m.sizes[d];
+        rest /= m.sizes[d];
+        f += x * m.from_steps[d];
+        t += x * m.to_steps[d];
+      }
+      copy_inner(m, from + f * m.element_bytes, to + t * m.element_bytes);
+    }
+  };
+  const int64_t bytes = outer * m.sizes.back() * m.element_bytes;
+  if (bytes < 16384) body(0, outer, 0);
+  else team.parallel_for(outer, body);
+}
+
+Result<std::vector<Move>> moves_of(const Problem& problem) {
+  const std::string_view op = problem.root_op();
+  if (op != "Transpose" && op != "Expand" && op != "Slice" && op != "Split" && op != "Concat")
+    return other_family();
+  if (problem.stages.size() != 1) return unsupported("an epilogue");
+  const kernel::Stage& stage = problem.stages[0];
+  const ir::TensorType& type = problem.type_of(stage.inputs[0]);
+  if (ir::bits_of(type.dtype) < 8) return unsupported("elements of less than a byte");
+  std::vector<Move> out;
+  Move m;
+  m.operand = stage.inputs[0];
+  m.element_bytes = ir::bits_of(type.dtype) / 8;
+  const std::vector<int64_t> in = dims_of(type), strides = ir::strides_of(in);
+  m.sizes = dims_of(stage.outputs[0]);
+  m.to_steps = ir::strides_of(m.sizes);
+  if (op == "Transpose") {
+    for (int64_t p : std::get<std::vector<int64_t>>(stage.attrs.find("perm")->second))
+      m.from_steps.push_back(strides[size_t(p)]);
+  } else if (op == "Expand") {
+    const size_t skip = m.sizes.size() - in.size();
+    m.from_steps.assign(m.sizes.size(), 0);
+    for (size_t d = 0; d < in.size(); ++d) m.from_steps[skip + d] = in[d] == 1 ? 0 : strides[d];
+  } else if (op == "Slice") {
+    const auto ints = [&](size_t i) -> std::optional<std::vector<int64_t>> {
+      if (i >= stage.inputs.size() || stage.inputs[i] < 0) return std::nullopt;
+      const auto& value = problem.operands[size_t(stage.inputs[i])].value;
+      return value ? std::optional(value->i64_values()) : std::nullopt;
+    };
+    const auto starts = ints(1);
+    auto axes = ints(3), steps = ints(4);
+    if (!starts || (stage.inputs.size() > 3 && stage.inputs[3] >= 0 && !axes) ||
+        (stage.inputs.size() > 4 && stage.inputs[4] >= 0 && !steps))
+      return unsupported("computed starts, axes or steps");
+    m.from_steps = strides;
+    for (size_t i = 0; i < starts->size(); ++i) {
+      const int64_t a = axes ? (*axes)[i] : int64_t(i);
+      const size_t d = size_t(a < 0 ? a + int64_t(in.size()) : a);
+      const int64_t step = steps ? (*steps)[i] : 1, size = in[d];
+      int64_t start = (*starts)[i] < 0 ? (*starts)[i] + size : (*starts)[i];
+      start = step > 0 ? std::clamp<int64_t>(start, 0, size) : std::clamp<int64_t>(start, 0, size - 1);
+      m.from_offset += start * strides[d];
+      m.from_steps[d] = strides[d] * step;
+    }
+  } else {
+    const int64_t a = std::get<int64_t>(stage.attrs.find("axis")->second);
+    const size_t axis = size_t(a < 0 ? a + int64_t(in.size()) : a);
+    const bool concat = op == "Concat";
+    const size_t parts = concat ? stage.inputs.size() : stage.outputs.size();
+    int64_t begin = 0;
+    for (size_t i = 0; i < parts; ++i) {
+      Move part;
+      part.element_bytes = m.element_bytes;
+      const ir::TensorType& one = concat ? problem.type_of(stage.inputs[i]) : stage.outputs[i];
+      part.sizes = dims_of(one);
+      part.operand = concat ? stage.inputs[i] : stage.inputs[0];
+      part.result = concat ? 0 : int(i);
+      const std::vector<int64_t> own = ir::strides_of(part.sizes);
+      const std::vector<int64_t> whole = concat ? m.to_steps : strides;
+      part.from_steps = concat ? own : whole;
+      part.to_steps = concat ? whole : own;
+      (concat ? part.to_offset : part.from_offset) = begin * whole[axis];
+      begin += part.sizes[axis];
+      out.push_back(std::move(part));
+    }
+    for (Move& part : out) merge_axes(part);
+    return out;
+  }
+  merge_axes(m);
+  out.push_back(std::move(m));
+  return out;
+}
+
+class MoveLaunchable : public kernel::Launchable {
+ public:
+  explicit MoveLaunchable(std::vector<Move> moves) : moves_(std::move(moves)) {}
+  Status run(const RunArgs& args) const override {
+    for (const Move& m : moves_) {
+      if (std::find(m.sizes.begin(), m.sizes.end(), 0) != m.sizes.end()) continue;
+      run_move(m, static_cast<const std::byte*>(args.operands[size_t(m.operand)].data),
+               static_cast<std::byte*>(args.results[size_t(m.result)].data), *args.team);
+    }
+    return ok_status();
+  }
+
+ private:
+  std::vector<Move> moves_;
+};
+
+class MovementKernel : public kernel::KernelDef {
+ public:
+  std::string name() const override { return "cpu.move"; }
+  std::string device_kind() const override { return "cpu"; }
+  Status supports(const Problem& problem, const kernel::DeviceInfo&) const override {
+    return moves_of(problem).status();
+  }
+  double predict_us(const Problem& problem, const kernel::Tactic&,
+                    const kernel::DeviceInfo& device) const override {
+    return 1 + 2 * double(kernel::bytes_moved(problem)) / (device.memory_gbps * 1e3);
+  }
+  Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
+    PLANISH_ASSIGN_OR_RETURN(auto moves, moves_of(*args.problem));
+    return std::unique_ptr<kernel::Launchable>(std::make_unique<MoveLaunchable>(std::move(moves)));
+  }
+};
+
+}  // namespace
+
+void register_movement_kernels(kernel::KernelRegistry& registry) {
+  registry.add(std::make_unique<MovementKernel>());
+}
+
+}  // namespace planish::cpu
