@@ -417,6 +417,18 @@ Dim extremum(AtomKind kind, const Dim& a, const Dim& b) {
   if (!a.valid() || !b.valid()) return Dim::invalid();
   const Dim difference = a - b;  // a constant difference decides
   if (difference.is_constant()) return ((difference.value() < 0) == (kind == AtomKind::kMin)) ? a : b;
+  // Absorption: max(x, min(x, y)) = x and min(x, max(x, y)) = x.
+  const auto absorbs = [kind](const Dim& x, const Dim& other) {
+    if (other.is_constant()) return false;
+    const DimPolynomial p = DimPolynomial::of(other);
+    if (p.terms.size() != 1 || p.terms[0].coefficient != 1 || p.terms[0].atoms.size() != 1)
+      return false;
+    const Atom& atom = *p.terms[0].atoms[0];
+    return atom.kind == (kind == AtomKind::kMax ? AtomKind::kMin : AtomKind::kMax) &&
+           (atom.a == x || atom.b == x);
+  };
+  if (absorbs(a, b)) return a;
+  if (absorbs(b, a)) return b;
   return compare(a, b) <= 0 ? make_atom(kind, a, b) : make_atom(kind, b, a);
 }
 }  // namespace

@@ -3,9 +3,12 @@
 namespace planish::cpu {
 
 void register_cpu_kernels(kernel::KernelRegistry& registry) {
+  register_attention_kernel(registry);
+  register_bottleneck_kernel(registry);
   register_content_kernel(registry);
   register_conv_kernels(registry);
   register_copy_kernels(registry);
+  register_gather_kernel(registry);
   register_matmul_kernels(registry);
   register_movement_kernels(registry);
   register_pointwise_kernel(registry);

@@ -7,9 +7,12 @@ namespace planish::cpu {
 void register_cpu_kernels(kernel::KernelRegistry& registry);
 
 // One per family file of this folder.
+void register_attention_kernel(kernel::KernelRegistry& registry);
+void register_bottleneck_kernel(kernel::KernelRegistry& registry);
 void register_content_kernel(kernel::KernelRegistry& registry);
 void register_conv_kernels(kernel::KernelRegistry& registry);
 void register_copy_kernels(kernel::KernelRegistry& registry);
+void register_gather_kernel(kernel::KernelRegistry& registry);
 void register_matmul_kernels(kernel::KernelRegistry& registry);
 void register_movement_kernels(kernel::KernelRegistry& registry);
 void register_pointwise_kernel(kernel::KernelRegistry& registry);
