@@ -67,7 +67,7 @@ class Decoder {
   bool ok() const { return status_.ok(); }
   void fail(Status status) {
     if (!ok()) return;
-    status_ = data_loss(status.message());
+    status_ = status.code() == Code::kResourceExhausted ? status : data_loss(status.message());
     for (size_t i = scopes_.size(); i-- > 0;)
       status_ = status_.at(cat(scopes_[i].first, " ", scopes_[i].second));
   }

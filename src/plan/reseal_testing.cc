@@ -14,6 +14,8 @@ void rebind(std::span<std::byte> metadata, std::span<const SectionEntry> table) 
   if (!wire::VerifyPlanBuffer(verifier)) return;
   wire::Plan* plan = wire::GetMutablePlan(aligned.data());
   auto* constants = plan->mutable_program()->mutable_constants();
+  // Damaged tables may overlap: everything is read before anything is changed.
+  std::vector<std::pair<wire::Constant*, uint64_t>> changes;
   for (uint32_t i = 0; constants && i < constants->size(); ++i) {
     wire::Constant* constant = constants->GetMutableObject(i);
     const wire::Tensor& tensor = *constant->tensor();
@@ -27,8 +29,9 @@ void rebind(std::span<std::byte> metadata, std::span<const SectionEntry> table) 
       bytes = hash128(std::as_bytes(std::span(tensor.bytes()->data(), tensor.bytes()->size())));
     else
       bytes = hash128("");
-    if (dtype) constant->mutate_hash(content_hash(*dtype, dims, bytes));
+    if (dtype) changes.emplace_back(constant, content_hash(*dtype, dims, bytes));
   }
+  for (const auto& [constant, hash] : changes) constant->mutate_hash(hash);
   std::memcpy(metadata.data(), aligned.data(), metadata.size());
 }
 

@@ -4,7 +4,8 @@
 
 namespace planish::plan {
 
-// Every kind of value, view, attribute, tensor, symbol and blob; about 8 KB.
+// What the files in tests/golden hold, so it does not change: new kinds of content get a plan of
+// their own. Every kind of value, view, attribute, tensor, symbol and blob; about 8 KB.
 Plan rich_plan();
 // One convolution with a residual and ReLU over a symbolic batch, one weight in a section: small
 // enough to damage exhaustively.
