@@ -58,7 +58,12 @@ Status infer_dft(InferContext& ctx) {
   if (ctx.has_input(2)) {
     PLANISH_RETURN_IF_ERROR(check_single(ctx, 2));
     const std::optional<std::vector<int64_t>> axis = ctx.ints(2);
-    if (!axis) return unsupported("input 2 (axis): not known at build time");
+    if (!axis) {
+      // Any dim but the last may change its length.
+      Shape unknown = data_shape(ctx, "dft", rank - 1);
+      unknown.push_back(inverse && onesided ? 1 : 2);
+      return set_sized_output(ctx, 0, ctx.dtype(0), std::move(unknown));
+    }
     wanted = (*axis)[0];
   }
   PLANISH_ASSIGN_OR_RETURN(const int axis, dft_axis(wanted, rank));

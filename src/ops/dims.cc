@@ -68,6 +68,12 @@ Dim data_dim(InferContext& ctx, std::string_view hint, std::optional<Dim> upper)
   return ctx.new_symbol(hint, std::move(info));
 }
 
+Shape data_shape(InferContext& ctx, std::string_view hint, int64_t rank, std::optional<Dim> upper) {
+  Shape shape;
+  for (int64_t i = 0; i < rank; ++i) shape.push_back(data_dim(ctx, hint, upper));
+  return shape;
+}
+
 bool at_least(const InferContext& ctx, const Dim& dim, int64_t bound) {
   if (dim.is_constant()) return dim.value() >= bound;
   if (!dim.valid()) return false;

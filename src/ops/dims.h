@@ -16,6 +16,9 @@ Status set_sized_output(InferContext& ctx, int i, DataType dtype, Shape shape);
 
 // A fresh symbol for a dim that only the data decide, at most `upper` where that is known.
 Dim data_dim(InferContext& ctx, std::string_view hint, std::optional<Dim> upper = std::nullopt);
+// `rank` such dims, for outputs whose axes are not known either.
+Shape data_shape(InferContext& ctx, std::string_view hint, int64_t rank,
+                 std::optional<Dim> upper = std::nullopt);
 // True when dim >= bound for every binding of its symbols within their known bounds.
 bool at_least(const InferContext& ctx, const Dim& dim, int64_t bound);
 

@@ -70,7 +70,9 @@ Status infer(InferContext& ctx) {
   std::optional<std::vector<int64_t>> axis_list;
   if (ctx.has_input(3)) {
     axis_list = ctx.ints(3);
-    if (!axis_list) return unsupported("input 3 (axes): not known at build time");
+    if (!axis_list) {
+      return set_sized_output(ctx, 0, ctx.dtype(0), data_shape(ctx, "pad", rank));
+    }
   }
   PLANISH_ASSIGN_OR_RETURN(const std::vector<int> axes,
                            padded_axes(axis_list ? &*axis_list : nullptr, rank));

@@ -59,10 +59,8 @@ Status infer(InferContext& ctx) {
   const std::optional<std::vector<Dim>> target = small_content(ctx, 1);
   if (!target) {
     PLANISH_ASSIGN_OR_RETURN(const int64_t rank, list_length(ctx, 1));
-    Shape shape;
     const Dim total = ir::element_count(ctx.shape(0));
-    for (int64_t i = 0; i < rank; ++i) shape.push_back(data_dim(ctx, "reshape", total));
-    return set_sized_output(ctx, 0, ctx.dtype(0), std::move(shape));
+    return set_sized_output(ctx, 0, ctx.dtype(0), data_shape(ctx, "reshape", rank, total));
   }
   PLANISH_RETURN_IF_ERROR(check_rank(ctx, 1, 1, 1));
   PLANISH_ASSIGN_OR_RETURN(Shape shape, resolve(ctx, *target));

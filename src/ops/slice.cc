@@ -89,8 +89,13 @@ Result<Request> read_request(const InferContext& ctx) {
   request.ends = small_content(ctx, 2);
   if (ctx.has_input(3)) {
     const std::optional<std::vector<int64_t>> axes = ctx.ints(3);
-    if (!axes) return unsupported("input 3 (axes): not known at build time");
-    PLANISH_ASSIGN_OR_RETURN(request.axes, ordered_axes("input 3 (axes)", *axes, rank));
+    if (axes) {
+      PLANISH_ASSIGN_OR_RETURN(request.axes, ordered_axes("input 3 (axes)", *axes, rank));
+    } else {
+      // Any axis may be cut.
+      for (int i = 0; i < rank; ++i) request.axes.push_back(i);
+      request.starts.reset();
+    }
   } else {
     for (int i = 0; i < int(count); ++i) request.axes.push_back(i);
   }

@@ -1,5 +1,7 @@
 // Split: a tensor cut along one axis into several. The sizes come as an input, or as a number of
 // parts; importers bring the older attribute form and the implied "as many as outputs" to these.
+#include <algorithm>
+
 #include "base/text.h"
 #include "ops/content.h"
 #include "ops/movement.h"
@@ -39,14 +41,15 @@ Result<std::vector<Dim>> equal_sizes(InferContext& ctx, const Dim& whole) {
     return bad_attr("num_outputs", cat(parts), cat(n, ", the number of outputs"));
   }
   const std::optional<Dim> exact = exact_quotient(whole, Dim(parts));
-  const Dim size = exact ? *exact : ceildiv(whole, Dim(parts));
-  const Dim last = whole - size * Dim(parts - 1);
-  if (last.is_constant() && last.value() < 0) {
-    return bad_attr("num_outputs", cat(parts),
-                    cat("at most what leaves no part of dim ", whole.to_string(), " negative"));
+  if (exact) return std::vector<Dim>(size_t(parts), *exact);
+  // Rounding up can use the dim up before the last part: what is left over is then 0.
+  const Dim size = ceildiv(whole, Dim(parts));
+  std::vector<Dim> sizes;
+  for (int64_t i = 0; i < parts; ++i) {
+    const Dim left = whole - size * Dim(i);
+    sizes.push_back(whole.is_constant() ? Dim(std::clamp<int64_t>(left.value(), 0, size.value()))
+                                        : max(min(left, size), Dim(0)));
   }
-  std::vector<Dim> sizes(size_t(parts), size);
-  sizes.back() = last;
   return sizes;
 }
 

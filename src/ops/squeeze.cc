@@ -23,9 +23,15 @@ Status evaluate_view(EvalContext& ctx) {
   return ok_status();
 }
 
-Status unknown_axes() {
-  return unsupported(
-      "input 1 (axes): the axes are not known at build time, so the rank of the output is not");
+// The axes are data: only their number, and with it the rank, is known.
+Status set_unknown_view(InferContext& ctx, bool adds) {
+  PLANISH_ASSIGN_OR_RETURN(const int64_t count, list_length(ctx, 1));
+  const int64_t rank = ctx.rank(0) + (adds ? count : -count);
+  if (rank < 0) {
+    return invalid_argument(cat("input 1 (axes): got ", count, " axes for rank ", ctx.rank(0)));
+  }
+  const Dim total = ir::element_count(ctx.shape(0));
+  return set_sized_output(ctx, 0, ctx.dtype(0), data_shape(ctx, "axes", rank, total));
 }
 
 Status infer_squeeze(InferContext& ctx) {
@@ -33,7 +39,7 @@ Status infer_squeeze(InferContext& ctx) {
   std::vector<bool> drop(in.size(), false);
   if (ctx.has_input(1)) {
     const std::optional<std::vector<int64_t>> axes = ctx.ints(1);
-    if (!axes) return unknown_axes();
+    if (!axes) return set_unknown_view(ctx, false);
     PLANISH_ASSIGN_OR_RETURN(const std::vector<int> normal,
                              normalize_axes("input 1 (axes)", *axes, ctx.rank(0)));
     for (int a : normal) {
@@ -58,7 +64,7 @@ Status infer_squeeze(InferContext& ctx) {
 
 Status infer_unsqueeze(InferContext& ctx) {
   const std::optional<std::vector<int64_t>> axes = ctx.ints(1);
-  if (!axes) return unknown_axes();
+  if (!axes) return set_unknown_view(ctx, true);
   const int rank = ctx.rank(0) + int(axes->size());
   PLANISH_ASSIGN_OR_RETURN(const std::vector<int> normal,
                            normalize_axes("input 1 (axes)", *axes, rank));

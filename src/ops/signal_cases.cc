@@ -1,0 +1,41 @@
+// Cases of Fourier transforms (lengths of every kind of factor), windows, mel filters and Det.
+#include "ops/case_builder.h"
+
+namespace planish::ops {
+namespace {
+
+void add_signal(CaseList& cases) {
+  for (int64_t length : {1, 2, 12, 17, 64, 67, 134}) {
+    cases.push_back(
+        make_case("DFT", "length_" + std::to_string(length), {random({2, length, 2})}));
+    cases.push_back(make_case("DFT", "inverse_" + std::to_string(length), {random({length, 2})},
+                              {{"inverse", integer(1)}}));
+  }
+  cases.push_back(make_case("DFT", "real", {random({3, 10, 1})}, {{"onesided", integer(1)}}));
+  cases.push_back(make_case("DFT", "padded",
+                            {random({3, 10, 1}), constant(DataType::kI64, {}, {16}),
+                             constant(DataType::kI64, {}, {0})}));
+  cases.push_back(make_case("STFT", "window",
+                            {random({2, 32, 1}), constant(DataType::kI64, {}, {5}), random({9})}));
+  for (const char* op : {"HannWindow", "HammingWindow", "BlackmanWindow"}) {
+    cases.push_back(make_case(op, "periodic", {constant(DataType::kI64, {}, {10})}));
+    cases.push_back(make_case(op, "symmetric", {constant(DataType::kI64, {}, {7})},
+                              {{"periodic", integer(0)}}));
+  }
+  cases.push_back(make_case("MelWeightMatrix", "speech",
+                            {constant(DataType::kI64, {}, {8}), constant(DataType::kI64, {}, {64}),
+                             constant(DataType::kI64, {}, {8192}), constant(DataType::kF32, {}, {0}),
+                             constant(DataType::kF32, {}, {4096})}));
+  cases.push_back(known_case("Det", "known", {given(DataType::kF32, {2, 2}, {0, 1, 2, 3})}, {{-2}}));
+  cases.push_back(make_case("Det", "batch", {random({3, 4, 4})}));
+}
+
+}  // namespace
+
+CaseList signal_cases() {
+  CaseList cases;
+  add_signal(cases);
+  return cases;
+}
+
+}  // namespace planish::ops
