@@ -40,7 +40,7 @@ TEST(If, MergesShapes) {
   ASSERT_EQ(y->type.rank(), 2);
   const ir::SymbolInfo& info = g.graph().symbols.at(y->type.shape[0].symbol_name());
   EXPECT_TRUE(info.from_data);
-  EXPECT_EQ(info.upper_bound->to_string(), "max(4, N)");
+  EXPECT_EQ(info.upper_bound->to_string(), "max(N, 4)");
 }
 
 TEST(If, KnownConditionDecidesTheRank) {

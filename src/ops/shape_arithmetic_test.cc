@@ -67,8 +67,8 @@ TEST(ShapeArithmetic, SliceOfSymbol) {
   EXPECT_EQ(slice(-1, INT64_MAX, 1), "[N, 1]");
   EXPECT_EQ(slice(0, -1, 1), "[N, S - 1]");
   EXPECT_EQ(slice(0, 1, 1), "[N, 1]");
-  EXPECT_EQ(slice(0, 7, 1), "[N, min(7, S)]");
-  EXPECT_EQ(slice(0, INT64_MAX, 2), "[N, floordiv(S + 1, 2)]");
+  EXPECT_EQ(slice(0, 7, 1), "[N, min(S, 7)]");
+  EXPECT_EQ(slice(0, INT64_MAX, 2), "[N, -floordiv(-S, 2)]");
   EXPECT_EQ(slice(-1, INT64_MIN, -1), "[N, S]");
 }
 

@@ -34,15 +34,15 @@ Span resolve(int64_t dim, int64_t start, int64_t end, int64_t step) {
 // of v is not known.
 std::optional<Dim> clamp_bound(const InferContext& ctx, const Dim& v, const Dim& dim,
                                const Dim& low, const Dim& high) {
+  // Exporters write the largest and smallest integers for "to the end"; sums with them overflow.
+  if (v.is_constant() && v.value() >= INT32_MAX) return high;
+  if (v.is_constant() && v.value() <= INT32_MIN) return low;
   Dim from_front = v;
   if (at_least(ctx, Dim(-1) - v, 0)) {
-    // Counting from the back; the smallest integers would overflow and mean "the very front".
-    if (v.is_constant() && v.value() < INT64_MIN / 2) return low;
-    from_front = dim + v;
+    from_front = dim + v;  // counts from the back
   } else if (!at_least(ctx, v, 0)) {
     return std::nullopt;
   }
-  if (v.is_constant() && v.value() >= INT32_MAX) return high;
   if (at_least(ctx, from_front - high, 0)) return high;
   if (at_least(ctx, low - from_front, 0)) return low;
   if (!at_least(ctx, from_front, low.value())) from_front = max(from_front, low);
