@@ -139,6 +139,7 @@ Result<GraphImporter::Body> GraphImporter::import_body_once(const GraphDesc& des
   scope.graph = &graph;
   scope.named = &named;
   scope.opsets = outer.opsets;
+  scope.outer = &outer;
   scope.function_attributes = outer.function_attributes;
   for (const ValueInfoDesc& info : desc.value_infos) scope.declared.emplace(info.name, &info.type);
   for (const ValueInfoDesc& info : desc.outputs) scope.declared.emplace(info.name, &info.type);

@@ -269,6 +269,10 @@ Status GraphImporter::bind_outputs(const NodeDesc& node, Scope& scope,
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const std::string_view name = node.outputs[i];
     if (name.empty()) continue;
+    for (const Scope* around = scope.outer; around; around = around->outer)
+      if (around->names.count(name))
+        return invalid_argument(cat("output ", quoted(name),
+                                    " has the name of a value of the graph around this one"));
     PLANISH_RETURN_IF_ERROR(bind(scope, name, {Binding::Kind::kValue, outputs[i]}, "output"));
     PLANISH_RETURN_IF_ERROR(check_declared(scope, name, *outputs[i]));
     give_name(scope, outputs[i], name);

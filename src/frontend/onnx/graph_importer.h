@@ -48,6 +48,7 @@ class GraphImporter {
     ir::Graph* graph = nullptr;
     Values* named = nullptr;  // values of the graph that bear a name of the file
     const Opsets* opsets = nullptr;
+    const Scope* outer = nullptr;  // of a body: the graph around it
     std::unordered_map<std::string_view, Binding> names;
     std::unordered_map<std::string_view, const TypeDesc*> declared;  // value_info
     // Function calls: attribute values by name, and "call/" before every name inside.
