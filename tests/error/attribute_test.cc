@@ -176,7 +176,7 @@ TEST(Attributes, E87_axes) {
 
 TEST(Attributes, E88_transpose) {
   const Operand x = input({2, 3, 4});
-  for (const Dims& perm : {Dims{0, 0, 1}, Dims{0, 1}, Dims{0, 1, 3}, Dims{0, 1, -1},
+  for (const Dims& perm : {Dims{0, 0, 1}, Dims{0, 1}, Dims{0, 1, 3}, Dims{0, 1, -4},
                            Dims{0, 1, 2, 3}, Dims{kMax, 0, 1}})
     expect_bad({"Transpose", {x}, {attr_ints("perm", perm)}}, {"perm"});
 }

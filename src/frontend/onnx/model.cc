@@ -57,7 +57,9 @@ Status GraphImporter::bind_named_dims() {
 }
 
 Status GraphImporter::check_pinned_shapes() const {
-  for (const auto& [name, shape] : options_.shapes) {
+  for (const auto& entry : options_.shapes) {
+    const std::string& name = entry.first;
+    const std::vector<int64_t>& shape = entry.second;
     const auto& inputs = model_.graph->inputs;
     const bool known = std::any_of(inputs.begin(), inputs.end(),
                                    [&](const ValueInfoDesc& input) { return input.name == name; });
