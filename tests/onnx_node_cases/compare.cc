@@ -38,10 +38,13 @@ Status compare(const ir::Tensor& got, const ir::Tensor& expected, const Toleranc
   }
   const std::vector<double> a = got.f64_values(), b = expected.f64_values();
   const double roundoff = ir::unit_roundoff(got.dtype());
-  double worst = 0;
+  double worst = 0, largest = 0;
+  for (double v : b)
+    if (std::isfinite(v)) largest = std::max(largest, std::abs(v));
+  const double accumulation = tolerance.accumulates ? 4 * roundoff * largest : 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double bound = std::max(tolerance.absolute + tolerance.relative * std::abs(b[i]),
-                                  2 * roundoff * std::abs(b[i]));
+                                  accumulation + 2 * roundoff * std::abs(b[i]));
     if (within(a[i], b[i], bound)) continue;
     if (wrong++ == 0) first = int64_t(i);
     worst = std::max(worst, std::abs(a[i] - b[i]));

@@ -76,6 +76,7 @@ Status GraphImporter::inline_call(const NodeDesc& node, const FunctionDesc& func
   inner.named = scope.named;
   inner.opsets = &function_opsets_[&function];
   inner.function_attributes = &attributes;
+  inner.is_inlined = true;
   inner.prefix = cat(scope.prefix, node_name(node), '/');
   if (int64_t(inner.prefix.size()) > options_.limits.max_name_bytes)
     return located(resource_exhausted(cat("names inside nested calls are longer than the limit "
@@ -96,22 +97,27 @@ Status GraphImporter::inline_call(const NodeDesc& node, const FunctionDesc& func
   calls_.pop_back();
   PLANISH_RETURN_IF_ERROR(located(status.at(cat("function ", quoted(function.name)))));
 
-  for (size_t i = 0; i < node.outputs.size(); ++i) {
-    if (node.outputs[i].empty()) continue;
-    const auto found = inner.names.find(function.outputs[i]);
-    if (found == inner.names.end() || found->second.kind == Binding::Kind::kAbsent)
-      return located(invalid_argument(cat("function ", quoted(function.name), " has output ",
-                                          quoted(function.outputs[i]),
-                                          ", which nothing in it produces")));
-    PLANISH_RETURN_IF_ERROR(located(bind(scope, node.outputs[i], found->second, "output")));
-    if (found->second.kind != Binding::Kind::kValue) continue;
-    PLANISH_RETURN_IF_ERROR(located(check_declared(scope, node.outputs[i], *found->second.value)));
-    // The caller's name goes before the inner one, unless the value comes from further out.
-    ir::Value* value = found->second.value;
-    const std::string inside = cat(inner.prefix, function.outputs[i]);
-    if (value->name == inside) scope.named->erase(value);
-    give_name(scope, value, node.outputs[i]);
-  }
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    PLANISH_RETURN_IF_ERROR(located(hand_on(node, function.outputs[i], i, inner, scope)));
+  return ok_status();
+}
+
+// Binds an output of the node to what has that name inside the inlined scope.
+Status GraphImporter::hand_on(const NodeDesc& node, std::string_view inner_name, size_t output,
+                              Scope& inner, Scope& scope) {
+  const std::string_view name = node.outputs[output];
+  if (name.empty()) return ok_status();
+  const auto found = inner.names.find(inner_name);
+  if (found == inner.names.end() || found->second.kind == Binding::Kind::kAbsent)
+    return invalid_argument(
+        cat("its inner output ", quoted(inner_name), " is produced by nothing"));
+  PLANISH_RETURN_IF_ERROR(bind(scope, name, found->second, "output"));
+  ir::Value* value = found->second.value;
+  if (!value) return ok_status();
+  PLANISH_RETURN_IF_ERROR(check_declared(scope, name, *value));
+  // The caller's name goes before the inner one, unless the value comes from further out.
+  if (value->name == cat(inner.prefix, inner_name)) scope.named->erase(value);
+  give_name(scope, value, name);
   return ok_status();
 }
 

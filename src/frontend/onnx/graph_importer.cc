@@ -27,7 +27,7 @@ void GraphImporter::give_name(Scope& scope, ir::Value* value, std::string_view n
   const std::string wanted = cat(scope.prefix, name);
   // A name of the file is exact; whoever was given it by chance takes another.
   ir::Value* squatter = scope.graph->find(wanted);
-  if (squatter && squatter != value && !scope.is_function()) {
+  if (squatter && squatter != value && !scope.is_inlined) {
     const std::string other = scope.graph->unique_name(wanted);
     scope.graph->rename(squatter, other);
   }
@@ -41,7 +41,7 @@ Status GraphImporter::add_constant(Scope& scope, std::string_view name, Result<i
     refusals_.add("initializer", tensor.status().message(), std::string(name));
     return bind(scope, name, {Binding::Kind::kRefused, nullptr}, "initializer");
   }
-  ir::Value* value = scope.graph->add_constant(std::string(name), std::move(tensor).value());
+  ir::Value* value = scope.graph->add_constant(cat(scope.prefix, name), std::move(tensor).value());
   scope.named->insert(value);
   PLANISH_RETURN_IF_ERROR(bind(scope, name, {Binding::Kind::kValue, value}, "initializer"));
   return check_declared(scope, name, *value);
@@ -101,6 +101,7 @@ Status GraphImporter::import_node(const NodeDesc& node, Scope& scope) {
                                 quoted(node.domain.empty() ? "ai.onnx" : node.domain)))
         .at(describe(node));
   if (const FunctionDesc* function = find_function(node)) return inline_call(node, *function, scope);
+  if (const GraphDesc* branch = known_branch(node, scope)) return inline_branch(node, *branch, scope);
   const opdef::OpRegistry::Rule rule =
       registry_.find_onnx(node.domain, node.op_type, int(opset->second));
   if (!rule.op) {
@@ -211,7 +212,7 @@ Result<GraphImporter::ConvertedAttribute> GraphImporter::convert_attribute(
     return ConvertedAttribute{Kind::kValue, ir::Attribute(std::move(v)), {}};
   };
   if (!attribute.ref.empty()) {
-    if (!scope.is_function())
+    if (!scope.function_attributes)
       return invalid_argument(cat("refers to ", quoted(attribute.ref),
                                   ", but only attributes inside a function may"));
     const auto found = scope.function_attributes->find(attribute.ref);

@@ -51,10 +51,10 @@ class GraphImporter {
     const Scope* outer = nullptr;  // of a body: the graph around it
     std::unordered_map<std::string_view, Binding> names;
     std::unordered_map<std::string_view, const TypeDesc*> declared;  // value_info
-    // Function calls: attribute values by name, and "call/" before every name inside.
+    // Inside a function: attribute values by name. Inlined: "call/" before every name inside.
     const ir::Attributes* function_attributes = nullptr;
     std::string prefix;
-    bool is_function() const { return function_attributes != nullptr; }
+    bool is_inlined = false;  // a function or a branch: its names yield to the graph's own
   };
   // An attribute's conversion: absent when a function attribute it refers to is absent.
   struct ConvertedAttribute {
@@ -102,6 +102,12 @@ class GraphImporter {
   // function_call.cc
   const FunctionDesc* find_function(const NodeDesc& node) const;
   Status inline_call(const NodeDesc& node, const FunctionDesc& function, Scope& scope);
+  Status hand_on(const NodeDesc& node, std::string_view inner_name, size_t output, Scope& inner,
+                 Scope& scope);
+
+  // branch.cc
+  const GraphDesc* known_branch(const NodeDesc& node, const Scope& scope) const;
+  Status inline_branch(const NodeDesc& node, const GraphDesc& branch, Scope& scope);
 
   // body.cc
   Result<Body> import_body(const GraphDesc& desc, const NodeDesc& node, Scope& outer,
