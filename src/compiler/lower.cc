@@ -94,6 +94,49 @@ Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
   return ok_status();
 }
 
+// A concat whose first inputs are all the inputs of an earlier concat (DenseNet's way of writing its
+// features) takes that concat's output instead: each member then lies in one buffer only.
+Status nest_concats(ir::Graph& graph, const Environment& environment) {
+  struct Known {
+    ir::Value* output;
+    std::vector<ir::Value*> members;  // as the model wrote them
+  };
+  std::map<std::pair<const ir::Value*, int64_t>, std::vector<Known>> by_first;
+  std::vector<ir::Node*> concats;
+  for (const auto& node : graph.nodes())
+    if (node->op == "Concat" && node->inputs.size() > 1) concats.push_back(node.get());
+  for (ir::Node* node : concats) {
+    std::vector<Known>& earlier = by_first[{node->inputs[0], node->attr_int("axis")}];
+    const Known* prefix = nullptr;
+    for (const Known& k : earlier)
+      if (k.members.size() < node->inputs.size() &&
+          (!prefix || k.members.size() > prefix->members.size()) &&
+          std::equal(k.members.begin(), k.members.end(), node->inputs.begin()))
+        prefix = &k;
+    Known mine{node->outputs[0], node->inputs};
+    if (prefix) {
+      std::vector<ir::Value*> inputs = {prefix->output};
+      inputs.insert(inputs.end(), node->inputs.begin() + long(prefix->members.size()),
+                    node->inputs.end());
+      ir::Node* nested = graph.add_node("Concat", std::move(inputs), node->attrs,
+                                        {node->outputs[0]->type}, node);
+      nested->sources = node->sources;
+      PLANISH_RETURN_IF_ERROR(opdef::infer_node(environment.ops, *nested));
+      const std::string name = node->outputs[0]->name;
+      graph.replace_uses(node->outputs[0], nested->outputs[0]);
+      for (auto& [key, list] : by_first)
+        for (Known& k : list)
+          for (ir::Value*& v : k.members)
+            if (v == node->outputs[0]) v = nested->outputs[0];
+      graph.erase(node);
+      graph.rename(nested->outputs[0], name);
+      mine.output = nested->outputs[0];
+    }
+    earlier.push_back(std::move(mine));
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 std::string node_key(const ir::Node& node) {
@@ -191,6 +234,7 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
   lowered.opt_binding = opt_binding(g, options.profiles);
   const kernel::DeviceInfo& device = environment.device.info();
   PLANISH_RETURN_IF_ERROR(split_refused_regions(lowered, options, environment));
+  if (!options.reference_only) PLANISH_RETURN_IF_ERROR(nest_concats(g, environment));
   // Views and known contents no longer read their shape operands.
   std::set<std::string> plain;
   for (const auto& [symbol, info] : g.symbols)

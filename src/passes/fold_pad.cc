@@ -49,7 +49,9 @@ bool takes(const Node& reader, const Value* padded, double fill, const std::vect
   if (reader.inputs[0] != padded || string_attr(reader, "auto_pad", "NOTSET") != "NOTSET")
     return false;
   if (reader.op == "Conv") return fill == 0;
+  if (reader.op != "MaxPool" && reader.op != "AveragePool") return false;
   const std::vector<int64_t> kernel = ints_attr(reader, "kernel_shape");
+  if (kernel.size() * 2 != pads.size()) return false;
   std::vector<int64_t> own = ints_attr(reader, "pads");
   own.resize(pads.size(), 0);
   for (size_t i = 0; i < pads.size(); ++i)  // no window may lie in the padding alone
