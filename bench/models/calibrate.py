@@ -47,6 +47,7 @@ def _session(model):
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 2  # fixed, so that sums are split the same way everywhere
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 

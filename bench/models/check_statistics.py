@@ -33,12 +33,13 @@ from models import generate, inputs
 WEIGHTED = {"Conv": [1], "ConvTranspose": [1], "Gemm": [1], "MatMul": [0, 1], "Gather": [0],
             "LSTM": [1, 2], "GRU": [1, 2]}  # fmt: skip
 SAMPLES = 64
-CHUNK = 8
+CHUNK = 4
 
 
 def session(model, optimized=True):
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimized else level.ORT_DISABLE_ALL
     return ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
