@@ -54,13 +54,6 @@ void add_scatters(CaseList& cases) {
   cases.push_back(make_case("ScatterND", "elements",
                             {random({4, 4}), given(DataType::kI64, {3, 2}, {0, 1, 2, 3, 3, 0}),
                              random({3})}));
-  cases.push_back(make_case("TensorScatter", "linear",
-                            {random({2, 3, 8, 4}), random({2, 3, 2, 4}),
-                             given(DataType::kI64, {2}, {0, 6})}));
-  cases.push_back(make_case("TensorScatter", "circular",
-                            {random({2, 5, 4}), random({2, 3, 4}),
-                             given(DataType::kI64, {2}, {4, 9})},
-                            {{"mode", text("circular")}}));
 }
 
 void add_data_sized(CaseList& cases) {

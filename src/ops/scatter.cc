@@ -1,5 +1,5 @@
-// ScatterElements, ScatterND, TensorScatter: a copy of a tensor with elements replaced, or combined
-// by a reduction, at positions that an index tensor names. With reduction none and repeated
+// ScatterElements and ScatterND: a copy of a tensor with elements replaced, or combined by a
+// reduction, at positions that an index tensor names. With reduction none and repeated
 // indices the last update wins. Reductions of floats accumulate in double.
 #include <cmath>
 
@@ -188,68 +188,6 @@ Status evaluate_scatter_nd(EvalContext& ctx) {
   return ok_status();
 }
 
-// --- TensorScatter ---
-
-Result<int> cache_axis(const InferContext& ctx) {
-  PLANISH_ASSIGN_OR_RETURN(const int axis, ctx.axis("axis", ctx.rank(0)));
-  if (axis == 0) return bad_attr("axis", "0 (the batch)", "another dim");
-  return axis;
-}
-
-Status infer_tensor_scatter(InferContext& ctx) {
-  const int rank = ctx.rank(0);
-  const std::string& mode = ctx.attr_string("mode");
-  if (mode != "linear" && mode != "circular") {
-    return bad_attr("mode", mode, "linear or circular");
-  }
-  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 0, 2));
-  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 1, rank, rank));
-  PLANISH_ASSIGN_OR_RETURN(const int axis, cache_axis(ctx));
-  for (int d = 0; d < rank; ++d) {
-    const Dim &cache = ctx.shape(0)[size_t(d)], &update = ctx.shape(1)[size_t(d)];
-    if (d != axis) {
-      PLANISH_RETURN_IF_ERROR(check_same_dim(cat("input 1 (update), dim ", d), update, cache));
-    } else if (cache.is_constant() && update.is_constant() && update.value() > cache.value()) {
-      return invalid_argument(cat("input 1 (update): dim ", d, " is ", update.value(),
-                                  ", expected at most ", cache.value(), " as in the cache"));
-    }
-  }
-  if (ctx.has_input(2)) {
-    PLANISH_RETURN_IF_ERROR(check_rank(ctx, 2, 1, 1));
-    PLANISH_RETURN_IF_ERROR(
-        check_same_dim("input 2 (write_indices), dim 0", ctx.shape(2)[0], ctx.shape(0)[0]));
-  }
-  return set_sized_output(ctx, 0, ctx.dtype(0), ctx.shape(0));
-}
-
-Status evaluate_tensor_scatter(EvalContext& ctx) {
-  const Tensor &cache = ctx.input(0), &update = ctx.input(1);
-  Tensor& out = ctx.output(0);
-  const bool circular = ctx.attr_string("mode") == "circular";
-  const int axis = wrap_axis(ctx.attr_int("axis"), cache.rank());
-  const int64_t room = cache.dim(axis), length = update.dim(axis);
-  const int64_t inner = product(cache.dims(), axis + 1, cache.rank());
-  const int64_t middle = product(cache.dims(), 1, axis);
-  ElementMover(cache, out).copy(0, 0, cache.count());
-  if (length == 0 || room == 0) return ok_status();
-  ElementMover mover(update, out);
-  for (int64_t n = 0; n < cache.dim(0); ++n) {
-    const int64_t start = ctx.has_input(2) ? ctx.input(2).i64(n) : 0;
-    if (start < 0 || (!circular && start > room - length)) {
-      return invalid_argument(cat("input 2 (write_indices): element ", n, " is ", start,
-                                  ", expected 0 to ", room - length));
-    }
-    for (int64_t m = 0; m < middle; ++m) {
-      const int64_t row = n * middle + m;
-      for (int64_t t = 0; t < length; ++t) {
-        const int64_t at = (start % room + t) % room;
-        mover.copy((row * room + at) * inner, (row * length + t) * inner, inner);
-      }
-    }
-  }
-  return ok_status();
-}
-
 opdef::OpDef scatter_def(std::string name, std::string doc, opdef::TypeSet index_types,
                          Status (*infer)(InferContext&), Status (*evaluate)(EvalContext&)) {
   opdef::OpDef def;
@@ -281,22 +219,6 @@ void register_scatter(opdef::OpRegistry& registry) {
                            "Slices of `updates` go to the places that the index tuples in the last "
                            "dim of `indices` name.",
                            opdef::kInt64, infer_scatter_nd, evaluate_scatter_nd));
-
-  opdef::OpDef tensor;
-  tensor.name = "TensorScatter";
-  tensor.doc =
-      "A key or value cache with `update` written along `axis`, for each sample from its write "
-      "index on; circular wraps at the end of the cache.";
-  tensor.inputs = {
-      operand("past_cache", opdef::kAnyType, "cache, batch first"),
-      operand("update", opdef::kAnyType, "new rows"),
-      optional_operand("write_indices", opdef::kInt64, "first row per sample, default 0", "")};
-  tensor.outputs = {operand("present_cache", opdef::kAnyType, "updated cache")};
-  tensor.attrs = {opdef::string_attr("mode", "linear", "linear or circular"),
-                  opdef::int_attr("axis", -2, "sequence dim, not the batch")};
-  tensor.infer = infer_tensor_scatter;
-  tensor.evaluate = evaluate_tensor_scatter;
-  registry.add(std::move(tensor));
 }
 
 }  // namespace planish::ops

@@ -1,5 +1,6 @@
 // Unary operators that are one primitive each: a table.
 #include "ops/elementwise.h"
+#include "ops/known_elements.h"
 
 namespace planish::ops {
 namespace {
@@ -10,11 +11,20 @@ using opdef::kNumbers;
 using opdef::kSignedInts;
 using opdef::TypeSet;
 
+Status infer_neg(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(infer_elementwise(ctx));
+  if (!ir::is_float(ctx.dtype(0))) {
+    map_content(ctx, [](std::span<const Dim> x) { return Dim(0) - x[0]; });
+  }
+  return ok_status();
+}
+
 struct UnaryRow {
   const char* name;
   TypeSet types;
   Status (*expression)(ExpressionContext&);
   const char* doc;
+  Status (*infer)(InferContext&) = infer_elementwise;
 };
 
 constexpr UnaryRow kRows[] = {
@@ -33,7 +43,8 @@ constexpr UnaryRow kRows[] = {
     {"Exp", kFloats, unary_expression<ScalarOp::kExp>, "e^x"},
     {"Floor", kFloats, unary_expression<ScalarOp::kFloor>, "greatest integer not above x"},
     {"Log", kFloats, unary_expression<ScalarOp::kLog>, "natural logarithm"},
-    {"Neg", kFloats | kSignedInts, unary_expression<ScalarOp::kNeg>, "-x"},
+    {"Neg", kFloats | kSignedInts, unary_expression<ScalarOp::kNeg>, "-x",
+     infer_neg},
     {"Not", opdef::kBools, unary_expression<ScalarOp::kNot>, "logical negation"},
     {"Reciprocal", kFloats, unary_expression<ScalarOp::kReciprocal>, "1 / x"},
     {"Round", kFloats, unary_expression<ScalarOp::kRound>, "nearest integer, halves to even"},
@@ -50,9 +61,12 @@ constexpr UnaryRow kRows[] = {
 }  // namespace
 
 void register_unary(opdef::OpRegistry& registry) {
-  for (const UnaryRow& row : kRows)
-    registry.add(elementwise_def(row.name, row.doc, {operand("X", row.types, "operand")},
-                                 operand("Y", row.types, "result"), row.expression));
+  for (const UnaryRow& row : kRows) {
+    opdef::OpDef def = elementwise_def(row.name, row.doc, {operand("X", row.types, "operand")},
+                                       operand("Y", row.types, "result"), row.expression);
+    def.infer = row.infer;
+    registry.add(std::move(def));
+  }
 }
 
 }  // namespace planish::ops
