@@ -1,4 +1,4 @@
-// Element movement as strided copies: Transpose, Slice, Expand, Split, Concat, Tile-free broadcasts.
+// Element movement as strided copies: Transpose, Slice, Expand, Split, Concat, constant Pad.
 // Any element of whole bytes; a copy is a loop nest over merged axes with an inner run that is
 // memcpy, a fill or a strided gather.
 #include <algorithm>
@@ -21,6 +21,9 @@ struct Move {
   int operand = 0, result = 0;
   int64_t element_bytes = 4;
   int64_t from_offset = 0, to_offset = 0;
+  bool fills = false;  // the whole result holds `fill` first
+  uint32_t fill = 0;
+  int64_t fill_count = 0;
   std::vector<int64_t> sizes, from_steps, to_steps;
 };
 
@@ -95,9 +98,44 @@ void run_move(const Move& m, const std::byte* from, std::byte* to, ThreadTeam& t
   else team.parallel_for(outer, body);
 }
 
+// Constant padding that adds: the result is filled, then the operand is copied into its middle.
+Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m) {
+  const kernel::Stage& stage = problem.stages[0];
+  if (std::get<std::string>(stage.attrs.find("mode")->second) != "constant")
+    return unsupported("a mode other than constant");
+  if (m.element_bytes != 4) return unsupported("elements of other than four bytes");
+  const auto value = [&](size_t i) -> const ir::Tensor* {
+    if (i >= stage.inputs.size() || stage.inputs[i] < 0) return nullptr;
+    const auto& v = problem.operands[size_t(stage.inputs[i])].value;
+    return v ? &*v : nullptr;
+  };
+  const ir::Tensor* pads = value(1);
+  if (!pads) return unsupported("computed pads");
+  for (size_t i : {size_t(2), size_t(3)})
+    if (i < stage.inputs.size() && stage.inputs[i] >= 0 && !value(i))
+      return unsupported("a computed value or axes");
+  m.fills = true;
+  if (const ir::Tensor* fill = value(2)) std::memcpy(&m.fill, fill->data(), 4);
+  std::vector<int64_t> axes;
+  if (const ir::Tensor* list = value(3)) axes = list->i64_values();
+  else for (size_t d = 0; d < in.size(); ++d) axes.push_back(int64_t(d));
+  const std::vector<int64_t> amounts = pads->i64_values();
+  for (int64_t p : amounts)
+    if (p < 0) return unsupported("a negative pad");
+  m.fill_count = ir::element_count(std::span<const int64_t>(m.sizes));
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const size_t d = size_t(axes[i] < 0 ? axes[i] + int64_t(in.size()) : axes[i]);
+    m.to_offset += amounts[i] * m.to_steps[d];
+  }
+  m.sizes = in;
+  m.from_steps = ir::strides_of(in);
+  return ok_status();
+}
+
 Result<std::vector<Move>> moves_of(const Problem& problem) {
   const std::string_view op = problem.root_op();
-  if (op != "Transpose" && op != "Expand" && op != "Slice" && op != "Split" && op != "Concat")
+  if (op != "Transpose" && op != "Expand" && op != "Slice" && op != "Split" && op != "Concat" &&
+      op != "Pad")
     return other_family();
   if (problem.stages.size() != 1) return unsupported("an epilogue");
   const kernel::Stage& stage = problem.stages[0];
@@ -117,6 +155,8 @@ Result<std::vector<Move>> moves_of(const Problem& problem) {
     const size_t skip = m.sizes.size() - in.size();
     m.from_steps.assign(m.sizes.size(), 0);
     for (size_t d = 0; d < in.size(); ++d) m.from_steps[skip + d] = in[d] == 1 ? 0 : strides[d];
+  } else if (op == "Pad") {
+    PLANISH_RETURN_IF_ERROR(read_pad(problem, in, m));
   } else if (op == "Slice") {
     const auto ints = [&](size_t i) -> std::optional<std::vector<int64_t>> {
       if (i >= stage.inputs.size() || stage.inputs[i] < 0) return std::nullopt;
@@ -172,6 +212,10 @@ class MoveLaunchable : public kernel::Launchable {
   explicit MoveLaunchable(std::vector<Move> moves) : moves_(std::move(moves)) {}
   Status run(const RunArgs& args) const override {
     for (const Move& m : moves_) {
+      if (m.fills) {
+        auto* to = static_cast<uint32_t*>(args.results[size_t(m.result)].data);
+        std::fill(to, to + m.fill_count, m.fill);
+      }
       if (std::find(m.sizes.begin(), m.sizes.end(), 0) != m.sizes.end()) continue;
       run_move(m, static_cast<const std::byte*>(args.operands[size_t(m.operand)].data),
                static_cast<std::byte*>(args.results[size_t(m.result)].data), *args.team);

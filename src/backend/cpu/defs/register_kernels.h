@@ -11,12 +11,15 @@ void register_attention_kernel(kernel::KernelRegistry& registry);
 void register_bottleneck_kernel(kernel::KernelRegistry& registry);
 void register_content_kernel(kernel::KernelRegistry& registry);
 void register_conv_kernels(kernel::KernelRegistry& registry);
+void register_conv_transpose_kernel(kernel::KernelRegistry& registry);
 void register_copy_kernels(kernel::KernelRegistry& registry);
 void register_gather_kernel(kernel::KernelRegistry& registry);
+void register_lrn_kernel(kernel::KernelRegistry& registry);
 void register_matmul_kernels(kernel::KernelRegistry& registry);
 void register_movement_kernels(kernel::KernelRegistry& registry);
 void register_pointwise_kernel(kernel::KernelRegistry& registry);
 void register_pool_kernels(kernel::KernelRegistry& registry);
+void register_recurrent_kernel(kernel::KernelRegistry& registry);
 void register_row_kernels(kernel::KernelRegistry& registry);
 
 }  // namespace planish::cpu
