@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "tuner/measure.h"
 
 namespace planish::tuner {
 namespace {
@@ -45,8 +46,10 @@ void fill(std::byte* data, ir::DataType dtype, int64_t bytes, uint64_t seed) {
   }
 }
 
+}  // namespace
+
 // One candidate ready to run.
-struct Bound {
+struct Tuner::Bound {
   Candidate* candidate;
   kernel::Blob packed;
   kernel::Blob artifact;
@@ -54,10 +57,10 @@ struct Bound {
   std::vector<std::unique_ptr<backend::Memory>> memory;
   std::vector<BufferRef> operands, results;
   std::unique_ptr<backend::Memory> workspace;
-  std::vector<double> samples;
 };
 
-Status prepare(Bound& bound, backend::Device& device, std::span<const ir::Tensor> constants) {
+Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
+  backend::Device& device = device_;
   const Candidate& c = *bound.candidate;
   const kernel::Problem& problem = *c.problem;
   PLANISH_ASSIGN_OR_RETURN(bound.artifact, c.kernel->compile(problem, c.tactic, device.info()));
@@ -100,13 +103,6 @@ Status prepare(Bound& bound, backend::Device& device, std::span<const ir::Tensor
   return ok_status();
 }
 
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + long(v.size() / 2), v.end());
-  return v[v.size() / 2];
-}
-
-}  // namespace
-
 Tuner::Tuner(backend::Device& device, TimeStore* store, TunerOptions options)
     : device_(device),
       store_(store),
@@ -133,6 +129,24 @@ Status Tuner::look_up(std::span<Candidate> candidates) {
   return ok_status();
 }
 
+// One time of one candidate.
+Result<double> Tuner::sample(const Bound& bound) {
+  kernel::RunArgs args;
+  args.operands = bound.operands;
+  args.results = bound.results;
+  args.workspace = bound.workspace->data();
+  args.team = &team_;
+  if (device_.home() == ir::MemorySpace::kHost) {
+    const double start = options_.now_us();
+    PLANISH_RETURN_IF_ERROR(bound.launchable->run(args));
+    return options_.now_us() - start;
+  }
+  PLANISH_ASSIGN_OR_RETURN(std::vector<double> times,
+                           device_.time_us(*bound.launchable, std::span(&args, 1), 3));
+  if (times.empty()) return internal_error("the device gave no sample");
+  return summarize(std::move(times)).median;
+}
+
 Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants) {
   std::vector<Bound> running;
   for (Candidate& c : candidates) {
@@ -145,55 +159,31 @@ Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tenso
     }
     Bound bound;
     bound.candidate = &c;
-    if (Status s = prepare(bound, device_, constants); !s.ok()) {
+    if (Status s = prepare(bound, constants); !s.ok()) {
       c.refused = s.to_string();
       continue;
     }
     running.push_back(std::move(bound));
   }
   const double begin = options_.now_us();
-  const auto stop = [&] {
+  MeasureOptions rounds;
+  rounds.rounds = options_.rounds;
+  rounds.hopeless = options_.hopeless_factor;
+  rounds.hopeless_later = options_.drop_factor;
+  rounds.out_of_time = [&] {
     return (options_.out_of_time && options_.out_of_time()) ||
            options_.now_us() - begin > options_.max_us_per_problem;
   };
-  for (int round = -1; round < options_.rounds; ++round) {  // round -1 warms up
-    double best = 1e300;
-    for (Bound& b : running)
-      if (!b.samples.empty()) best = std::min(best, *std::min_element(b.samples.begin(), b.samples.end()));
-    for (Bound& b : running) {
-      if (round >= 2 && !b.samples.empty() &&
-          *std::min_element(b.samples.begin(), b.samples.end()) > options_.drop_factor * best)
-        continue;
-      if (round >= 1 && stop()) break;
-      kernel::RunArgs args;
-      args.operands = b.operands;
-      args.results = b.results;
-      args.workspace = b.workspace->data();
-      args.team = &team_;
-      if (device_.home() == ir::MemorySpace::kHost) {
-        const double start = options_.now_us();
-        if (Status s = b.launchable->run(args); !s.ok()) {
-          b.candidate->refused = s.to_string();
-          b.samples.assign(1, 1e30);
-          continue;
-        }
-        if (round >= 0) b.samples.push_back(options_.now_us() - start);
-      } else {
-        auto times = device_.time_us(*b.launchable, std::span(&args, 1), round < 0 ? 1 : 3);
-        if (!times.ok()) {
-          b.candidate->refused = times.status().to_string();
-          b.samples.assign(1, 1e30);
-          continue;
-        }
-        if (round >= 0) b.samples.insert(b.samples.end(), times->begin(), times->end());
-      }
-    }
-  }
-  for (Bound& b : running) {
-    if (b.samples.empty() || !b.candidate->refused.empty()) continue;
-    b.candidate->measured_us = median(b.samples);
+  const auto measured =
+      measure_rounds(running.size(), [&](size_t i) { return sample(running[i]); }, rounds);
+  for (size_t i = 0; i < running.size(); ++i) {
+    Candidate& c = *running[i].candidate;
+    const Measurement& m = measured[i];
+    if (!m.status.ok()) c.refused = m.status.to_string();
+    if (m.samples == 0) continue;
+    c.measured_us = m.us;
     ++measured_count_;
-    if (store_) store_->put(key(*b.candidate), b.candidate->measured_us);
+    if (store_) store_->put(key(c), m.us, m.spread_us);
   }
   return ok_status();
 }

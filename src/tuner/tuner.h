@@ -1,8 +1,7 @@
 // Tuner: times candidates for one concrete problem on one device, honestly.
 //
-// All candidates of a problem are bound to the same buffers (random data, never zeros) and run in
-// interleaved rounds, so that a disturbance hits all of them; the median counts. A candidate far
-// behind after the first rounds is dropped. Results go through the timing cache, keyed by everything
+// Each candidate of a problem gets buffers of random data (never zeros), and all run in interleaved
+// rounds (measure.h); the median counts. Results go through the timing cache, keyed by everything
 // that changes them. One Tuner serves one build on one thread.
 #pragma once
 #include <functional>
@@ -22,7 +21,7 @@ class TimeStore {
  public:
   virtual ~TimeStore() = default;
   virtual std::optional<double> find(const std::string& key) const = 0;
-  virtual void put(const std::string& key, double us) = 0;
+  virtual void put(const std::string& key, double us, double spread_us) = 0;
 };
 
 struct Candidate {
@@ -36,7 +35,8 @@ struct Candidate {
 
 struct TunerOptions {
   int rounds = 7;
-  double drop_factor = 1.5;       // behind the best by this after two rounds: no more rounds
+  double hopeless_factor = 2;     // behind the best by this after the first round: out
+  double drop_factor = 1.5;       // likewise after the second
   double max_us_per_problem = 2e5;
   std::function<double()> now_us;  // a test's clock; null: the steady clock
   std::function<bool()> out_of_time;  // the build's budget or cancel; null: never
@@ -54,7 +54,10 @@ class Tuner {
   int cached_count() const { return cached_count_; }
 
  private:
+  struct Bound;
   std::string key(const Candidate& candidate) const;
+  Status prepare(Bound& bound, std::span<const ir::Tensor> constants);
+  Result<double> sample(const Bound& bound);
 
   backend::Device& device_;
   TimeStore* store_;
