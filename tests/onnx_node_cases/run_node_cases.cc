@@ -93,9 +93,13 @@ Status run_set(const opdef::OpRegistry& registry, const ir::Graph& graph, const 
   PLANISH_ASSIGN_OR_RETURN(auto inputs, read_tensors(folder + "/input"));
   PLANISH_ASSIGN_OR_RETURN(auto expected, read_tensors(folder + "/output"));
   std::vector<ir::Tensor> feeds;
-  for (const ir::Value* input : graph.inputs) {
-    const auto found = std::find_if(inputs.begin(), inputs.end(),
-                                    [&](const auto& t) { return t.name == input->name; });
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const ir::Value* input = graph.inputs[i];
+    auto found = std::find_if(inputs.begin(), inputs.end(),
+                              [&](const auto& t) { return t.name == input->name; });
+    // Data sets of elsewhere leave their tensors without names.
+    if (found == inputs.end() && i < inputs.size() && inputs[i].name.empty())
+      found = inputs.begin() + ptrdiff_t(i);
     if (found == inputs.end()) return internal_error(cat("no data for input ", input->name));
     feeds.push_back(found->tensor);
   }
