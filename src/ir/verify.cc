@@ -19,9 +19,6 @@ Status verify_node(const Graph& graph, const Node& node, const std::set<const Va
     const Value* v = node.inputs[i];
     if (!v) continue;
     if (!known.count(v)) return fault(node, cat("input ", i, " is not defined before its use"));
-    const Use use{const_cast<Node*>(&node), int(i)};
-    if (std::count(v->uses.begin(), v->uses.end(), use) != 1)
-      return fault(node, cat("input ", i, " ('", v->name, "') does not list this use once"));
   }
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const Value* v = node.outputs[i];
@@ -35,6 +32,28 @@ Status verify_node(const Graph& graph, const Node& node, const std::set<const Va
     if (!*body) return fault(node, cat("attribute '", key, "' holds no graph"));
     if (Status s = verify(**body); !s.ok()) return s.at(cat("body '", key, "' of ", node.op));
   }
+  return ok_status();
+}
+
+// Every operand is listed by its value exactly once: each listed use points at an operand that is the
+// value, no list names one twice, and there are as many as operands.
+Status verify_uses(const Graph& graph) {
+  int64_t operands = 0, listed = 0;
+  for (const auto& node : graph.nodes())
+    for (const Value* v : node->inputs) operands += v != nullptr;
+  for (const auto& [id, value] : graph.values()) {
+    std::set<std::pair<const Node*, int>> seen;
+    for (const Use& use : value->uses) {
+      if (use.index < 0 || use.index >= int(use.node->inputs.size()) ||
+          use.node->inputs[size_t(use.index)] != value.get())
+        return internal_error(cat("graph verifier: value '", value->name, "' lists a stale use"));
+      if (!seen.emplace(use.node, use.index).second)
+        return internal_error(cat("graph verifier: value '", value->name, "' lists a use twice"));
+    }
+    listed += int64_t(value->uses.size());
+  }
+  if (operands != listed)
+    return internal_error(cat("graph verifier: ", operands, " operands, ", listed, " listed uses"));
   return ok_status();
 }
 
@@ -69,12 +88,7 @@ Status verify(const Graph& graph) {
   }
   for (const Value* v : graph.outputs)
     if (!v || !known.count(v)) return internal_error("graph verifier: an output is not defined");
-  for (const auto& [id, value] : graph.values())
-    for (const Use& use : value->uses)
-      if (use.index >= int(use.node->inputs.size()) ||
-          use.node->inputs[size_t(use.index)] != value.get())
-        return internal_error(cat("graph verifier: value '", value->name, "' lists a stale use"));
-  return ok_status();
+  return verify_uses(graph);
 }
 
 }  // namespace planish::ir

@@ -33,6 +33,9 @@ class RegionMaker {
         context_(context), body_(std::make_shared<Graph>()) {}
 
   Result<Node*> make() {
+    // What a root reads is an operand of its problem, even when it has but one element.
+    for (const Node* node : nodes_)
+      if (!is_elementwise(context_, *node)) root_operands_.insert(node->inputs.begin(), node->inputs.end());
     for (const Node* node : nodes_) copy(*node);
     std::vector<Value*> results;
     std::vector<TensorType> types;
@@ -86,7 +89,7 @@ class RegionMaker {
     auto found = twin_.find(v);
     if (found != twin_.end()) return found->second;
     Value* twin = nullptr;
-    if (v->constant && (host || v->constant->count() == 1)) {
+    if (v->constant && (host || (v->constant->count() == 1 && !root_operands_.count(v)))) {
       twin = body_->add_constant(v->name, *v->constant);
     } else {
       twin = body_->add_input(v->name, v->type);
@@ -131,6 +134,7 @@ class RegionMaker {
   std::shared_ptr<Graph> body_;
   std::map<const Value*, Value*> twin_;
   std::vector<Value*> inputs_;
+  std::set<const Value*> root_operands_;
 };
 
 bool is_root(const Node& node, const PassContext& context) {

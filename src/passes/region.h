@@ -1,7 +1,8 @@
 // Making and splitting regions: the one fused node that everything fusable becomes.
 //
 // A Region's attribute "body" is a small graph: body inputs match the node's inputs by position, body
-// outputs its outputs. One-element constants and what an op reads on the host lie inside the body;
+// outputs its outputs. One-element constants that only elementwise nodes read, and what an op reads
+// on the host, lie inside the body;
 // every other constant is an input. A region carries the sources of all its nodes. It can be split
 // again, one grain at a time, which is how the compiler prices its alternatives.
 #pragma once
