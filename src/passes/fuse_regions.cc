@@ -60,7 +60,8 @@ class Fuser {
   bool is_free(const Node& node) const { return !group_of_.count(&node); }
   bool is_output(const Value* v) const { return v->keep || outputs_.count(v); }
   bool fusable(const Node& node) const {
-    return is_elementwise(context_, node) && is_free(node) && !node.outputs[0]->uses.empty();
+    const Value* v = node.outputs[0];
+    return is_elementwise(context_, node) && is_free(node) && (!v->uses.empty() || is_output(v));
   }
   static bool has_free_result(const Node& node) {
     for (size_t i = 1; i < node.outputs.size(); ++i)

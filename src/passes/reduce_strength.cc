@@ -51,7 +51,13 @@ std::optional<Rewrite> rewrite_pow(const Node& node) {
   return std::nullopt;
 }
 
-// Max(x, 0) -> Relu; Min(Max(x, a), b) and Max(Min(x, b), a) with a <= b -> Clip.
+// A one-element constant as Clip takes it.
+Value* rank_zero(Graph& graph, Value* v) {
+  if (v->type.rank() == 0) return v;
+  return add_scalar(graph, *scalar_of(v), v->type.dtype, v->name);
+}
+
+// Max(x, 0) -> Relu; Min(Relu(x), b) -> Clip; Min(Max(x, a), b) and Max(Min(x, b), a) with a <= b -> Clip.
 std::optional<Rewrite> rewrite_extremum(Graph& graph, const Node& node) {
   if (node.inputs.size() != 2) return std::nullopt;
   const auto take = [](const Node& n, Value*& x, Value*& c) {
@@ -69,11 +75,17 @@ std::optional<Rewrite> rewrite_extremum(Graph& graph, const Node& node) {
     Value* low = node.op == "Max" ? c : d;
     Value* high = node.op == "Max" ? d : c;
     if (*scalar_of(low) <= *scalar_of(high)) {
-      Value* a = low->type.rank() == 0 ? low : add_scalar(graph, *scalar_of(low), low->type.dtype, low->name);
-      Value* b = high->type.rank() == 0 ? high : add_scalar(graph, *scalar_of(high), high->type.dtype, high->name);
-      return Rewrite{"Clip", {y, a, b}, "reduce_strength/clip"};
+      return Rewrite{"Clip",
+                     {y, rank_zero(graph, low), rank_zero(graph, high)},
+                     "reduce_strength/clip"};
     }
   }
+  if (Node* relu = producer_of(x, "Relu");
+      relu && node.op == "Min" && used_once(graph, x) && *scalar_of(c) >= 0)
+    return Rewrite{"Clip",
+                   {relu->inputs[0], add_scalar(graph, 0, x->type.dtype, "zero"),
+                    rank_zero(graph, c)},
+                   "reduce_strength/clip"};
   if (node.op == "Max" && *scalar_of(c) == 0) return Rewrite{"Relu", {x}, "reduce_strength/relu"};
   return std::nullopt;
 }
