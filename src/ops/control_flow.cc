@@ -56,6 +56,17 @@ Result<TensorType> merged_type(InferContext& ctx, const TensorType& a, const Ten
   return out;
 }
 
+bool types_agree(DataType a, DataType b) {
+  if (a == b) return true;
+  return ir::is_float(a) && ir::is_float(b) && (a == DataType::kF64 || b == DataType::kF64);
+}
+
+void set_body_output(EvalContext& ctx, int i, Tensor value) {
+  if (i >= ctx.output_count()) return;
+  const DataType dtype = ctx.output_dtype(i);
+  ctx.set_output(i, value.dtype() == dtype ? std::move(value) : value.converted(dtype));
+}
+
 Result<std::vector<ir::Value*>> inputs_with_captures(const opdef::NodeView& node,
                                                      std::string_view key) {
   std::vector<ir::Value*> inputs;

@@ -27,6 +27,12 @@ TensorType outside_type(InferContext& ctx, const TensorType& type,
 Result<TensorType> merged_type(InferContext& ctx, const TensorType& a, const TensorType& b,
                                std::string_view what);
 
+// Equal element types, or f64 beside a narrower float: in wide evaluation values are f64 where the
+// body declares what the model says.
+bool types_agree(DataType a, DataType b);
+// Sets the output, converted to the inferred element type where wide evaluation made it differ.
+void set_body_output(EvalContext& ctx, int i, Tensor value);
+
 // The foreign node's own inputs followed by the captures of its body.
 Result<std::vector<ir::Value*>> inputs_with_captures(const opdef::NodeView& node,
                                                      std::string_view key);

@@ -71,7 +71,7 @@ Status evaluate(EvalContext& ctx) {
   }
   PLANISH_ASSIGN_OR_RETURN(std::vector<Tensor> outputs,
                            ctx.run_body(condition ? "then_branch" : "else_branch", inputs));
-  for (size_t i = 0; i < outputs.size(); ++i) ctx.set_output(int(i), std::move(outputs[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) set_body_output(ctx, int(i), std::move(outputs[i]));
   return ok_status();
 }
 

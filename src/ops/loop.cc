@@ -51,7 +51,7 @@ Result<std::vector<TensorType>> stable_body_types(InferContext& ctx, int carried
       TensorType& in = inputs[size_t(i) + 2];
       const TensorType& out = outputs[size_t(i) + 1];
       const std::string what = cat("carried value ", i);
-      if (in.dtype != out.dtype) {
+      if (!types_agree(in.dtype, out.dtype)) {
         return invalid_argument(cat("body: ", what, " is ", ir::name_of(in.dtype),
                                     " at first and ", ir::name_of(out.dtype), " afterwards"));
       }
@@ -162,12 +162,12 @@ Status evaluate(EvalContext& ctx) {
   }
   for (int i = 0; i < ctx.output_count(); ++i) {
     if (size_t(i) < carried) {
-      ctx.set_output(i, values[size_t(i)]);
+      set_body_output(ctx, i, values[size_t(i)]);
       continue;
     }
     PLANISH_ASSIGN_OR_RETURN(
         Tensor out, stack(stacks[size_t(i) - carried], 0, false, ctx.output_type(i)));
-    ctx.set_output(i, std::move(out));
+    set_body_output(ctx, i, std::move(out));
   }
   return ok_status();
 }

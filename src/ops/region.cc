@@ -28,7 +28,7 @@ Status evaluate_region(EvalContext& ctx) {
   std::vector<Tensor> inputs;
   for (int i = 0; i < ctx.input_count(); ++i) inputs.push_back(ctx.input(i));
   PLANISH_ASSIGN_OR_RETURN(std::vector<Tensor> outputs, ctx.run_body("body", inputs));
-  for (size_t i = 0; i < outputs.size(); ++i) ctx.set_output(int(i), std::move(outputs[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) set_body_output(ctx, int(i), std::move(outputs[i]));
   return ok_status();
 }
 

@@ -90,7 +90,7 @@ Result<std::vector<TensorType>> infer_sample(InferContext& ctx, const Plan& plan
     if (int(i) < plan.states) {
       const TensorType& state = types[i];
       const std::string what = cat("state ", i);
-      if (state.dtype != outputs[i].dtype || state.rank() != outputs[i].rank()) {
+      if (!types_agree(state.dtype, outputs[i].dtype) || state.rank() != outputs[i].rank()) {
         return invalid_argument(cat("body: ", what, " is ", ir::to_string(state),
                                     " at first and ", ir::to_string(outputs[i]), " afterwards"));
       }
@@ -186,7 +186,7 @@ Status evaluate_scan(EvalContext& ctx) {
   const int64_t length = scan_length(plan, inputs);
   PLANISH_ASSIGN_OR_RETURN(std::vector<Tensor> outputs,
                            run_sample(ctx, plan, std::move(inputs), length, types));
-  for (size_t i = 0; i < outputs.size(); ++i) ctx.set_output(int(i), std::move(outputs[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) set_body_output(ctx, int(i), std::move(outputs[i]));
   return ok_status();
 }
 
@@ -269,7 +269,8 @@ Status evaluate_scan_batch(EvalContext& ctx) {
     for (int i = 0; i < ctx.output_count(); ++i) {
       Tensor& out = ctx.output(i);
       const int64_t size = out.count() / batch;
-      ElementMover(outputs[size_t(i)], out).copy(b * size, 0, outputs[size_t(i)].count());
+      const Tensor sample = outputs[size_t(i)].converted(out.dtype());
+      ElementMover(sample, out).copy(b * size, 0, sample.count());
     }
   }
   return ok_status();
