@@ -27,6 +27,7 @@ set(PLANISH_CPU_KERNEL_TESTS
   ${PLANISH_CPU_KERNEL_DIR}/depthwise/depthwise_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/direct_conv/direct_conv_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/matmul/matmul_test.cc
+  ${PLANISH_CPU_KERNEL_DIR}/pointwise/pointwise_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/pool/pool_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/reorder/reorder_test.cc
   ${PLANISH_CPU_KERNEL_DIR}/rows/rows_test.cc

@@ -1,0 +1,197 @@
+// Engines, instances and contexts on small text graphs, compiled without measuring.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "backend/cpu/cpu_backend.h"
+#include "compiler/compile.h"
+#include "eval/interpreter.h"
+#include "eval/reference_kernel.h"
+#include "opdef/infer.h"
+#include "ops/register_ops.h"
+#include "runtime/context.h"
+
+namespace planish::runtime {
+namespace {
+
+using ir::DataType;
+using ir::Tensor;
+
+struct World {
+  opdef::OpRegistry ops;
+  kernel::KernelRegistry kernels;
+  std::shared_ptr<backend::Device> device;
+  World() {
+    ops::register_all_ops(ops);
+    auto backend = cpu::make_cpu_backend();
+    backend->register_kernels(kernels);
+    kernels.add(eval::make_reference_kernel(ops));
+    device = std::move(backend->device(0, 2)).value();
+  }
+};
+World& world() {
+  static World w;
+  return w;
+}
+
+Tensor filled(std::vector<int64_t> dims, uint64_t seed) {
+  Tensor t(DataType::kF32, std::move(dims));
+  uint64_t state = seed * 2654435761u + 17;
+  for (int64_t i = 0; i < t.count(); ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    t.set_f64(i, double(int64_t(state >> 40) - (1 << 23)) * 0x1p-23);
+  }
+  return t;
+}
+
+// relu(conv(x)) + x over a symbolic batch and size, then a mean over the pixels.
+std::unique_ptr<ir::Graph> small_network() {
+  auto g = std::make_unique<ir::Graph>();
+  g->symbols["N"] = {};
+  g->symbols["H"] = {};
+  const ir::Dim n = ir::Dim::symbol("N"), h = ir::Dim::symbol("H");
+  ir::Value* x = g->add_input("x", {DataType::kF32, {n, 8, h, h}});
+  ir::Value* w = g->add_constant("w", filled({8, 8, 3, 3}, 3));
+  const auto add = [&](std::string op, std::vector<ir::Value*> inputs, ir::Attributes attrs) {
+    opdef::fill_defaults(*world().ops.find(op), attrs);
+    ir::Node* node = g->add_node(op, std::move(inputs), std::move(attrs), {ir::TensorType{}});
+    node->sources = {op};
+    const Status s = opdef::infer_node(world().ops, *node);
+    EXPECT_TRUE(s.ok()) << s.to_string();
+    return node->outputs[0];
+  };
+  ir::Value* c = add("Conv", {x, w},
+                     {{"pads", std::vector<int64_t>{1, 1, 1, 1}}, {"group", int64_t(1)}});
+  ir::Value* sum = add("Add", {add("Relu", {c}, {}), x}, {});
+  g->outputs = {sum, add("GlobalAveragePool", {sum}, {})};
+  return g;
+}
+
+std::shared_ptr<Engine> make_engine(std::unique_ptr<ir::Graph> graph, int instance_cache) {
+  compiler::CompileOptions options;
+  options.deterministic = true;
+  auto plan = compiler::compile(std::move(graph), options,
+                                {world().ops, world().kernels, *world().device, nullptr});
+  EXPECT_TRUE(plan.ok()) << plan.status().to_string();
+  EngineOptions engine_options;
+  engine_options.instance_cache = instance_cache;
+  auto engine = Engine::create(std::move(*plan), world().device, world().kernels, engine_options);
+  EXPECT_TRUE(engine.ok()) << engine.status().to_string();
+  return *engine;
+}
+
+void expect_close(const Tensor& got, const Tensor& want) {
+  ASSERT_EQ(got.dims(), want.dims());
+  for (int64_t i = 0; i < got.count(); ++i) {
+    const double bound = 1e-5 * (1 + std::fabs(want.f64(i)));
+    ASSERT_TRUE(std::fabs(got.f64(i) - want.f64(i)) <= bound)
+        << "element " << i << ": got " << got.f64(i) << ", expected " << want.f64(i);
+  }
+}
+
+TEST(Engine, EvictsInstancesWhileContextsRun) {
+  constexpr int kContexts = 8, kRuns = 12;
+  const std::vector<std::vector<int64_t>> shapes = {
+      {1, 8, 6, 6}, {2, 8, 5, 5}, {1, 8, 9, 9}, {3, 8, 4, 4}, {1, 8, 7, 7}};
+  auto graph = small_network();
+  std::vector<Tensor> inputs;
+  std::vector<std::vector<Tensor>> expected;
+  for (size_t s = 0; s < shapes.size(); ++s) {
+    inputs.push_back(filled(shapes[s], s + 1));
+    expected.push_back(
+        std::move(eval::interpret(world().ops, *graph, std::span(&inputs[s], 1))).value());
+  }
+  auto engine = make_engine(std::move(graph), /*instance_cache=*/2);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kContexts; ++t) {
+    threads.emplace_back([&, t] {
+      ContextOptions options;
+      options.threads = 1 + t % 2;
+      auto context = std::move(ExecutionContext::create(engine, options)).value();
+      for (int run = 0; run < kRuns; ++run) {
+        const size_t s = size_t(t * 3 + run) % shapes.size();
+        ASSERT_TRUE(context->set_input(0, inputs[s].data(), shapes[s]).ok());
+        const Status status = context->run();
+        ASSERT_TRUE(status.ok()) << status.to_string();
+        for (int o = 0; o < 2; ++o) expect_close(*context->output(o), expected[s][size_t(o)]);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_LE(engine->cached_instances(), 2);
+}
+
+TEST(Context, NamesWhatIsWrongWithItsInputs) {
+  auto engine = make_engine(small_network(), 2);
+  auto context = std::move(ExecutionContext::create(engine)).value();
+  EXPECT_EQ(context->run().code(), Code::kFailedPrecondition);
+  const Tensor x = filled({1, 8, 6, 5}, 1);
+  ASSERT_TRUE(context->set_input(0, x.data(), x.dims()).ok());
+  const Status unequal = context->run();
+  EXPECT_EQ(unequal.code(), Code::kInvalidArgument);
+  EXPECT_NE(unequal.message().find("'x'"), std::string::npos) << unequal.to_string();
+  EXPECT_EQ(context->set_input(0, nullptr, {1, 8, 6, 6}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(context->set_input(0, x.data(), {1, -8, 6, 6}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(context->set_input(0, static_cast<const char*>(x.data()) + 1, {1, 8, 5, 5}).code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(context->set_input(1, x.data(), {1}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(context->output(0).status().code(), Code::kFailedPrecondition);
+}
+
+TEST(Context, ChecksBoundOutputs) {
+  auto engine = make_engine(small_network(), 2);
+  auto context = std::move(ExecutionContext::create(engine)).value();
+  Tensor x = filled({1, 8, 6, 6}, 1);
+  ASSERT_TRUE(context->set_input(0, x.data(), x.dims()).ok());
+  std::vector<float> small(10);
+  ASSERT_TRUE(context->bind_output(0, small.data(), 40).ok());
+  EXPECT_EQ(context->run().code(), Code::kInvalidArgument);
+  ASSERT_TRUE(context->bind_output(0, x.mutable_data(), x.bytes()).ok());
+  const Status overlap = context->run();
+  EXPECT_EQ(overlap.code(), Code::kInvalidArgument);
+  EXPECT_NE(overlap.message().find("overlaps"), std::string::npos) << overlap.to_string();
+  std::vector<float> good(8 * 36, NAN);
+  ASSERT_TRUE(context->bind_output(0, good.data(), int64_t(good.size() * 4)).ok());
+  ASSERT_TRUE(context->run().ok());
+  for (float v : good) EXPECT_FALSE(std::isnan(v));
+}
+
+TEST(Context, CancelsAndKeepsDeadlines) {
+  auto engine = make_engine(small_network(), 2);
+  auto context = std::move(ExecutionContext::create(engine)).value();
+  const Tensor x = filled({1, 8, 6, 6}, 1);
+  ASSERT_TRUE(context->set_input(0, x.data(), x.dims()).ok());
+  std::atomic<bool> cancel{true};
+  RunOptions options;
+  options.cancel = &cancel;
+  EXPECT_EQ(context->run(options).code(), Code::kCancelled);
+  RunOptions late;
+  late.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
+  EXPECT_EQ(context->run(late).code(), Code::kDeadlineExceeded);
+  EXPECT_TRUE(context->run().ok());
+}
+
+TEST(Compile, SameInputSameBytes) {
+  compiler::CompileOptions options;
+  options.deterministic = true;
+  const compiler::Environment environment{world().ops, world().kernels, *world().device, nullptr};
+  auto a = compiler::compile(small_network(), options, environment);
+  auto b = compiler::compile(small_network(), options, environment);
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(a->decisions, b->decisions);
+  // The lock file repeats the build; a choice it cannot make is refused by name.
+  options.decisions = a->decisions;
+  auto again = compiler::compile(small_network(), options, environment);
+  ASSERT_TRUE(again.ok()) << again.status().to_string();
+  EXPECT_EQ(again->decisions, a->decisions);
+  options.decisions = R"({"version": 1, "steps": {")" +
+                      a->program.values[size_t(a->program.steps.back().results[0])].name +
+                      R"(": {"kernel": "no.such"}}})";
+  auto refused = compiler::compile(small_network(), options, environment);
+  EXPECT_EQ(refused.status().code(), Code::kInvalidArgument);
+  EXPECT_NE(refused.status().message().find("no.such"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace planish::runtime
