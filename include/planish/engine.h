@@ -96,5 +96,8 @@ class PLANISH_API Engine {
   std::shared_ptr<const Impl> impl_;
 };
 
+// Whether the file begins as a plan does. False for what cannot be read.
+PLANISH_API bool is_plan_file(const std::string& path);
+
 }  // namespace v1
 }  // namespace planish

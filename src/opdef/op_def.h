@@ -201,6 +201,7 @@ class EvalContext {
   EvalContext(const OpDef& op, const ir::Attributes& attrs, std::span<const Tensor* const> inputs,
               std::vector<TensorType> output_types, RunBody run_body);
 
+  const OpDef& op() const { return op_; }
   int input_count() const { return int(inputs_.size()); }
   int output_count() const { return int(types_.size()); }
   bool has_input(int i) const { return i < input_count() && inputs_[size_t(i)]; }

@@ -1,0 +1,123 @@
+#include "api/runtime/registry.h"
+
+#include <charconv>
+#include <mutex>
+
+#include "api/runtime/backend_library.h"
+#include "backend/cpu/cpu_backend.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "eval/reference_kernel.h"
+#include "ops/register_ops.h"
+
+namespace planish::api {
+namespace {
+
+struct State {
+  std::mutex mutex;
+  std::shared_ptr<const Registry> registry;
+};
+
+// Never destroyed: engines of static life may outlast everything else.
+State& state() {
+  static State& the_state = *new State();
+  return the_state;
+}
+
+Result<std::shared_ptr<const Registry>> make_registry(
+    std::vector<std::shared_ptr<const LoadedPlugin>> plugins) {
+  auto registry = std::make_shared<Registry>();
+  ops::register_all_ops(registry->ops);
+  for (const auto& plugin : plugins)
+    PLANISH_RETURN_IF_ERROR(register_plugin_ops(*plugin, registry->ops));
+  for (const BackendEntry& entry : backends())
+    if (entry.backend) entry.backend->register_kernels(registry->kernels);
+  for (const auto& plugin : plugins)
+    PLANISH_RETURN_IF_ERROR(register_plugin_kernels(*plugin, registry->kernels));
+  registry->kernels.add(eval::make_reference_kernel(registry->ops));
+  registry->plugins = std::move(plugins);
+  return std::shared_ptr<const Registry>(std::move(registry));
+}
+
+std::vector<BackendEntry> find_backends() {
+  std::vector<BackendEntry> entries;
+  entries.push_back({"cpu", cpu::make_cpu_backend().release(), ""});
+  // Backends that need a library or a driver are shared objects of their own.
+  for (const std::string_view name : {"onednn", "cuda"}) {
+    auto loaded = load_backend_library(name);
+    BackendEntry entry{std::string(name), nullptr, ""};
+    if (loaded.ok()) {
+      entry.backend = *loaded;
+      if (const Status status = entry.backend->available(); !status.ok()) {
+        entry.reason = status.message();
+        entry.backend = nullptr;
+      }
+    } else {
+      entry.reason = loaded.status().message();
+    }
+    if (!entry.backend) PLANISH_LOG(kInfo, "backend ", name, " is absent: ", entry.reason);
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+}  // namespace
+
+const std::vector<BackendEntry>& backends() {
+  static const std::vector<BackendEntry>& entries =
+      *new std::vector<BackendEntry>(find_backends());
+  return entries;
+}
+
+std::shared_ptr<const Registry> current_registry() {
+  std::lock_guard lock(state().mutex);
+  if (!state().registry) {
+    auto made = make_registry({});
+    PLANISH_CHECK(made.ok(), made.status().to_string());
+    state().registry = *made;
+  }
+  return state().registry;
+}
+
+Status add_plugin(const std::string& path) {
+  const auto before = current_registry();
+  PLANISH_ASSIGN_OR_RETURN(auto plugin, load_plugin_file(path));
+  std::lock_guard lock(state().mutex);
+  auto plugins = state().registry->plugins;
+  for (const auto& known : plugins) {
+    if (known->path == plugin->path) return ok_status();
+    if (known->identity == plugin->identity) {
+      return invalid_argument(cat("plugin ", path, ": '", plugin->identity,
+                                  "' is loaded already, from ", known->path));
+    }
+  }
+  plugins.push_back(plugin);
+  PLANISH_ASSIGN_OR_RETURN(state().registry, make_registry(std::move(plugins)));
+  PLANISH_LOG(kInfo, "plugin ", plugin->identity, " from ", plugin->path);
+  return ok_status();
+}
+
+Result<std::shared_ptr<backend::Device>> find_device(const std::string& text, int threads) {
+  const size_t colon = text.find(':');
+  const std::string kind = text.substr(0, colon);
+  int index = 0;
+  if (colon != std::string::npos) {
+    const char* begin = text.data() + colon + 1;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(begin, end, index);
+    if (parsed.ec != std::errc() || parsed.ptr != end || index < 0)
+      return invalid_argument(cat("device '", text, "': expected a number behind the ':'"));
+  }
+  if (threads < 0 || threads > 4096)
+    return invalid_argument(cat("threads: got ", threads, ", expected 0 (all cores) to 4096"));
+  std::vector<std::string> kinds;
+  for (const BackendEntry& entry : backends()) {
+    if (entry.kind == kind && !entry.backend)
+      return not_found(cat("device '", text, "' is absent: ", entry.reason));
+    if (entry.backend && entry.backend->kind() == kind) return entry.backend->device(index, threads);
+    if (entry.backend) kinds.push_back(entry.kind);
+  }
+  return not_found(cat("no device '", text, "'; there is: ", join(kinds)));
+}
+
+}  // namespace planish::api

@@ -1,0 +1,43 @@
+// What this process can compute: operators, kernels, backends and plugins.
+//
+// A Registry is an immutable snapshot; networks, builds and engines keep the one they were made
+// with. Loading a plugin makes a new snapshot, so nobody ever sees a registry change. Backends and
+// their devices are shared by all snapshots.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/runtime/plugin_host.h"
+#include "backend/api/backend.h"
+#include "base/status.h"
+#include "kernel/kernel_def.h"
+#include "opdef/op_def.h"
+
+namespace planish::api {
+
+struct Registry {
+  opdef::OpRegistry ops;
+  kernel::KernelRegistry kernels;
+  std::vector<std::shared_ptr<const LoadedPlugin>> plugins;
+};
+
+// The newest snapshot; made on first use.
+std::shared_ptr<const Registry> current_registry();
+
+// Loads a plugin and makes a snapshot with it. Nothing happens when it is loaded already.
+planish::Status add_plugin(const std::string& path);
+
+// Backends of this process, and what could not be loaded with the reason.
+struct BackendEntry {
+  std::string kind;
+  backend::Backend* backend = nullptr;  // null: absent
+  std::string reason;
+};
+const std::vector<BackendEntry>& backends();
+
+// "cpu", "cuda:1"; threads 0: all cores. kNotFound names the kinds there are.
+planish::Result<std::shared_ptr<backend::Device>> find_device(const std::string& text,
+                                                              int threads);
+
+}  // namespace planish::api
