@@ -67,6 +67,20 @@ bool some_kernel_takes(const kernel::Problem& concrete, const Environment& envir
   return false;
 }
 
+// Why each kernel that knows the region's ops would not take it.
+std::vector<plan::Considered> refusals(const kernel::Problem& concrete,
+                                       const Environment& environment) {
+  std::vector<plan::Considered> out;
+  for (const auto& kernel : environment.kernels.all()) {
+    if (kernel->device_kind() != environment.device.info().kind || kernel->is_reference()) continue;
+    const Status status = kernel->supports(concrete, environment.device.info());
+    if (status.ok() || status.code() == Code::kUnimplemented) continue;
+    out.push_back({kernel->name(), "", 0, -1,
+                   cat("as ", kernel::describe(concrete), ": ", status.message())});
+  }
+  return out;
+}
+
 // Regions that no kernel takes come apart, one grain at a time.
 Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
                              const Environment& environment) {
@@ -86,7 +100,12 @@ Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
         some_kernel_takes(*concrete, environment, options))
       continue;
     changed = true;
+    std::vector<plan::Considered> said;
+    if (auto before = lowered.refused_regions.extract(node)) said = std::move(before.mapped());
+    if (concrete.ok() && !options.reference_only)
+      for (plan::Considered& one : refusals(*concrete, environment)) said.push_back(std::move(one));
     PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(g, node, context));
+    if (!said.empty() && !parts.empty()) lowered.refused_regions[parts[0]] = std::move(said);
     for (ir::Node* part : parts)
       if (part->op == passes::kRegion) open.push_back(part);
   }
@@ -269,6 +288,8 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
   for (const auto& node : g.nodes()) {
     LoweredNode entry;
     entry.node = node.get();
+    if (auto said = lowered.refused_regions.find(node.get()); said != lowered.refused_regions.end())
+      entry.considered = said->second;
     const opdef::OpDef* op = environment.ops.find(node->op);
     if (!op) return unsupported(cat("no operator is named '", node->op, "'"));
     for (const ir::Value* v : node->outputs)

@@ -55,6 +55,8 @@ struct Lowered {
   std::vector<LoweredNode> nodes;
   std::map<const ir::Node*, int> index;
   std::map<std::string, int64_t, std::less<>> opt_binding;
+  // What kernels said of the regions that were split, under the part that holds the first root.
+  std::map<const ir::Node*, std::vector<plan::Considered>> refused_regions;
   // Outermost-dim distance needed for the value (member of an elided concat, slice view).
   ir::Dim::Lookup lookup() const;
 };
