@@ -1,0 +1,191 @@
+// The public build() over compiler::compile, and Plan.
+#include "planish/build.h"
+
+#include <cstdlib>
+#include <set>
+
+#include "api/build/network_impl.h"
+#include "api/runtime/convert.h"
+#include "api/runtime/engine_impl.h"
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "compiler/compile.h"
+#include "passes/pipeline.h"
+#include "plan/plan_file.h"
+
+namespace planish::v1 {
+
+struct Plan::Impl {
+  std::shared_ptr<const std::vector<std::byte>> bytes;
+  std::string report, decisions;
+};
+
+namespace {
+
+planish::Status check_options(const BuildOptions& options, const ir::Graph& graph) {
+  const auto refuse = [](std::string_view name, auto got, std::string_view expected) {
+    return invalid_argument(cat("option ", name, ": got ", got, ", expected ", expected));
+  };
+  if (options.max_workspace_bytes < 0)
+    return refuse("max_workspace_bytes", options.max_workspace_bytes, "0 (none) or more");
+  if (options.max_memory_bytes < 0)
+    return refuse("max_memory_bytes", options.max_memory_bytes, "0 (none) or more");
+  if (options.time_budget_s && !(*options.time_budget_s >= 0))
+    return refuse("time_budget_s", *options.time_budget_s, "0 or more seconds");
+  for (const Profile& profile : options.profiles) {
+    for (const auto& [name, shapes] : profile) {
+      const ir::Value* input = nullptr;
+      for (const ir::Value* one : graph.inputs)
+        if (one->name == name) input = one;
+      if (!input) return invalid_argument(cat("profile for '", name, "': there is no such input"));
+      const size_t rank = input->type.shape.size();
+      for (const auto* dims : {&shapes.min, &shapes.opt, &shapes.max}) {
+        if (dims->size() != rank)
+          return invalid_argument(cat("profile for '", name, "': shape ", bracketed(*dims),
+                                      " has rank ", dims->size(), ", expected ", rank));
+      }
+      for (size_t i = 0; i < rank; ++i) {
+        if (shapes.min[i] < 0 || shapes.min[i] > shapes.opt[i] || shapes.opt[i] > shapes.max[i])
+          return invalid_argument(cat("profile for '", name, "', dim ", i, ": min ", shapes.min[i],
+                                      ", opt ", shapes.opt[i], ", max ", shapes.max[i],
+                                      "; expected 0 <= min <= opt <= max"));
+      }
+    }
+  }
+  for (const auto* names : {&options.disabled_passes, &options.print_after}) {
+    for (const std::string& name : *names) {
+      if ((names == &options.print_after && name == "all") || passes::find_pass(name)) continue;
+      return invalid_argument(
+          cat("there is no pass '", name, "'", api::near_names(name, pass_names())));
+    }
+  }
+  return ok_status();
+}
+
+// The share of a build that each phase takes, for a progress bar that moves evenly enough.
+struct PhaseShare {
+  std::string_view phase;
+  double begin, end;
+};
+constexpr PhaseShare kPhases[] = {
+    {"passes", 0.0, 0.05}, {"tune", 0.05, 0.90}, {"emit", 0.90, 0.98}, {"write", 0.98, 1.0}};
+
+compiler::CompileOptions compile_options(const BuildOptions& from) {
+  compiler::CompileOptions options;
+  for (const Profile& profile : from.profiles) {
+    compiler::Profile& to = options.profiles.emplace_back();
+    for (const auto& [name, shapes] : profile) {
+      to.min[name] = shapes.min;
+      to.opt[name] = shapes.opt;
+      to.max[name] = shapes.max;
+    }
+  }
+  options.fp32_exact = from.fp32 == Fp32Mode::kExact;
+  options.deterministic = from.deterministic;
+  options.time_budget_s = from.time_budget_s;
+  if (from.max_workspace_bytes > 0) options.max_workspace = from.max_workspace_bytes;
+  if (from.max_memory_bytes > 0) options.max_memory = from.max_memory_bytes;
+  options.decisions = from.decisions;
+  options.disabled_passes = from.disabled_passes;
+  options.log = [](const std::string& line) { PLANISH_LOG(kInfo, line); };
+  return options;
+}
+
+// Identities of the plugins whose operators or kernels the program uses.
+std::vector<std::string> plugins_of(const plan::Program& program, const api::Registry& registry) {
+  std::vector<std::string> out;
+  for (const auto& plugin : registry.plugins) {
+    const planish_plugin& description = *plugin->description;
+    std::set<std::string_view> kernels, ops;
+    for (int i = 0; i < description.kernel_count; ++i) kernels.insert(description.kernels[i]->name);
+    for (int i = 0; i < description.op_count; ++i) ops.insert(description.ops[i]->name);
+    bool used = false;
+    for (const plan::Step& step : program.steps) {
+      used |= kernels.count(step.kernel) > 0;
+      for (const kernel::Stage& stage : step.problem.stages) used |= ops.count(stage.op) > 0;
+    }
+    if (used) out.push_back(plugin->identity);
+  }
+  return out;
+}
+
+}  // namespace
+
+Status Plan::save(const std::string& path) const {
+  return api::guarded([&] { return api::to_public(write_file_atomically(path, *impl_->bytes)); });
+}
+const std::byte* Plan::data() const { return impl_->bytes->data(); }
+size_t Plan::bytes() const { return impl_->bytes->size(); }
+const std::string& Plan::report() const { return impl_->report; }
+const std::string& Plan::decisions() const { return impl_->decisions; }
+
+Result<Engine> Plan::engine(const EngineOptions& options) const {
+  return api::guarded([&]() -> Result<Engine> {
+    PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan, plan::read_plan(*impl_->bytes, impl_->bytes));
+    return api::make_engine(std::move(plan), options);
+  });
+}
+
+Result<Plan> build(const Network& network, const BuildOptions& options) {
+  return api::guarded([&]() -> Result<Plan> {
+    const Network::Impl& from = network.impl();
+    if (from.graph->outputs.empty())
+      return Status(Code::kInvalidArgument, "the network has no outputs; mark some");
+    PLANISH_API_RETURN_IF_ERROR(check_options(options, *from.graph));
+    auto graph = from.graph->clone();
+    PLANISH_API_RETURN_IF_ERROR(api::bind_shapes(*graph, from.registry->ops, options.shapes));
+    PLANISH_API_ASSIGN_OR_RETURN(auto device, api::find_device(options.device, options.threads));
+
+    compiler::CompileOptions inner = compile_options(options);
+    if (!options.print_after.empty()) inner.print_after = options.print_after[0];
+    inner.print = [&](const std::string& text) {
+      if (options.print) {
+        options.print(inner.print_after, text);
+      } else {
+        std::fprintf(stderr, "-- after %s\n%s\n", inner.print_after.c_str(), text.c_str());
+      }
+    };
+    double reached = 0;
+    inner.progress = [&](const std::string& phase, int done, int total) {
+      if (options.cancel.cancelled()) return false;
+      if (!options.progress) return true;
+      for (const PhaseShare& share : kPhases) {
+        if (share.phase != phase) continue;
+        const double part = total > 0 ? double(done) / total : 1;
+        reached = std::max(reached, share.begin + part * (share.end - share.begin));
+      }
+      return options.progress({phase, reached, cat(done, " of ", total)});
+    };
+
+    const compiler::Environment environment{from.registry->ops, from.registry->kernels, *device,
+                                            nullptr};
+    PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
+                                 compiler::compile(std::move(graph), inner, environment));
+    plan.planish_version = version();
+    plan.plugins = plugins_of(plan.program, *from.registry);
+    auto impl = std::make_shared<Plan::Impl>();
+    PLANISH_API_ASSIGN_OR_RETURN(auto bytes, plan::serialize(plan));
+    impl->bytes = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+    impl->report = std::move(plan.report);
+    impl->decisions = std::move(plan.decisions);
+    if (options.progress) options.progress({"write", 1.0, ""});
+    return Plan(std::shared_ptr<const Plan::Impl>(std::move(impl)));
+  });
+}
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const passes::Pass& pass : passes::all_passes()) names.emplace_back(pass.name);
+  return names;
+}
+
+std::string default_timing_cache() {
+  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder && *folder == '/')
+    return cat(folder, "/planish/timing.cache");
+  if (const char* home = std::getenv("HOME"); home && *home == '/')
+    return cat(home, "/.cache/planish/timing.cache");
+  return "";
+}
+
+}  // namespace planish::v1
