@@ -1,0 +1,16 @@
+// Whole files in and out, with errors that say what went wrong.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "planish/status.h"
+
+namespace planish::cli {
+
+// Regular files only, at most `max_bytes` (kResourceExhausted with both figures).
+Result<std::string> read_file(const std::string& path, int64_t max_bytes);
+// Written beside and renamed, so that nobody sees half a file. "-" is standard output.
+Status write_file(const std::string& path, std::string_view bytes);
+
+}  // namespace planish::cli
