@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""The command line from outside: exit codes, files, JSON, Ctrl-C. Needs no package.
+
+Usage: command_line_test.py PLANISH, in the repository's root.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PLANISH = None
+MODEL = "examples/digits/digits.onnx"
+IMAGES = "examples/digits/digits_test_images.npy"
+
+
+def planish(*arguments, stdin=None):
+    return subprocess.run([PLANISH, *map(str, arguments)], capture_output=True, text=True,
+                          input=stdin, timeout=300)
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.work = pathlib.Path(cls.folder.name)
+        cls.plan = cls.work / "digits.plan"
+        os.environ["XDG_CACHE_HOME"] = str(cls.work / "cache")
+        done = planish("build", MODEL, "-o", cls.plan, "--deterministic")
+        assert done.returncode == 0, done.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def expect(self, code, *arguments, error=None, stdin=None):
+        done = planish(*arguments, stdin=stdin)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        if error:
+            self.assertIn(error, done.stderr)
+        return done
+
+    def test_usage_is_1(self):
+        self.expect(1)
+        self.expect(1, "dance")
+        self.expect(1, "build", MODEL)
+        self.expect(1, "build", MODEL, "-o", self.work / "x.plan", "--shape", "image", error="image")
+        self.expect(1, "build", MODEL, "-o", self.work / "x.plan", "--fp32", "slow")
+        self.expect(1, "build", MODEL, "-o", self.work / "x.plan", "--max-memory", "many",
+                    error="many")
+        self.assertFalse((self.work / "x.plan").exists())
+
+    def test_help_and_version_are_0(self):
+        self.assertIn("planish", self.expect(0, "--version").stdout)
+        for command in ("build", "run", "bench", "verify", "inspect", "ops"):
+            self.assertIn("Usage", self.expect(0, command, "--help").stdout)
+
+    def test_bad_input_is_2(self):
+        self.expect(2, "build", "/nowhere.onnx", "-o", self.work / "x.plan", error="/nowhere.onnx")
+        broken = self.work / "broken.onnx"
+        broken.write_bytes(pathlib.Path(MODEL).read_bytes()[:1000])
+        self.expect(2, "build", broken, "-o", self.work / "x.plan", error="broken.onnx")
+        self.expect(2, "run", self.plan, error="'image' is missing")
+        self.expect(2, "build", MODEL, "-o", self.work / "x.plan", "--shape", "image:1x3x8x8",
+                    error="dim 1 is 3")
+        self.expect(2, "build", MODEL, "-o", self.work / "x.plan", "--device", "tpu", error="tpu")
+        self.expect(2, "build", MODEL, "-o", "/nowhere/x.plan", error="/nowhere")
+        damaged = self.work / "damaged.plan"
+        data = bytearray(self.plan.read_bytes())
+        data[len(data) // 2] ^= 1
+        damaged.write_bytes(data)
+        self.expect(2, "inspect", damaged, error="damaged.plan")
+        self.assertFalse((self.work / "x.plan").exists())
+
+    def test_unsupported_is_3(self):
+        # ONNX by hand: one node of an op that nobody has.
+        def field(number, payload):
+            return bytes([number << 3 | 2, len(payload)]) + payload
+        def value(name):
+            shape = field(2, field(1, bytes([1 << 3, 1])))
+            return field(1, name) + field(2, field(1, bytes([1 << 3, 1]) + shape))
+        node = field(1, b"x") + field(2, b"y") + field(3, b"n") + field(4, b"NoSuchOp")
+        graph = field(1, node) + field(2, b"g") + field(11, value(b"x")) + field(12, value(b"y"))
+        model = bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17]))
+        path = self.work / "unsupported.onnx"
+        path.write_bytes(model)
+        self.expect(3, "ops", "--check", path, error="NoSuchOp")
+        self.expect(3, "build", path, "-o", self.work / "x.plan", error="NoSuchOp")
+
+    def test_verification(self):
+        done = self.expect(0, "verify", MODEL, "--plan", self.plan, "--json", self.work / "v.json",
+                           "--layers")
+        self.assertIn("verified", done.stdout)
+        report = json.loads((self.work / "v.json").read_text())
+        self.assertTrue(report["good"])
+        self.assertGreater(len(report["layers"]), 0)
+        self.expect(4, "verify", MODEL, "--plan", self.plan, "--atol", "0", "--rtol", "1e-12")
+
+    def test_run_writes_outputs_and_a_manifest(self):
+        out = self.work / "out"
+        self.expect(0, "run", self.plan, "--input", f"image={IMAGES}", "--output-dir", out)
+        manifest = json.loads((out / "manifest.json").read_text())
+        self.assertEqual(manifest["probability"]["shape"], [450, 10])
+        self.assertTrue((out / manifest["probability"]["file"]).exists())
+        self.expect(0, "run", self.plan, "--input", IMAGES, "--output-dir", out,
+                    "--output-format", "pb")
+        self.assertTrue((out / "probability.pb").exists())
+        summary = self.expect(0, "run", self.plan, "--input", IMAGES).stdout
+        self.assertIn("f32 450x10", summary)
+        self.expect(2, "run", self.plan, "--input", f"picture={IMAGES}", error="picture")
+        self.expect(2, "run", self.plan, "--input", IMAGES, "--dump", "nothing", error="nothing")
+
+    def test_inspect_json(self):
+        plan = json.loads(self.expect(0, "inspect", self.plan, "--json").stdout)
+        memory = plan["memory"]
+        self.assertLessEqual(memory["lower_bound_bytes"], memory["arena_bytes"])
+        self.assertEqual(len(plan["steps"]), plan["steps"][-1]["index"] + 1)
+        for value in memory["values"]:
+            self.assertLessEqual(value["offset"] + value["bytes"], memory["arena_bytes"])
+        self.assertIn("kernel", self.expect(0, "inspect", self.plan, "--layers").stdout)
+
+    def test_bench_json(self):
+        self.expect(0, "bench", self.plan, "--iterations", 20, "--warm-up", 1, "--contexts", 2,
+                    "--threads", 1, "--profile", "--json", self.work / "b.json")
+        result = json.loads((self.work / "b.json").read_text())
+        self.assertEqual(result["iterations"], 40)
+        latency = result["latency_ms"]
+        self.assertLessEqual(latency["min"], latency["median"])
+        self.assertLessEqual(latency["median"], latency["p99"])
+        self.assertLessEqual(latency["p99"], latency["max"])
+        self.assertEqual(len(result["layers"]), result["steps"])
+
+    def test_serve_rounds(self):
+        done = self.expect(0, "bench", self.plan, "--threads", 1, "--serve-rounds", stdin="3\n1\n")
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], "ready")
+        for line in lines[1:]:
+            self.assertGreater(json.loads(line)["median_ms"], 0)
+        self.assertEqual(len(lines), 3)
+        self.expect(1, "bench", self.plan, "--serve-rounds", stdin="x\n")
+
+    def test_ops(self):
+        ops = json.loads(self.expect(0, "ops", "--json").stdout)
+        self.assertIn("Conv", [op["name"] for op in ops])
+        self.expect(0, "ops", "--check", MODEL)
+        self.expect(2, "ops", "Conw")
+
+    def test_interrupt_leaves_no_file(self):
+        out = self.work / "interrupted.plan"
+        # A fresh cache, so that there is something to measure.
+        for delay in (0.0, 0.05, 0.2):
+            process = subprocess.Popen(
+                [PLANISH, "build", MODEL, "-o", out, "--timing-cache", ""],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            error = process.communicate(timeout=60)[1]
+            if process.returncode == 0:  # it was through already
+                self.assertTrue(out.exists())
+                out.unlink()
+                continue
+            self.assertIn(process.returncode, (130, -signal.SIGINT), error)
+            self.assertEqual([p for p in self.work.iterdir() if p.name.startswith("interrupted")], [])
+
+
+if __name__ == "__main__":
+    PLANISH = sys.argv.pop(1)
+    unittest.main()
