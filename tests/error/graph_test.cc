@@ -388,6 +388,65 @@ TEST(Graphs, D84_captures_of_nested_branches) {
   EXPECT_LE(choice.inputs.size(), 4u);
 }
 
+// A Loop whose value v grows by one row in each iteration.
+ModelText growing_loop(const std::string& op) {
+  GraphText body;
+  body.inputs = {value("i", kInt64, {}), value("more", kBool, {}), value("v", kFloat)};
+  body.nodes = {node("Identity", {"more"}, {"more_out"}),
+                node(op, {"v", "x"}, {"v_out"},
+                     op == "Concat" ? std::vector{attr_int("axis", 0)} : std::vector<Message>())};
+  body.outputs = {value("more_out", kBool), value("v_out", kFloat)};
+  ModelText model = relu_model();
+  model.graph.inputs = {value("x", kFloat, {1, 4}), value("start", kFloat, {2, 4})};
+  model.graph.initializers = {ints("trips", {}, {3})};
+  model.graph.outputs = {value("y", kFloat)};
+  model.graph.nodes = {
+      node("Loop", {"trips", "", "start"}, {"y"}, {attr_graph("body", body.message())}, "loop")};
+  return model;
+}
+
+TEST(Graphs, carried_values_that_grow) {
+  for (const char* op : {"Concat", "Add"}) {
+    const auto graph = import(growing_loop(op));
+    ASSERT_TRUE(graph.ok()) << graph.status().to_string();
+    const std::vector inputs = {ir::Tensor(ir::DataType::kF32, {1, 4}),
+                                ir::Tensor(ir::DataType::kF32, {2, 4})};
+    const auto outputs = eval::interpret(registry(), **graph, inputs);
+    ASSERT_TRUE(outputs.ok()) << outputs.status().to_string();
+    EXPECT_EQ((*outputs)[0].dim(0), op == std::string("Concat") ? 5 : 2);
+  }
+}
+
+TEST(Graphs, D76_endless_loop) {
+  ModelText model = growing_loop("Add");
+  model.graph.initializers = {ints("trips", {}, {INT64_MAX})};
+  const auto graph = import(model);
+  ASSERT_TRUE(graph.ok()) << graph.status().to_string();
+  const std::atomic<bool> cancel = true;
+  eval::Options options;
+  options.cancel = &cancel;
+  const std::vector inputs = {ir::Tensor(ir::DataType::kF32, {1, 4}),
+                              ir::Tensor(ir::DataType::kF32, {2, 4})};
+  EXPECT_EQ(eval::interpret(registry(), **graph, inputs, options).status().code(),
+            Code::kCancelled);
+}
+
+TEST(Graphs, known_conditions_choose_at_import) {
+  // The other branch does not fit any shape.
+  ModelText model = if_model(branch({node("Abs", {"x"}, {"t"})}, "t"),
+                             branch({node("Add", {"x", "w"}, {"e"})}, "e"));
+  model.graph.initializers = {raw_tensor("c", kBool, {}, std::string(1, '\1')),
+                              floats("w", {7}, {1, 2, 3, 4, 5, 6, 7})};
+  model.graph.inputs.pop_back();
+  const auto graph = import(model);
+  ASSERT_TRUE(graph.ok()) << graph.status().to_string();
+  ASSERT_EQ((*graph)->node_count(), 1);
+  EXPECT_EQ((*graph)->nodes().front()->op, "Abs");
+  EXPECT_EQ((*graph)->outputs[0]->name, "y");
+  model.graph.initializers[0] = raw_tensor("c", kBool, {}, std::string(1, '\0'));
+  expect_refused(model, Code::kInvalidArgument, {"'choice' (If)", "'Add:e' (Add)"});
+}
+
 TEST(Graphs, names_of_the_file_are_kept) {
   ModelText model = relu_model();
   model.graph.nodes = {node("Identity", {"x"}, {"m"}), node("Relu", {"m"}, {"y"}, {}, "act")};
