@@ -395,7 +395,10 @@ struct CountingHost {
 
 TEST(Host, ItsThreadsAreUsed) {
   const Network network = make_mlp(2);
-  const Engine engine = make_engine(network);
+  BuildOptions build_options = quick();
+  build_options.shapes["x"] = {4096, 4};  // enough work to share
+  build_options.threads = 2;
+  const Engine engine = *build(network, build_options)->engine();
   CountingHost host;
   ContextOptions options;
   options.parallel_for = HostParallelFor{
