@@ -13,41 +13,30 @@ bool all_zero(const std::vector<double>& list) {
   return std::all_of(list.begin(), list.end(), [](double v) { return v == 0; });
 }
 
-// Output and input channel of every weight, by flat index.
-struct WeightIndex {
-  int64_t output, input;
-};
-class WeightMap {
- public:
-  WeightMap(const Contraction& c, const Tensor& w) : node_(*c.node) {
-    const auto& dims = w.dims();
-    if (node_.op == "Conv" || node_.op == "ConvTranspose") {
-      second_ = dims[1];
-      for (size_t i = 2; i < dims.size(); ++i) kernel_ *= dims[i];
-      const int64_t group = int_attr(node_, "group", 1);
-      per_group_ = std::max<int64_t>(dims[0] / std::max<int64_t>(group, 1), 1);
-    } else {
-      rows_ = dims[dims.size() - 2];
-      columns_ = dims.back();
-      transposed_ = node_.op == "Gemm" && int_attr(node_, "transB", 0) != 0;
-    }
+// Calls visit(begin, count, output, input) for runs of weights that share both channels.
+template <class Visit>
+void for_each_run(const Contraction& c, const Tensor& w, Visit visit) {
+  const auto& dims = w.dims();
+  if (c.node->op == "Conv" || c.node->op == "ConvTranspose") {
+    const bool forward = c.node->op == "Conv";
+    int64_t kernel = 1;
+    for (size_t i = 2; i < dims.size(); ++i) kernel *= dims[i];
+    const int64_t group = std::max<int64_t>(int_attr(*c.node, "group", 1), 1);
+    const int64_t per_group = std::max<int64_t>(dims[0] / group, 1);
+    for (int64_t first = 0; first < dims[0]; ++first)
+      for (int64_t second = 0; second < dims[1]; ++second) {
+        const int64_t of_group = first / per_group * dims[1] + second;
+        visit((first * dims[1] + second) * kernel, kernel, forward ? first : of_group,
+              forward ? of_group : first);
+      }
+    return;
   }
-  WeightIndex at(int64_t i) const {
-    if (node_.op == "Conv" || node_.op == "ConvTranspose") {
-      const int64_t first = i / (second_ * kernel_), inner = i / kernel_ % second_;
-      const int64_t of_group = first / per_group_ * second_ + inner;
-      return node_.op == "Conv" ? WeightIndex{first, of_group} : WeightIndex{of_group, first};
-    }
-    const int64_t row = i / columns_ % rows_, column = i % columns_;
-    return transposed_ ? WeightIndex{row, column} : WeightIndex{column, row};
-  }
-
- private:
-  const Node& node_;
-  int64_t second_ = 1, kernel_ = 1, per_group_ = 1;
-  int64_t rows_ = 1, columns_ = 1;
-  bool transposed_ = false;
-};
+  const bool transposed = c.node->op == "Gemm" && int_attr(*c.node, "transB", 0) != 0;
+  const int64_t columns = dims.back(), rows = dims[dims.size() - 2];
+  for (int64_t begin = 0, row = 0; begin < w.count(); begin += columns, row = (row + 1) % rows)
+    for (int64_t column = 0; column < columns; ++column)
+      visit(begin + column, int64_t(1), transposed ? row : column, transposed ? column : row);
+}
 
 // The bias as one value per output channel; nullopt when it is something else.
 std::optional<std::vector<double>> bias_of(const Contraction& c) {
@@ -69,12 +58,40 @@ std::optional<Tensor> rounded(DataType dtype, std::vector<int64_t> dims,
   return Tensor::from_f64(dtype, std::move(dims), values);
 }
 
-bool put(Graph& graph, const Contraction& c, const std::vector<double>& weights,
+// The weights times a factor per output or input channel; nullopt when one leaves the type's range.
+std::optional<Tensor> scaled(const Contraction& c, const std::vector<double>& a, bool by_output) {
+  const Tensor& w = *c.node->inputs[1]->constant;
+  if (std::all_of(a.begin(), a.end(), [](double v) { return v == 1; })) return w;
+  Tensor out(w.dtype(), w.dims());
+  bool finite = true;
+  if (w.dtype() == DataType::kF32) {
+    const float* from = w.data_as<float>();
+    float* to = out.mutable_data_as<float>();
+    for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
+      const double factor = a[size_t(by_output ? output : input)];
+      for (int64_t i = begin; i < begin + count; ++i) {
+        to[i] = float(double(from[i]) * factor);
+        finite &= std::isfinite(to[i]);
+      }
+    });
+  } else {
+    for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
+      const double factor = a[size_t(by_output ? output : input)];
+      for (int64_t i = begin; i < begin + count; ++i) {
+        out.set_f64(i, w.f64(i) * factor);
+        finite &= std::isfinite(out.f64(i));
+      }
+    });
+  }
+  if (!finite) return std::nullopt;
+  return out;
+}
+
+bool put(Graph& graph, const Contraction& c, std::optional<Tensor> weights,
          const std::vector<double>& bias) {
+  if (!weights) return false;
   Node& node = *c.node;
   const Tensor& old = *node.inputs[1]->constant;
-  auto w = rounded(old.dtype(), old.dims(), weights);
-  if (!w) return false;
   std::optional<Tensor> b;
   const bool has_bias = input(node, 2) || !all_zero(bias);
   if (has_bias) {
@@ -89,21 +106,12 @@ bool put(Graph& graph, const Contraction& c, const std::vector<double>& weights,
     else graph.add_operand(&node, v);
     if (before && before->uses.empty() && !is_pinned(graph, before)) graph.erase_value(before);
   };
-  set(1, std::move(*w), node.inputs[1]->name);
-  if (b) set(2, std::move(*b), input(node, 2) ? node.inputs[2]->name : node.inputs[1]->name + "_bias");
+  const std::string name = node.inputs[1]->name;
+  const std::string bias_name = input(node, 2) ? node.inputs[2]->name : name + "_bias";
+  if (weights->data() != old.data()) set(1, std::move(*weights), name);
+  if (b) set(2, std::move(*b), bias_name);
   if (node.op == "Gemm") node.attrs["beta"] = 1.0;
   return true;
-}
-
-std::vector<double> scaled(const Contraction& c, const std::vector<double>& a, bool by_output) {
-  const Tensor& w = *c.node->inputs[1]->constant;
-  const WeightMap map(c, w);
-  std::vector<double> values = w.f64_values();
-  for (size_t i = 0; i < values.size(); ++i) {
-    const WeightIndex at = map.at(int64_t(i));
-    values[i] *= a[size_t(by_output ? at.output : at.input)];
-  }
-  return values;
 }
 
 }  // namespace
@@ -173,12 +181,12 @@ bool scale_inputs(Graph& graph, const Contraction& c, const std::vector<double>&
   auto bias = bias_of(c);
   if (!bias) return false;
   const Tensor& w = *c.node->inputs[1]->constant;
-  const WeightMap map(c, w);
   if (!all_zero(b))
-    for (int64_t i = 0; i < w.count(); ++i) {
-      const WeightIndex at = map.at(i);
-      (*bias)[size_t(at.output)] += w.f64(i) * b[size_t(at.input)];
-    }
+    for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
+      double sum = 0;
+      for (int64_t i = begin; i < begin + count; ++i) sum += w.f64(i);
+      (*bias)[size_t(output)] += sum * b[size_t(input)];
+    });
   return put(graph, c, scaled(c, a, false), *bias);
 }
 

@@ -17,7 +17,10 @@ struct Match {
   Node* weighted = nullptr;  // softmax times V
   Value *q = nullptr, *k = nullptr, *v = nullptr;  // [b, h, s, d] each, k untransposed or
   Value* k_transposed = nullptr;                   // [b, h, d, s] as found
-  Value* mask = nullptr;
+  Value* mask = nullptr;       // added to the scores, or
+  Value* condition = nullptr;  // where it holds (or, inverted, does not), `hidden` replaces them
+  Value* hidden = nullptr;
+  bool inverted = false;
   double scale = 1;
 };
 
@@ -44,13 +47,33 @@ Value* unscaled(const Graph& graph, Value* v, double& scale) {
   }
 }
 
+// Where(condition, scores, hidden) with a constant so low that adding it to any score gives itself:
+// the same as a mask of 0 and `hidden`.
+Value* visible_scores(const Graph& graph, Value* v, Match& m) {
+  Node* where = producer_of(v, "Where");
+  if (!where || !used_once(graph, v)) return v;
+  for (int i = 1; i <= 2; ++i) {
+    const auto low = scalar_of(input(*where, i));
+    Value* scores = input(*where, 3 - i);
+    if (!low || !(*low <= -1e8) || !(scores->type.shape == v->type.shape) ||
+        where->inputs[0]->type.rank() > 4)
+      continue;
+    m.condition = where->inputs[0];
+    m.hidden = where->inputs[size_t(i)];
+    m.inverted = i == 1;
+    return scores;
+  }
+  return v;
+}
+
 // The product of queries and keys behind the softmax: scaled, with an additive mask or without.
 bool match_scores(const Graph& graph, Value* scores, Match& m) {
   if (!used_once(graph, scores)) return false;
+  scores = visible_scores(graph, scores, m);
   scores = unscaled(graph, scores, m.scale);
   if (!used_once(graph, scores)) return false;
   if (Node* add = producer_of(scores, "Add")) {
-    if (m.scale != 1) return false;  // a scaled mask
+    if (m.scale != 1 || m.condition) return false;  // a scaled mask, or two
     for (int i = 0; i < 2; ++i) {
       Value* product = input(*add, i);
       Value* mask = input(*add, 1 - i);
@@ -156,6 +179,15 @@ Result<bool> apply(Graph& graph, const Match& m, PassContext& context) {
     inputs = {m.q, k, m.v};
   }
   if (m.mask) inputs.push_back(m.mask);
+  if (m.condition) {
+    Value* zero = add_scalar(graph, 0, m.hidden->type.dtype, "visible");
+    PLANISH_ASSIGN_OR_RETURN(
+        Value * mask, add_op(graph, context, "Where",
+                             m.inverted ? std::vector<Value*>{m.condition, m.hidden, zero}
+                                        : std::vector<Value*>{m.condition, zero, m.hidden},
+                             {}, last));
+    inputs.push_back(mask);
+  }
   PLANISH_ASSIGN_OR_RETURN(Node * attention, add_node(graph, context, "Attention", inputs,
                                                       std::move(attrs), last));
   if (!(attention->outputs[0]->type.shape == last->outputs[0]->type.shape)) {

@@ -282,6 +282,8 @@ TEST(RecognizeAttention, WithHeadsMaskAndScale) {
   if (!test_registry().find("Attention")) GTEST_SKIP() << "no Attention operator yet";
   for (const char* scores : {"%d: f32[] = Div(%p, %two) %s: f32[] = Add(%d, %mask)",
                              "%d: f32[] = Mul(%two, %p) %s: f32[] = Add(%mask, %d)",
+                             "%d: f32[] = Mul(%two, %p) const %low: f32[] = {-1e9} %h: bool[] = Less(%mask, %two) "
+                             "%s: f32[] = Where(%h, %d, %low)",
                              "%s: f32[] = Div(%p, %two)", "%s: f32[] = Identity(%p)"}) {
     const auto result = rewritten(recognize_attention, attention_text(scores));
     const bool plain = std::string_view(scores).find("Identity") != std::string_view::npos;

@@ -1,17 +1,24 @@
 // planish-opt: runs graph passes over a model and prints the result, to see what a pass does.
 //
 //   planish-opt MODEL [--pass NAME]... [--disable-pass NAME]... [--print-after NAME]...
-//               [--stop-after NAME] [--shape INPUT:1x3x224x224]... [--verify] [--summary] [--stats]
+//               [--stop-after NAME] [--shape INPUT:1x3x224x224]... [--verify] [--compare]
+//               [--summary] [--stats]
+//
+// --compare runs the interpreter on both graphs with random inputs and prints the worst difference of
+// every output, relative to its largest element; symbolic dims are taken to be 2.
 //
 // MODEL is text IR (as ir::print writes it) or an ONNX file by its ending; - reads text from standard
 // input. Without --pass the whole pipeline runs. Exit codes: 0 good, 1 usage, 2 bad input, 5 internal.
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <random>
 
 #include "base/text.h"
+#include "eval/interpreter.h"
 #include "frontend/onnx/onnx_import.h"
 #include "opdef/infer.h"
 #include "ops/register_ops.h"
@@ -26,13 +33,13 @@ struct Arguments {
   std::vector<std::string> passes;
   passes::PassOptions options;
   std::map<std::string, std::vector<int64_t>> shapes;
-  bool summary = false, stats = false, print = true;
+  bool summary = false, stats = false, print = true, compare = false;
 };
 
 constexpr const char* kUsage =
     "usage: planish-opt MODEL [--pass NAME]... [--disable-pass NAME]... [--print-after NAME]...\n"
     "                   [--stop-after NAME] [--shape INPUT:1x3x224x224]... [--fp32 exact|fast]\n"
-    "                   [--merge-siblings] [--single-root] [--verify] [--summary] [--stats]\n";
+    "                   [--merge-siblings] [--single-root] [--verify] [--compare] [--summary] [--stats]\n";
 
 Result<std::vector<int64_t>> parse_dims(const std::string& text) {
   std::vector<int64_t> dims;
@@ -84,6 +91,9 @@ class Parser {
       options.multi_root_regions = false;
     } else if (flag == "--verify") {
       options.verify = true;
+    } else if (flag == "--compare") {
+      out_.compare = true;
+      out_.print = false;
     } else if (flag == "--summary") {
       out_.summary = true;
       out_.print = false;
@@ -171,6 +181,44 @@ void print_summary(const ir::Graph& graph) {
   std::printf("%6d  nodes, %d without views, joins and shape arithmetic\n", graph.node_count(), steps);
 }
 
+std::vector<ir::Tensor> random_inputs(const ir::Graph& graph) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> real(-1, 1);
+  std::vector<ir::Tensor> out;
+  for (const ir::Value* v : graph.inputs) {
+    std::vector<int64_t> dims;
+    for (const ir::Dim& d : v->type.shape)
+      dims.push_back(d.evaluate([](std::string_view) -> std::optional<int64_t> { return 2; }).value_or(2));
+    ir::Tensor t(v->type.dtype, dims);
+    for (int64_t i = 0; i < t.count(); ++i) {
+      if (ir::is_float(t.dtype())) t.set_f64(i, real(random));
+      else t.set_i64(i, int64_t(random() % 2));
+    }
+    out.push_back(std::move(t));
+  }
+  return out;
+}
+
+Status compare(const opdef::OpRegistry& registry, const ir::Graph& before, const ir::Graph& after) {
+  const std::vector<ir::Tensor> inputs = random_inputs(before);
+  PLANISH_ASSIGN_OR_RETURN(auto expected, eval::interpret(registry, before, inputs));
+  PLANISH_ASSIGN_OR_RETURN(auto got, eval::interpret(registry, after, inputs));
+  for (size_t o = 0; o < got.size(); ++o) {
+    double largest = 0, worst = 0;
+    bool comparable = got[o].dims() == expected[o].dims();
+    for (int64_t i = 0; comparable && i < got[o].count(); ++i) {
+      const double difference = std::fabs(got[o].f64(i) - expected[o].f64(i));
+      largest = std::max(largest, std::fabs(expected[o].f64(i)));
+      if (!(difference <= worst)) worst = difference;
+      comparable = !std::isnan(difference);
+    }
+    std::printf("output %s: %s, worst difference %.3g of %.3g\n", before.outputs[o]->name.c_str(),
+                ir::to_string(got[o].type()).c_str(), comparable ? worst : NAN, largest);
+    if (!comparable) return internal_error(cat("output ", o, " differs in kind"));
+  }
+  return ok_status();
+}
+
 int report(const Status& status) {
   std::fprintf(stderr, "planish-opt: %s\n", status.to_string().c_str());
   return status.code() == Code::kInternal ? 5 : 2;
@@ -203,12 +251,19 @@ int run(int argc, char** argv) {
       std::fprintf(stderr, "%s\n", line.c_str());
     };
   passes::PassContext context(registry, arguments->options);
+  const auto before = arguments->compare ? (*graph)->clone() : nullptr;
   if (Status s = optimize(*arguments, **graph, context); !s.ok()) return report(s);
   if (arguments->print) std::fputs(ir::print(**graph).c_str(), stdout);
   if (arguments->summary) print_summary(**graph);
-  if (arguments->stats)
+  if (before)
+    if (Status s = compare(registry, *before, **graph); !s.ok()) return report(s);
+  if (arguments->stats) {
+    for (const auto& [pass, stats] : context.stats)
+      std::fprintf(stderr, "%10.1f ms  %3lld runs  %s\n", stats.seconds * 1e3,
+                   static_cast<long long>(stats.runs), std::string(pass).c_str());
     for (const auto& [rule, times] : context.fired)
       if (times) std::fprintf(stderr, "%8lld  %s\n", static_cast<long long>(times), rule.c_str());
+  }
   return 0;
 }
 
