@@ -83,7 +83,8 @@ uint8_t float_to_mini(float value, const MiniFloat& f, bool saturate) {
                           : f.has_infinity     ? uint8_t(top_exponent - 1)
                                                : uint8_t(magnitude_mask - 1);
   const uint8_t overflow = f.has_infinity ? uint8_t(sign | top_exponent) : nan;
-  if (std::isnan(value)) return f.has_nan ? nan : uint8_t(sign_bit - 1);
+  // Without a NaN of its own a format gets negative zero, as converters in use give it.
+  if (std::isnan(value)) return f.has_nan ? nan : sign_bit;
   if (std::isinf(value)) return saturate || !f.has_nan ? uint8_t(sign | largest) : overflow;
   const double magnitude = std::fabs(double(value));
   if (magnitude == 0) return f.fnuz ? 0 : sign;
