@@ -1,0 +1,119 @@
+// NonMaxSuppression: per image and class, boxes by descending score, those dropped that overlap a
+// better one too much. How many remain, only the data say.
+#include <algorithm>
+
+#include "base/text.h"
+#include "ops/dims.h"
+
+namespace planish::ops {
+namespace {
+
+using opdef::EvalContext;
+using opdef::TypeSet;
+
+constexpr TypeSet kF32Only{DataType::kF32};
+
+Status infer_nms(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 0, 3, 3));
+  PLANISH_RETURN_IF_ERROR(check_rank(ctx, 1, 3, 3));
+  const Shape &boxes = ctx.shape(0), &scores = ctx.shape(1);
+  PLANISH_RETURN_IF_ERROR(check_same_dim("input 0 (boxes): dim 2", boxes[2], 4));
+  PLANISH_RETURN_IF_ERROR(check_same_dim("input 1 (scores): dim 0", scores[0], boxes[0]));
+  PLANISH_RETURN_IF_ERROR(check_same_dim("input 1 (scores): dim 2", scores[2], boxes[1]));
+  for (int i = 2; i < 5; ++i)
+    if (ctx.has_input(i)) PLANISH_RETURN_IF_ERROR(check_single(ctx, i));
+  if (int64_t form = ctx.attr_int("center_point_box"); form != 0 && form != 1)
+    return bad_attr("center_point_box", cat(form), "0 or 1");
+  Dim per_class = boxes[1];
+  if (!ctx.has_input(2)) {
+    per_class = 0;
+  } else if (auto most = ctx.ints(2); most && most->size() == 1) {
+    per_class = min(per_class, Dim(std::max<int64_t>((*most)[0], 0)));
+  }
+  ctx.set_output(0, DataType::kI64,
+                 {data_dim(ctx, "selected", boxes[0] * scores[1] * per_class), Dim(3)});
+  return ok_status();
+}
+
+struct Box {
+  double y1, x1, y2, x2;
+  double area() const { return (y2 - y1) * (x2 - x1); }
+};
+
+Box box_at(const double* b, bool centered) {
+  if (centered) return {b[1] - b[3] / 2, b[0] - b[2] / 2, b[1] + b[3] / 2, b[0] + b[2] / 2};
+  return {std::min(b[0], b[2]), std::min(b[1], b[3]), std::max(b[0], b[2]), std::max(b[1], b[3])};
+}
+
+bool overlap_above(const Box& a, const Box& b, double threshold) {
+  double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+  double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
+  if (!(height > 0 && width > 0)) return false;
+  double shared = height * width, united = a.area() + b.area() - shared;
+  return a.area() > 0 && b.area() > 0 && united > 0 && shared / united > threshold;
+}
+
+double scalar_or(EvalContext& ctx, int input, double fallback) {
+  return ctx.has_input(input) && ctx.input(input).count() > 0 ? ctx.input(input).f64(0) : fallback;
+}
+
+Status evaluate_nms(EvalContext& ctx) {
+  const Tensor &boxes = ctx.input(0), &scores = ctx.input(1);
+  std::vector<double> all_boxes = boxes.f64_values(), all_scores = scores.f64_values();
+  double most = scalar_or(ctx, 2, 0), iou = scalar_or(ctx, 3, 0);
+  bool has_floor = ctx.has_input(4) && ctx.input(4).count() > 0;
+  double floor = scalar_or(ctx, 4, 0);
+  if (!(iou >= 0 && iou <= 1))
+    return invalid_argument(cat("input 3 (iou_threshold): got ", iou, ", expected 0 to 1"));
+  if (has_floor && floor != floor)
+    return invalid_argument("input 4 (score_threshold): got NaN, expected a number");
+  bool centered = ctx.attr_int("center_point_box") == 1;
+  int64_t count = boxes.dim(1), classes = scores.dim(1);
+  std::vector<int64_t> selected, order;
+  std::vector<Box> kept;
+  for (int64_t n = 0; n < boxes.dim(0); ++n)
+    for (int64_t c = 0; c < classes; ++c) {
+      const double* score = all_scores.data() + (n * classes + c) * count;
+      order.clear();
+      for (int64_t i = 0; i < count; ++i)
+        if (score[i] == score[i] && (!has_floor || score[i] > floor)) order.push_back(i);
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int64_t a, int64_t b) { return score[a] > score[b]; });
+      kept.clear();
+      for (int64_t i : order) {
+        if (double(kept.size()) >= most) break;
+        Box box = box_at(all_boxes.data() + (n * count + i) * 4, centered);
+        bool drop = std::any_of(kept.begin(), kept.end(),
+                                [&](const Box& k) { return overlap_above(k, box, iou); });
+        if (drop) continue;
+        kept.push_back(box);
+        selected.insert(selected.end(), {n, c, i});
+      }
+    }
+  std::vector<int64_t> dims = {int64_t(selected.size()) / 3, 3};
+  ctx.set_output(0, Tensor::from_i64(DataType::kI64, std::move(dims), selected));
+  return ok_status();
+}
+
+}  // namespace
+
+void register_non_max_suppression(opdef::OpRegistry& registry) {
+  opdef::OpDef def;
+  def.name = "NonMaxSuppression";
+  def.doc = "Indices (image, class, box) of the boxes that no better box of their class overlaps.";
+  def.inputs = {operand("boxes", kF32Only, "N boxes 4", ""),
+                operand("scores", kF32Only, "N classes boxes", ""),
+                optional_operand("max_output_boxes_per_class", opdef::kInt64, "scalar; 0 when absent", ""),
+                optional_operand("iou_threshold", kF32Only, "scalar; 0 when absent", ""),
+                optional_operand("score_threshold", kF32Only, "scalar; no limit when absent", "")};
+  def.outputs = {operand("selected_indices", opdef::kInt64, "selected 3", "")};
+  def.attrs = {opdef::int_attr("center_point_box", 0,
+                               "0: two corners, y first; 1: centre x, y, width, height")};
+  def.host_inputs = 1u << 2 | 1u << 3 | 1u << 4;
+  def.infer = infer_nms;
+  def.evaluate = evaluate_nms;
+  def.onnx = {{"NonMaxSuppression", "", 10, 1 << 30, nullptr}};
+  registry.add(std::move(def));
+}
+
+}  // namespace planish::ops
