@@ -2,6 +2,7 @@
 // as an expression, which is also its reference. Comparisons are ordered so that NaN passes through.
 #include <cmath>
 
+#include "base/text.h"
 #include "ops/elementwise.h"
 
 namespace planish::ops {
@@ -54,7 +55,6 @@ Status celu(ExpressionContext& ctx) {
   ExprBuilder& b = ctx.builder();
   int x = wide_arg(ctx, 0);
   double alpha = ctx.attr_float("alpha");
-  if (alpha == 0) return bad_attr("alpha", "0", "a value other than 0");
   int exponent = b.div(x, imm_like(ctx, alpha, x));
   int curve = b.mul(imm_like(ctx, alpha, x), b.unary(ScalarOp::kExpm1, exponent));
   int zero = imm_like(ctx, 0, x);
@@ -131,19 +131,29 @@ Status swiglu(ExpressionContext& ctx) {
 Status gelu(ExpressionContext& ctx) {
   ExprBuilder& b = ctx.builder();
   int x = wide_arg(ctx, 0);
-  const std::string& approximate = ctx.attr_string("approximate");
   int bell;
-  if (approximate == "none") {
+  if (ctx.attr_string("approximate") == "none") {
     bell = b.unary(ScalarOp::kErf, b.mul(x, imm_like(ctx, std::sqrt(0.5), x)));
-  } else if (approximate == "tanh") {
+  } else {
     int cube = b.mul(b.mul(x, x), x);
     int sum = b.add(x, b.mul(imm_like(ctx, 0.044715, x), cube));
     bell = b.unary(ScalarOp::kTanh, b.mul(imm_like(ctx, std::sqrt(2 / M_PI), x), sum));
-  } else {
-    return bad_attr("approximate", "'" + approximate + "'", "'none' or 'tanh'");
   }
   int half = b.mul(imm_like(ctx, 0.5, x), x);
   return finish(ctx, b.mul(half, b.add(imm_like(ctx, 1, x), bell)));
+}
+
+Status infer_celu(InferContext& ctx) {
+  double alpha = ctx.attr_float("alpha");
+  if (!(alpha > 0 || alpha < 0)) return bad_attr("alpha", cat(alpha), "a value other than 0");
+  return infer_elementwise(ctx);
+}
+
+Status infer_gelu(InferContext& ctx) {
+  const std::string& approximate = ctx.attr_string("approximate");
+  if (approximate != "none" && approximate != "tanh")
+    return bad_attr("approximate", cat("'", approximate, "'"), "'none' or 'tanh'");
+  return infer_elementwise(ctx);
 }
 
 Status infer_prelu(InferContext& ctx) {
@@ -160,7 +170,7 @@ Status infer_prelu(InferContext& ctx) {
 Status infer_same_shapes(InferContext& ctx) {
   PLANISH_RETURN_IF_ERROR(check_rank(ctx, 1, ctx.rank(0), ctx.rank(0)));
   for (int i = 0; i < ctx.rank(0); ++i)
-    PLANISH_RETURN_IF_ERROR(check_same_dim("input 1 (B): dim " + std::to_string(i),
+    PLANISH_RETURN_IF_ERROR(check_same_dim(cat("input 1 (B): dim ", i),
                                            ctx.shape(1)[size_t(i)], ctx.shape(0)[size_t(i)]));
   return infer_elementwise(ctx);
 }
@@ -171,17 +181,19 @@ struct Row {
   Status (*expression)(ExpressionContext&);
   std::vector<AttrSpec> attrs;
   const char* doc;
+  Status (*infer)(InferContext&) = infer_elementwise;
 };
 
 std::vector<Row> rows() {
   // ONNX's defaults are floats, and their exact values are kept.
   AttrSpec alpha_1 = float_attr("alpha", 1, "coefficient");
   return {
-      {"Celu", kFloats, celu, {alpha_1}, "max(0, x) + min(0, alpha (e^(x / alpha) - 1))"},
+      {"Celu", kFloats, celu, {alpha_1}, "max(0, x) + min(0, alpha (e^(x / alpha) - 1))",
+       infer_celu},
       {"Elu", kFloats, elu, {alpha_1}, "x where x >= 0, else alpha (e^x - 1)"},
       {"Gelu", kFloats, gelu,
        {opdef::string_attr("approximate", "none", "'none' (erf) or 'tanh'")},
-       "x times the normal distribution function of x"},
+       "x times the normal distribution function of x", infer_gelu},
       {"HardSigmoid", kFloats, hard_sigmoid,
        {float_attr("alpha", double(0.2f), "slope"), float_attr("beta", 0.5, "offset")},
        "alpha x + beta within 0 and 1"},
@@ -213,6 +225,7 @@ void register_activations(opdef::OpRegistry& registry) {
         elementwise_def(row.name, row.doc, {operand("X", row.types, "operand")},
                         operand("Y", row.types, "result"), row.expression);
     def.attrs = std::move(row.attrs);
+    def.infer = row.infer;
     registry.add(std::move(def));
   }
   TypeSet prelu_types = kFloats | TypeSet{DataType::kI32, DataType::kI64, DataType::kU32,

@@ -1,6 +1,9 @@
 #include "ops/all_cases.h"
 
 #include <iterator>
+#include <map>
+#include <string>
+#include <utility>
 
 namespace planish::ops {
 
@@ -17,6 +20,10 @@ opdef::CaseList all_cases() {
 #define PLANISH_CASE_FAMILY(family) append(family##_cases());
 #include "ops/case_families.inc"
 #undef PLANISH_CASE_FAMILY
+  // Cases of one op that share a name (other types, other shapes) are numbered.
+  std::map<std::pair<std::string, std::string>, int> seen;
+  for (opdef::OpCase& one : all)
+    if (int times = ++seen[{one.op, one.name}]; times > 1) one.name += "_" + std::to_string(times);
   return all;
 }
 

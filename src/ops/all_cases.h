@@ -4,7 +4,7 @@
 
 namespace planish::ops {
 
-// Cases of every family, in the list's order.
+// Cases of every family, in the list's order; names are unique within an op.
 opdef::CaseList all_cases();
 
 }  // namespace planish::ops

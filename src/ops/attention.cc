@@ -1,6 +1,7 @@
 // Attention: softmax(Q K^T scale + bias) V per head, with grouped heads, cached keys and values,
 // boolean or additive masks, causal and sliding-window limits, soft capping, and the scores as an
-// output. A query that may see no key gives zeros.
+// output. A query that may see no key gives zeros. In f16 and bf16 the scaled operands, the scores
+// and the weights are values of that type, as in the function that defines the operator.
 #include <cmath>
 #include <limits>
 
@@ -225,10 +226,25 @@ void softmax_row(double* row, int64_t keys, bool all_hidden) {
 }
 
 struct Scoring {
+  DataType dtype;
   double scale, softcap;
   int64_t mode;
   std::vector<double>* exposed;  // null: scores are no output
 };
+
+bool is_narrow(DataType dtype) { return dtype == DataType::kF16 || dtype == DataType::kBF16; }
+
+void round_narrow(DataType dtype, std::vector<double>& values) {
+  if (!is_narrow(dtype)) return;
+  for (double& v : values) v = ir::round_to(dtype, v);
+}
+
+// A narrow operand times the root of the scale; both operands together make the scale.
+void scale_narrow(DataType dtype, double scale, Heads& heads) {
+  double root = ir::round_to(dtype, std::sqrt(scale));
+  for (double& v : heads.values) v *= root;
+  round_narrow(dtype, heads.values);
+}
 
 // The weights of one head, queries x keys.
 std::vector<double> weights_of(const Heads& q, const Heads& k, int64_t n, int64_t h,
@@ -238,6 +254,7 @@ std::vector<double> weights_of(const Heads& q, const Heads& k, int64_t n, int64_
   pack_panels(k.at(n, h / group), k.size, keys, int64_t(1), k.size, panels);
   multiply_panels(q.at(n, h), q.size, panels.data(), q.sequence, keys, q.size, scores.data(), keys);
   for (double& s : scores) s *= scoring.scale;
+  round_narrow(scoring.dtype, scores);
   auto expose = [&](int64_t mode) {
     if (!scoring.exposed || scoring.mode != mode) return;
     std::copy(scores.begin(), scores.end(),
@@ -246,6 +263,7 @@ std::vector<double> weights_of(const Heads& q, const Heads& k, int64_t n, int64_
   expose(0);
   if (scoring.softcap > 0)
     for (double& s : scores) s = scoring.softcap * std::tanh(s / scoring.softcap);
+  round_narrow(scoring.dtype, scores);
   expose(1);
   std::vector<bool> hidden(size_t(q.sequence), true);
   for (int64_t i = 0; i < q.sequence; ++i)
@@ -254,9 +272,11 @@ std::vector<double> weights_of(const Heads& q, const Heads& k, int64_t n, int64_
       if (!(b == -std::numeric_limits<double>::infinity())) hidden[size_t(i)] = false;
       scores[size_t(i * keys + j)] += b;
     }
+  round_narrow(scoring.dtype, scores);
   expose(2);
   for (int64_t i = 0; i < q.sequence; ++i)
     softmax_row(scores.data() + i * keys, keys, hidden[size_t(i)]);
+  round_narrow(scoring.dtype, scores);
   expose(3);
   return scores;
 }
@@ -276,7 +296,14 @@ Status evaluate_attention(EvalContext& ctx) {
                                                      : 0);
   double scale = ctx.has_attr("scale") ? ctx.attr_float("scale")
                                        : 1 / std::sqrt(double(std::max<int64_t>(q.size, 1)));
-  Scoring scoring{scale, ctx.attr_float("softcap"), ctx.attr_int("qk_matmul_output_mode"),
+  DataType dtype = ctx.input(kQ).dtype();
+  Heads scaled_k = k;
+  if (is_narrow(dtype)) {
+    scale_narrow(dtype, scale, q);
+    scale_narrow(dtype, scale, scaled_k);
+    scale = 1;
+  }
+  Scoring scoring{dtype, scale, ctx.attr_float("softcap"), ctx.attr_int("qk_matmul_output_mode"),
                   ctx.output_count() > 3 ? &exposed : nullptr};
   if (ctx.has_input(kValidLength))
     for (int64_t length : ctx.input(kValidLength).i64_values())
@@ -288,7 +315,7 @@ Status evaluate_attention(EvalContext& ctx) {
   std::vector<double> y(size_t(q.batch * q.heads * q.sequence * v.size)), panels;
   for (int64_t n = 0; n < q.batch; ++n)
     for (int64_t h = 0; h < q.heads; ++h) {
-      std::vector<double> weights = weights_of(q, k, n, h, bias, scoring);
+      std::vector<double> weights = weights_of(q, scaled_k, n, h, bias, scoring);
       int64_t group = q.heads / k.heads;
       pack_panels(v.at(n, h / group), v.sequence, v.size, v.size, int64_t(1), panels);
       int64_t step = packed ? q.heads * v.size : v.size;

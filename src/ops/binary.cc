@@ -1,6 +1,7 @@
 // Arithmetic on two operands, shifts and bitwise logic. Integers divide towards zero and wrap;
 // f16 and bf16 results are rounded once. Integer operands whose elements are known as dim
 // expressions keep them (shape arithmetic).
+#include "base/text.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
@@ -55,6 +56,13 @@ Status mod_expression(ExpressionContext& ctx) {
   return finish(ctx, ctx.builder().binary(op, ctx.arg(0), ctx.arg(1)));
 }
 
+Status infer_shift(InferContext& ctx) {
+  const std::string& direction = ctx.attr_string("direction");
+  if (direction != "LEFT" && direction != "RIGHT")
+    return bad_attr("direction", cat("'", direction, "'"), "'LEFT' or 'RIGHT'");
+  return infer_elementwise(ctx);
+}
+
 // The base's type decides the result; a fractional exponent of an integer base computes in f64.
 Status pow_expression(ExpressionContext& ctx) {
   ExprBuilder& b = ctx.builder();
@@ -71,10 +79,7 @@ Status pow_expression(ExpressionContext& ctx) {
 // Shifts by a negative amount or by at least the width give what the sign bit fills in.
 Status shift_expression(ExpressionContext& ctx) {
   ExprBuilder& b = ctx.builder();
-  const std::string& direction = ctx.attr_string("direction");
-  if (direction != "LEFT" && direction != "RIGHT")
-    return bad_attr("direction", "'" + direction + "'", "'LEFT' or 'RIGHT'");
-  bool left = direction == "LEFT";
+  bool left = ctx.attr_string("direction") == "LEFT";
   DataType type = ctx.dtype(0);
   int x = ctx.arg(0), y = ctx.arg(1);
   int zero = b.imm_int(0, type);
@@ -129,6 +134,7 @@ void register_binary(opdef::OpRegistry& registry) {
       {operand("X", kInts, "bits"), operand("Y", kInts, "amount")}, operand("Z", kInts, "result"),
       shift_expression);
   def.attrs = {opdef::required_attr("direction", opdef::AttrKind::kString, "'LEFT' or 'RIGHT'")};
+  def.infer = infer_shift;
   registry.add(std::move(def));
 
   def = elementwise_def("Mod", "remainder of A / B, with B's sign, or A's when fmod is 1",
