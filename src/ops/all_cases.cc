@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
+
 namespace planish::ops {
 
 #define PLANISH_CASE_FAMILY(family) opdef::CaseList family##_cases();
@@ -23,7 +25,7 @@ opdef::CaseList all_cases() {
   // Cases of one op that share a name (other types, other shapes) are numbered.
   std::map<std::pair<std::string, std::string>, int> seen;
   for (opdef::OpCase& one : all)
-    if (int times = ++seen[{one.op, one.name}]; times > 1) one.name += "_" + std::to_string(times);
+    if (int times = ++seen[{one.op, one.name}]; times > 1) one.name = cat(one.name, "_", times);
   return all;
 }
 
