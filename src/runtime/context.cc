@@ -74,11 +74,17 @@ Status ExecutionContext::bind_output(int i, void* data, int64_t bytes) {
 Status ExecutionContext::run(const RunOptions& options) {
   if (running_.exchange(true))
     return failed_precondition("the context is running; use one context per thread");
+  // Whatever a library or a host's callback throws, the context can run again.
+  struct Release {
+    ExecutionContext& context;
+    ~Release() {
+      context.owned_.clear();
+      context.running_ = false;
+    }
+  } release{*this};
   has_run_ = false;
   Status status = run_checked(options);
-  owned_.clear();
   has_run_ = status.ok();
-  running_ = false;
   return status;
 }
 
