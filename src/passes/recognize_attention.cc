@@ -47,6 +47,12 @@ Value* unscaled(const Graph& graph, Value* v, double& scale) {
   }
 }
 
+// A mask over (batch, heads, queries, keys) that names every key.
+bool is_mask(const Value* mask, const Value* scores) {
+  return mask->type.rank() >= 2 && mask->type.rank() <= 4 &&
+         mask->type.shape.back() == scores->type.shape.back();
+}
+
 // Where(condition, scores, hidden) with a constant so low that adding it to any score gives itself:
 // the same as a mask of 0 and `hidden`.
 Value* visible_scores(const Graph& graph, Value* v, Match& m) {
@@ -56,7 +62,7 @@ Value* visible_scores(const Graph& graph, Value* v, Match& m) {
     const auto low = scalar_of(input(*where, i));
     Value* scores = input(*where, 3 - i);
     if (!low || !(*low <= -1e8) || !(scores->type.shape == v->type.shape) ||
-        where->inputs[0]->type.rank() > 4)
+        !is_mask(where->inputs[0], v))
       continue;
     m.condition = where->inputs[0];
     m.hidden = where->inputs[size_t(i)];
@@ -80,7 +86,7 @@ bool match_scores(const Graph& graph, Value* scores, Match& m) {
       double scale = 1;
       Value* inner = unscaled(graph, product, scale);
       if (!producer_of(inner, "MatMul") || !used_once(graph, inner) ||
-          !(product->type.shape == scores->type.shape) || mask->type.rank() > 4 ||
+          !(product->type.shape == scores->type.shape) || !is_mask(mask, scores) ||
           mask->type.dtype != scores->type.dtype)
         continue;
       m.mask = mask;
