@@ -138,7 +138,7 @@ TEST(Pipeline, TakesLongChains) {
   Value* v = graph->add_input("x", {DataType::kF32, {Dim(2), Dim(3)}});
   const TensorType type = v->type;
   const char* const ops[] = {"Relu", "Identity", "Softmax", "Neg", "Exp"};
-  for (int i = 0; i < 100000; ++i) {
+  for (int i = 0; i < 30000; ++i) {
     Attributes attrs;
     if (std::string_view(ops[i % 5]) == "Softmax") attrs["axis"] = int64_t(-1);
     v = graph->add_node(ops[i % 5], {v}, attrs, {type})->outputs[0];
@@ -148,7 +148,7 @@ TEST(Pipeline, TakesLongChains) {
   const Status status = optimize(*graph, context);
   ASSERT_TRUE(status.ok()) << status.to_string();
   EXPECT_TRUE(ir::verify(*graph).ok());
-  EXPECT_LT(graph->node_count(), 30000);
+  EXPECT_LT(graph->node_count(), 9000);
 }
 
 TEST(Pipeline, NamesEveryPassOnce) {
