@@ -40,9 +40,9 @@ void add_mod_and_pow(CaseList& cases) {
   cases.push_back(known_case("Mod", "floored", {a, b}, {{0, -2, 5, 0, 2, 3}}, {{"fmod", integer(0)}}));
   cases.push_back(known_case("Mod", "truncated", {a, b}, {{0, 1, 5, 0, -1, 3}}, {{"fmod", integer(1)}}));
   cases.push_back(known_case("Mod", "floats",
-                             {given(DataType::kF32, {4}, {-4.3, 7.2, 5.0, -5.5}),
-                              given(DataType::kF32, {4}, {2.1, -3.4, 8.0, 3.0})},
-                             {{-0.1, 0.4, 5.0, -2.5}}, {{"fmod", integer(1)}}));
+                             {given(DataType::kF32, {4}, {-4.25, 7.25, 5.0, -5.5}),
+                              given(DataType::kF32, {4}, {2.0, -3.5, 8.0, 3.0})},
+                             {{-0.25, 0.25, 5.0, -2.5}}, {{"fmod", integer(1)}}));
   cases.push_back(make_case("Pow", "floats",
                             {random(DataType::kF32, {3, 7}, 0.5, 3), random(DataType::kF32, {7}, -2, 2)}));
   cases.push_back(make_case("Pow", "f16_base_i32_exponent",

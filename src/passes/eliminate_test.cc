@@ -1,5 +1,5 @@
 // eliminate_dead, eliminate_duplicates, remove_no_ops, simplify_views, fold_constants.
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
 namespace planish::passes {

@@ -1,5 +1,5 @@
 // fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool.
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
 namespace planish::passes {

@@ -1,5 +1,5 @@
 // fuse_regions and the splitting of regions.
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 #include "passes/region.h"
 

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "base/text.h"
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/region.h"
 
 namespace planish::passes {

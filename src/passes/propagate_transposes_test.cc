@@ -1,5 +1,5 @@
 // propagate_transposes and merge_sibling_contractions.
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
 namespace planish::passes {

@@ -1,5 +1,5 @@
 // recognize_layer_norm, _rms_norm, _gelu, _silu, _hard_swish, _attention.
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
 namespace planish::passes {

@@ -1,4 +1,4 @@
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 
 #include <cmath>
 #include <map>
