@@ -36,6 +36,7 @@ class Point:
     value: str
     channel_axis: int
     rank: int
+    positions: int  # values per channel and sample, about
     mean: np.ndarray
     std: np.ndarray
     weight: str | None = None
@@ -145,6 +146,10 @@ class Builder:
         mean = shift + 0.25 * gain * self.rng.standard_normal(c)
         return mean.astype(np.float32), (gain * self.rng.uniform(0.8, 1.2, c)).astype(np.float32)
 
+    def _point_4d(self, value, mean, std, **rest):
+        _, h, w = self.shape(value)
+        self.points.append(Point(value, 1, 4, h * w, mean, std, **rest))
+
     def _conv_output(self, x, oc, kernel, stride, pads, dilation):
         _, h, w = self.shape(x)
         size = lambda n, k, s, before, after: (n + before + after - dilation * (k - 1) - 1) // s + 1
@@ -187,7 +192,7 @@ class Builder:
         self.shapes[y] = self._conv_output(x, oc, kernel, strides, pads, dilation)
         if bias:
             mean, std = self._targets(oc, gain, shift)
-            self.points.append(Point(y, 1, 4, mean, std, weight, 0, inputs[2]))
+            self._point_4d(y, mean, std, weight=weight, bias=inputs[2])
         return y
 
     def conv_transpose(self, x, oc, k, stride):
@@ -200,7 +205,7 @@ class Builder:
         )
         self.shapes[y] = (oc, (h - 1) * stride + k, (w - 1) * stride + k)
         mean, std = self._targets(oc, 1.0, SHIFT)
-        self.points.append(Point(y, 1, 4, mean, std, weight, 1, bias))
+        self._point_4d(y, mean, std, weight=weight, weight_axis=1, bias=bias)
         return y
 
     def bn(self, x, epsilon=1e-5, gain=1.0, shift=SHIFT):
@@ -212,9 +217,7 @@ class Builder:
         ]
         y = self.node("BatchNormalization", [x, *names], epsilon=epsilon)
         self.shapes[y] = self.shape(x)
-        self.points.append(
-            Point(y, 1, 4, mean, std, statistics=(names[2], names[3]), epsilon=epsilon)
-        )
+        self._point_4d(y, mean, std, statistics=(names[2], names[3]), epsilon=epsilon)
         return y
 
     def gemm(self, x, k, n, gain=1.0, shift=SHIFT):
@@ -223,7 +226,7 @@ class Builder:
         bias = self.vector(np.zeros(n), "gemm.bias")
         y = self.node("Gemm", [x, weight, bias], transB=1)
         mean, std = self._targets(n, gain, shift)
-        self.points.append(Point(y, 1, 2, mean, std, weight, 0, bias))
+        self.points.append(Point(y, 1, 2, 1, mean, std, weight, 0, bias))
         return y
 
     def linear(self, x, k, n, gain=1.0, shift=0.0, rank=3):
@@ -232,7 +235,7 @@ class Builder:
         bias = self.vector(np.zeros(n), "linear.bias")
         y = self.node("Add", [bias, self.node("MatMul", [x, weight])])
         mean, std = self._targets(n, gain, shift)
-        self.points.append(Point(y, rank - 1, rank, mean, std, weight, 1, bias))
+        self.points.append(Point(y, rank - 1, rank, 64, mean, std, weight, 1, bias))
         return y
 
     # Layers without weights -----------------------------------------------------------------

@@ -4,8 +4,10 @@ Randomly initialized deep networks map every input to nearly the same output, an
 layer disappears. So every `Point` of the builder gets its target mean and standard deviation per
 channel, measured on a few inputs. All layers are measured in a single run: the graph is rewritten
 so that a point normalizes its value with the statistics of the batch at hand and gives them out;
-afterwards they are folded into the weights. A channel whose variance is under a hundredth of its
-layer's average is not blown up (`floor`), because that would only amplify rounding errors.
+afterwards they are folded into the weights. A channel's variance is blended with the average of
+its layer's: a hundredth of that at least, because blowing up a channel that hardly varies only
+amplifies rounding errors, and more where few values were measured (a fully connected layer sees
+one per sample), because a variance underestimated by chance makes one class win every time.
 """
 
 import numpy as np
@@ -15,8 +17,9 @@ from onnx import TensorProto, helper
 from models import inputs
 from models.builder import ir_version, tensor, value_infos
 
-# `tiny` keeps a layer whose output is constant from dividing by zero.
-CONSTANTS = {"floor": 0.01, "tiny": 1e-20}
+LEAST_SHARE = 0.01  # of the layer's average variance in that of a channel
+PRIOR_COUNT = 64  # measured values per channel at which its own variance counts for a half
+TINY = 1e-20  # keeps a layer whose output is constant from dividing by zero
 
 
 def calibrate(builder, seed=1):
@@ -55,7 +58,7 @@ def _measuring_nodes(builder):
     """The builder's nodes with a normalization in the place of every point."""
     points = {p.value: p for p in builder.points}
     nodes = []
-    constants = {f"calibrate/{n}": np.float32(v) for n, v in CONSTANTS.items()}
+    constants = {"calibrate/tiny": np.float32(TINY)}
     for node in builder.nodes:
         point = points.get(node.output[0])
         if point is None:
@@ -73,13 +76,16 @@ def _measuring_nodes(builder):
 
 
 def _normalize(builder, point, raw, constants):
-    """Nodes for value = (raw - mean) / sqrt(var + floor) * std_target + mean_target."""
+    """Nodes for value = (raw - mean) / sqrt(var + epsilon) * target_std + target_mean."""
     v = point.value
+    count = builder.calibration_batch * point.positions
+    share = max(LEAST_SHARE, PRIOR_COUNT / (count + PRIOR_COUNT))
     axes = [a for a in range(point.rank) if a != point.channel_axis]
     channel = [-1 if a == point.channel_axis else 1 for a in range(point.rank)]
     constants[f"{v}/target_mean"] = point.mean.reshape(channel)
     constants[f"{v}/target_std"] = point.std.reshape(channel)
     constants[f"{v}/epsilon"] = np.float32(point.epsilon)
+    constants[f"{v}/share"], constants[f"{v}/own"] = np.float32(share), np.float32(1 - share)
 
     def node(op, inputs, part, **attributes):
         inputs = [i if i == raw or i.startswith("calibrate/") else f"{v}/{i}" for i in inputs]
@@ -97,9 +103,10 @@ def _normalize(builder, point, raw, constants):
         node("Mul", ["centered", "centered"], "squares"),
         mean("squares", axes, "measured_var"),
         mean("measured_var", [point.channel_axis], "average_var"),
-        node("Mul", ["average_var", "calibrate/floor"], "floor"),
-        node("Add", ["measured_var", "floor"], "floored"),
-        node("Add", ["floored", "calibrate/tiny"], "var"),
+        node("Mul", ["average_var", "share"], "shared_part"),
+        node("Mul", ["measured_var", "own"], "own_part"),
+        node("Add", ["shared_part", "own_part"], "blended"),
+        node("Add", ["blended", "calibrate/tiny"], "var"),
         node("Add", ["var", "epsilon"], "square"),
         node("Sqrt", ["square"], "root"),
         node("Div", ["centered", "root"], "unit"),

@@ -3,7 +3,7 @@ Recognition", 2014, configurations D and E. No batch normalization."""
 
 
 def vgg(b, convs):
-    b.calibration_batch = 8
+    b.calibration_batch = 16
     x = b.image(3, 224, 224)
     for stage, count in enumerate(convs):
         with b.scope(f"block{stage + 1}"):
