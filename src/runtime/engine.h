@@ -107,6 +107,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::optional<std::vector<int64_t>> dims_of(int value, const Binding& binding) const;
   const void* constant_data(int constant) const;
   int64_t weight_bytes() const;   // canonical constants
+  // What pack() made for a step; null when it made nothing.
+  const kernel::Blob* packed(int step) const { return packed_[size_t(step)].get(); }
   int64_t packed_bytes() const;   // packed blobs held by this engine (shared ones counted once)
   int cached_instances() const;
 

@@ -204,6 +204,25 @@ TEST(Build, AThrowingCallbackIsAStatus) {
   EXPECT_THAT(plan.status().message(), HasSubstr("no more"));
 }
 
+TEST(Build, PackedWeightsGiveTheSameResults) {
+  const auto network = Network::load_onnx("examples/digits/digits.onnx");
+  BuildOptions options = quick();
+  const auto plain = build(*network, options);
+  options.packed_weights = true;
+  const auto packed = build(*network, options);
+  ASSERT_TRUE(plain.ok() && packed.ok());
+  EXPECT_GT(packed->bytes(), plain->bytes());
+  const Tensor x = iota({3, 1, 8, 8});
+  std::vector<std::vector<float>> results;
+  for (const Plan* plan : {&*plain, &*packed}) {
+    Context context = *Context::create(*plan->engine());
+    ASSERT_TRUE(context.set_input(0, x.data(), x.dims()).ok());
+    ASSERT_TRUE(context.run().ok());
+    results.push_back(values_of(*context.output(0)));
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 TEST(Plan, SavesAndLoads) {
   const auto plan = build(make_mlp(), quick());
   const std::string path = testing::TempDir() + "/api_test.plan";

@@ -1,7 +1,7 @@
 // The public build() over compiler::compile, and Plan.
 #include "planish/build.h"
 
-#include <cstdlib>
+#include <cstdio>
 #include <set>
 
 #include "api/build/network_impl.h"
@@ -13,6 +13,7 @@
 #include "compiler/compile.h"
 #include "passes/pipeline.h"
 #include "plan/plan_file.h"
+#include "tuner/timing_cache.h"
 
 namespace planish::v1 {
 
@@ -110,6 +111,16 @@ std::vector<std::string> plugins_of(const plan::Program& program, const api::Reg
   return out;
 }
 
+// Puts into each step what an engine would pack at load.
+planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> device,
+                             const kernel::KernelRegistry& kernels) {
+  PLANISH_ASSIGN_OR_RETURN(const auto engine,
+                           runtime::Engine::create(plan, std::move(device), kernels));
+  for (size_t i = 0; i < plan.program.steps.size(); ++i)
+    if (const kernel::Blob* blob = engine->packed(int(i))) plan.program.steps[i].packed = blob->bytes;
+  return ok_status();
+}
+
 }  // namespace
 
 Status Plan::save(const std::string& path) const {
@@ -158,10 +169,27 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
       return options.progress({phase, reached, cat(done, " of ", total)});
     };
 
+    // A cache that cannot be read or written costs time, never the build.
+    const auto warn = [](const std::string& message) {
+      PLANISH_LOG(kWarning, "timing cache: ", message);
+    };
+    tuner::TimingCache cache(warn);
+    std::string cache_path = options.timing_cache.value_or(default_timing_cache());
+    if (options.deterministic) cache_path.clear();
+    if (!cache_path.empty()) {
+      if (const planish::Status loaded = cache.load(cache_path); !loaded.ok())
+        warn(loaded.message());
+    }
     const compiler::Environment environment{from.registry->ops, from.registry->kernels, *device,
-                                            nullptr};
+                                            &cache};
     PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
                                  compiler::compile(std::move(graph), inner, environment));
+    if (!cache_path.empty()) {
+      if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());
+    }
+    if (options.packed_weights) {
+      PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, from.registry->kernels));
+    }
     plan.planish_version = version();
     plan.plugins = plugins_of(plan.program, *from.registry);
     auto impl = std::make_shared<Plan::Impl>();
@@ -180,12 +208,6 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
-std::string default_timing_cache() {
-  if (const char* folder = std::getenv("XDG_CACHE_HOME"); folder && *folder == '/')
-    return cat(folder, "/planish/timing.cache");
-  if (const char* home = std::getenv("HOME"); home && *home == '/')
-    return cat(home, "/.cache/planish/timing.cache");
-  return "";
-}
+std::string default_timing_cache() { return tuner::TimingCache::default_path(); }
 
 }  // namespace planish::v1
