@@ -55,7 +55,7 @@ class AlignedBuffer {
     if (count > (SIZE_MAX - kHugePage) / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = count * sizeof(T);
     const size_t unit = bytes >= kHugePage / 4 ? kHugePage : kCacheLine;
-    const size_t rounded = (bytes / unit + 1) * unit;
+    const size_t rounded = bytes == 0 ? unit : (bytes + unit - 1) / unit * unit;
     void* p = std::aligned_alloc(unit, rounded);
     if (p == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
