@@ -105,8 +105,11 @@ bool can_replace(const Graph& graph, const Value* from, const Value* to) {
 
 void replace(Graph& graph, Value* from, Value* to) {
   if (from == to) return;
-  if (is_pinned(graph, from)) {
-    PLANISH_CHECK(can_replace(graph, from, to), cat("value '", from->name, "' has to keep its name"));
+  const bool pinned = is_pinned(graph, from);
+  PLANISH_CHECK(can_replace(graph, from, to), cat("value '", from->name, "' has to keep its name"));
+  // A rewrite may have changed what `to` stands for (a convolution that took in what followed it):
+  // its old name would then lie in reports and comparisons.
+  if (pinned || (to->producer && !is_pinned(graph, to))) {
     std::string name = from->name;
     graph.rename(from, cat(name, " (replaced)"));
     graph.rename(to, std::move(name));

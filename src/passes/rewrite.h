@@ -62,7 +62,8 @@ void add_sources(Node& into, const Node& from);
 
 // Whether `to` can stand for `from`: always, unless `from` is pinned and `to` cannot take its name.
 bool can_replace(const Graph& graph, const Value* from, const Value* to);
-// Every use of `from` becomes one of `to`, which inherits name and keep of a pinned `from`.
+// Every use of `from` becomes one of `to`, which inherits the name of `from`, unless it is pinned
+// itself, and keep.
 // Precondition: can_replace().
 void replace(Graph& graph, Value* from, Value* to);
 // Erases `node` if nobody needs its outputs, then producers and constants that became unused.
