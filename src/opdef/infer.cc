@@ -149,26 +149,36 @@ Status infer_node(const OpRegistry& registry, ir::Node& node) {
   });
   PLANISH_RETURN_IF_ERROR(op->infer(context));
   PLANISH_RETURN_IF_ERROR(check_outputs(*op, context));
+  // A re-inference of data-dependent dims keeps the symbols that are already spread.
+  std::map<std::string, Dim> kept;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const Shape& fresh_shape = context.outputs()[i].type.shape;
+    const Shape& old_shape = node.outputs[i]->type.shape;
+    if (old_shape.size() != fresh_shape.size()) continue;
+    for (size_t d = 0; d < fresh_shape.size(); ++d) {
+      const std::string fresh = fresh_shape[d].symbol_name(), old = old_shape[d].symbol_name();
+      if (fresh.empty() || old.empty() || fresh == old) continue;
+      const auto& symbols = node.graph->symbols;
+      auto fresh_info = symbols.find(fresh), old_info = symbols.find(old);
+      if (fresh_info != symbols.end() && old_info != symbols.end() &&
+          fresh_info->second.from_data && old_info->second.from_data)
+        kept.emplace(fresh, old_shape[d]);
+    }
+  }
+  for (const auto& [fresh, old] : kept) node.graph->symbols.erase(fresh);
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     InferContext::Output& output = context.outputs()[i];
     ir::Value* value = node.outputs[i];
     output.type.layout = value->type.layout;
     output.type.space = value->type.space;
-    // A re-inference of data-dependent dims keeps the symbols that are already spread.
-    if (value->type.rank() == output.type.rank() && !value->type.shape.empty()) {
-      for (size_t d = 0; d < output.type.shape.size(); ++d) {
-        const std::string fresh = output.type.shape[d].symbol_name();
-        const std::string old = value->type.shape[d].symbol_name();
-        if (fresh.empty() || old.empty() || fresh == old) continue;
-        auto fresh_info = node.graph->symbols.find(fresh);
-        auto old_info = node.graph->symbols.find(old);
-        if (fresh_info == node.graph->symbols.end() || old_info == node.graph->symbols.end())
-          continue;
-        if (fresh_info->second.from_data && old_info->second.from_data) {
-          node.graph->symbols.erase(fresh_info);
-          output.type.shape[d] = value->type.shape[d];
-        }
-      }
+    const auto replace = [&kept](std::string_view name) -> std::optional<Dim> {
+      auto found = kept.find(std::string(name));
+      return found == kept.end() ? std::nullopt : std::optional<Dim>(found->second);
+    };
+    if (!kept.empty()) {
+      for (Dim& d : output.type.shape) d = d.substitute(replace);
+      if (output.content)
+        for (Dim& d : *output.content) d = d.substitute(replace);
     }
     value->type = std::move(output.type);
     value->content = std::move(output.content);

@@ -145,11 +145,12 @@ class ProgramVerifier {
     return ok_status();
   }
 
-  // A value can be read when it, one that it lies in, or a part of it has been written.
+  // A value can be read when it, one that it lies in, or a part of either has been written.
   bool is_defined(int number) const {
     if (written_[size_t(number)] != kUnwritten) return true;
     for (int at = number; at != -1; at = p_.values[size_t(at)].parent)
-      if (p_.values[size_t(at)].kind != ValueKind::kTemporary || written_[size_t(at)] == kWritten)
+      if (p_.values[size_t(at)].kind != ValueKind::kTemporary ||
+          written_[size_t(at)] != kUnwritten)
         return true;
     return false;
   }

@@ -147,7 +147,9 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
   if (output.known) return ok_status();
   const plan::Program& p = engine_->program();
   const int v = p.outputs[size_t(k)];
-  const auto dims = engine_->dims_of(v, binding);
+  auto dims = engine_->dims_of(v, binding);
+  // Dims that no symbol names alone are what the step that allocated the value gave.
+  if (auto owned = owned_.find(v); !dims && owned != owned_.end()) dims = owned->second.dims();
   if (!dims) return internal_error(cat("output '", p.output_names[size_t(k)], "' has unknown dims"));
   output.dims = *dims;
   const ir::DataType dtype = p.values[size_t(v)].type.dtype;
@@ -279,6 +281,7 @@ Status ExecutionContext::bind_results(const plan::Step& step, std::vector<ir::Te
 
 Result<ir::Tensor> ExecutionContext::read_value(int value, const Slot& slot,
                                                 const Binding& binding) const {
+  if (auto owned = owned_.find(value); owned != owned_.end()) return owned->second;
   const ir::TensorType& type = engine_->program().values[size_t(value)].type;
   const auto dims = engine_->dims_of(value, binding);
   if (!dims) return internal_error("a value that was computed has unknown dims");

@@ -1,8 +1,11 @@
-// Runs the node cases that extract.py wrote: import, compute, compare with the stored outputs.
+// Runs the node cases that extract.py wrote: import, compute, compare with the stored outputs. Each
+// case runs three ways: through the interpreter, through the optimized engine (built without
+// measuring), and through a plan that was saved and loaded.
 //
 // A child process works through the cases and reports each on a pipe before and after; when it dies,
 // the case it was in is a crash and a new child takes over behind it, so that one bad case costs
-// nothing but itself. The manifest names every case: pass, refused with its reason, or WRONG.
+// nothing but itself. The manifest names every case: pass with the kernels of its plan,
+// refused with its reason, or WRONG.
 //
 // Usage: run_node_cases FOLDER [--manifest FILE] [--minimum N] [--filter TEXT]
 // Exit code: 0 all right, 1 a wrong case, a crash, or fewer than N right, 77 no cases there.
@@ -16,11 +19,16 @@
 #include <iostream>
 #include <sstream>
 
+#include "backend/cpu/cpu_backend.h"
 #include "base/text.h"
 #include "compare.h"
+#include "compiler/compile.h"
 #include "eval/interpreter.h"
+#include "eval/reference_kernel.h"
 #include "frontend/onnx/onnx_import.h"
 #include "ops/register_ops.h"
+#include "plan/plan_file.h"
+#include "runtime/context.h"
 
 namespace planish::tests {
 namespace {
@@ -88,8 +96,71 @@ bool accumulates(const opdef::OpRegistry& registry, const ir::Graph& graph) {
          op->kind != opdef::FusionKind::kInjective;
 }
 
-Status run_set(const opdef::OpRegistry& registry, const ir::Graph& graph, const Case& c,
-               const std::string& folder) {
+// What the child computes with.
+struct Machine {
+  opdef::OpRegistry ops;
+  kernel::KernelRegistry kernels;
+  std::shared_ptr<backend::Device> device;
+};
+
+Machine& machine() {
+  static Machine m;
+  return m;
+}
+
+// Threads do not survive fork(): the child makes the device.
+void start_device() {
+  auto backend = cpu::make_cpu_backend();
+  backend->register_kernels(machine().kernels);
+  machine().kernels.add(eval::make_reference_kernel(machine().ops));
+  machine().device = std::move(backend->device(0, 2)).value();
+}
+
+Result<std::shared_ptr<runtime::Engine>> make_engine(plan::Plan plan) {
+  return runtime::Engine::create(std::move(plan), machine().device, machine().kernels);
+}
+
+// The engine built now, and the one from the saved plan.
+struct Engines {
+  std::shared_ptr<runtime::Engine> built, loaded;
+  std::string kernels;  // of the steps, in order
+};
+
+Result<Engines> build_engines(const ir::Graph& graph) {
+  compiler::CompileOptions options;
+  options.deterministic = true;
+  PLANISH_ASSIGN_OR_RETURN(plan::Plan plan,
+                           compiler::compile(graph.clone(), options,
+                                             {machine().ops, machine().kernels, *machine().device,
+                                              nullptr}));
+  Engines engines;
+  std::vector<std::string> names;
+  for (const plan::Step& step : plan.program.steps) names.push_back(step.kernel);
+  engines.kernels = names.empty() ? "no step" : join(names, " ");
+  PLANISH_ASSIGN_OR_RETURN(auto bytes, plan::serialize(plan));
+  auto kept = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  PLANISH_ASSIGN_OR_RETURN(plan::Plan loaded, plan::read_plan(*kept, kept));
+  PLANISH_ASSIGN_OR_RETURN(engines.built, make_engine(std::move(plan)));
+  PLANISH_ASSIGN_OR_RETURN(engines.loaded, make_engine(std::move(loaded)));
+  return engines;
+}
+
+Result<std::vector<ir::Tensor>> run_engine(std::shared_ptr<runtime::Engine> engine,
+                                           const std::vector<ir::Tensor>& feeds) {
+  PLANISH_ASSIGN_OR_RETURN(auto context, runtime::ExecutionContext::create(engine));
+  for (size_t i = 0; i < feeds.size(); ++i)
+    PLANISH_RETURN_IF_ERROR(context->set_input(int(i), feeds[i].data(), feeds[i].dims()));
+  PLANISH_RETURN_IF_ERROR(context->run());
+  std::vector<ir::Tensor> outputs;
+  for (size_t i = 0; i < engine->program().outputs.size(); ++i) {
+    PLANISH_ASSIGN_OR_RETURN(const ir::Tensor output, context->output(int(i)));
+    outputs.push_back(output.clone());
+  }
+  return outputs;
+}
+
+Status run_set(const opdef::OpRegistry& registry, const ir::Graph& graph, const Engines& engines,
+               const Case& c, const std::string& folder) {
   PLANISH_ASSIGN_OR_RETURN(auto inputs, read_tensors(folder + "/input"));
   PLANISH_ASSIGN_OR_RETURN(auto expected, read_tensors(folder + "/output"));
   std::vector<ir::Tensor> feeds;
@@ -103,19 +174,25 @@ Status run_set(const opdef::OpRegistry& registry, const ir::Graph& graph, const 
     if (found == inputs.end()) return internal_error(cat("no data for input ", input->name));
     feeds.push_back(found->tensor);
   }
-  PLANISH_ASSIGN_OR_RETURN(const auto outputs, eval::interpret(registry, graph, feeds));
-  if (outputs.size() != expected.size())
-    return Status(Code::kVerificationFailed,
-                  cat("got ", outputs.size(), " outputs, expected ", expected.size()));
   const bool random = has_random(registry, graph);
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    Tolerance tolerance = c.tolerance;
-    tolerance.accumulates = accumulates(registry, graph);
-    Status status = compare(outputs[i], expected[i].tensor, tolerance);
-    if (!status.ok() && random) status = compare_distribution(outputs[i], expected[i].tensor);
-    if (!status.ok()) return status.at(cat("output '", graph.outputs[i]->name, "'"));
-  }
-  return ok_status();
+  const auto check = [&](std::string_view way,
+                         const Result<std::vector<ir::Tensor>>& outputs) -> Status {
+    if (!outputs.ok()) return outputs.status().at(way);
+    if (outputs->size() != expected.size())
+      return Status(Code::kVerificationFailed, cat(way, ": got ", outputs->size(),
+                                                   " outputs, expected ", expected.size()));
+    for (size_t i = 0; i < outputs->size(); ++i) {
+      Tolerance tolerance = c.tolerance;
+      tolerance.accumulates = accumulates(registry, graph);
+      Status status = compare((*outputs)[i], expected[i].tensor, tolerance);
+      if (!status.ok() && random) status = compare_distribution((*outputs)[i], expected[i].tensor);
+      if (!status.ok()) return status.at(cat(way, ": output '", graph.outputs[i]->name, "'"));
+    }
+    return ok_status();
+  };
+  PLANISH_RETURN_IF_ERROR(check("interpreter", eval::interpret(registry, graph, feeds)));
+  PLANISH_RETURN_IF_ERROR(check("engine", run_engine(engines.built, feeds)));
+  return check("loaded plan", run_engine(engines.loaded, feeds));
 }
 
 Outcome outcome_of(const Status& status, std::string_view phase) {
@@ -130,17 +207,20 @@ Outcome run_case(const opdef::OpRegistry& registry, const Case& c, const std::st
   options.name = c.name;
   const auto graph = frontend::import_onnx_file(folder + "/model.onnx", options, registry);
   if (!graph.ok()) return outcome_of(graph.status(), "import");
+  const auto engines = build_engines(**graph);
+  if (!engines.ok()) return {Outcome::Kind::kWrong, cat("build: ", engines.status().to_string())};
   for (int k = 0; k < c.sets; ++k) {
     const Outcome outcome =
-        outcome_of(run_set(registry, **graph, c, cat(folder, "/set_", k)), "interpreter");
+        outcome_of(run_set(registry, **graph, *engines, c, cat(folder, "/set_", k)), "run");
     if (outcome.kind != Outcome::Kind::kPass) return outcome;
   }
-  return {};
+  return {Outcome::Kind::kPass, engines->kernels};
 }
 
 // Child: one line "kind reason" per case. Newlines of reasons become "; ".
 [[noreturn]] void work(const opdef::OpRegistry& registry, const std::vector<Case>& cases,
                        size_t first, const std::string& folder, FILE* out) {
+  start_device();
   for (size_t i = first; i < cases.size(); ++i) {
     alarm(kSecondsPerCase);
     Outcome outcome;
@@ -210,7 +290,7 @@ int run(int argc, char** argv) {
     std::cout << "skipped: no cases in '" << folder << "' (extract.py writes them)\n";
     return 77;
   }
-  opdef::OpRegistry registry;
+  opdef::OpRegistry& registry = machine().ops;
   ops::register_all_ops(registry);
   const std::vector<Outcome> outcomes = run_all(registry, cases, folder);
 

@@ -73,7 +73,7 @@ class PointwiseLaunchable : public kernel::Launchable {
     const std::span<void* const> out(outputs, output_types_.size());
     if (!strided) {
       whole_->run(in, out, *args.team);
-      for (size_t i = 0; i < output_types_.size(); ++i) clear_tail(outputs[i], dims_[0]);
+      for (size_t i = 0; i < output_types_.size(); ++i) clear_tail(outputs[i], dims_.empty() ? 1 : dims_[0]);
       return ok_status();
     }
     for (int64_t n = 0; n < dims_[0]; ++n) {
