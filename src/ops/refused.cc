@@ -37,7 +37,6 @@ constexpr Row kRows[] = {
     {"", "StringConcat", kStrings},
     {"", "StringNormalizer", kStrings},
     {"", "StringSplit", kStrings},
-    {"", "TfIdfVectorizer", kStrings},
     {"ai.onnx.ml", "", kClassical},
     {"ai.onnx.preview.training", "", kTraining},
     {"ai.onnx.training", "", kTraining},
