@@ -194,6 +194,11 @@ int64_t Engine::packed_bytes() const {
   return total;
 }
 
+bool Engine::rounds_differently() const {
+  return std::any_of(kernels_.begin(), kernels_.end(),
+                     [](const kernel::KernelDef* k) { return k->rounds_differently(); });
+}
+
 int Engine::cached_instances() const {
   std::lock_guard lock(mutex_);
   return int(instances_.size());

@@ -111,6 +111,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   const kernel::Blob* packed(int step) const { return packed_[size_t(step)].get(); }
   int64_t packed_bytes() const;   // packed blobs held by this engine (shared ones counted once)
   int cached_instances() const;
+  // Some step runs a kernel whose error bound is 16 times the plain one (Winograd).
+  bool rounds_differently() const;
 
  private:
   friend class Instance;
