@@ -73,12 +73,12 @@ class Emitter {
     }
     for (const Profile& profile : options_.profiles) {
       std::vector<plan::ProfileInput> inputs;
-      for (const auto& [name, opt] : profile.opt) {
-        const auto get = [&](const auto& map) {
-          auto found = map.find(name);
-          return found == map.end() ? opt : found->second;
+      for (const auto& entry : profile.opt) {
+        const auto get = [&entry](const auto& map) {
+          auto found = map.find(entry.first);
+          return found == map.end() ? entry.second : found->second;
         };
-        inputs.push_back({name, get(profile.min), opt, get(profile.max)});
+        inputs.push_back({entry.first, get(profile.min), entry.second, get(profile.max)});
       }
       program_.profiles.push_back(std::move(inputs));
     }
