@@ -111,6 +111,29 @@ TEST(RemoveNoOps, KeepsWhatMovesOrNames) {
   output %c, %same, %t })");
 }
 
+TEST(RemoveNoOps, ShortensCastsThatLoseNothing) {
+  expect_rewrite(remove_no_ops, R"(graph "" {
+  input %x: f32[4] input %i: i32[4]
+  %a: f64[] = Cast(%x) {to = f64}
+  %b: f32[] = Cast(%a) {to = f32}
+  %c: i64[] = Cast(%i) {to = i64}
+  %d: f32[] = Cast(%c) {to = f32}
+  %y: f32[] = Add(%b, %d)
+  output %y })",
+                 R"(graph "" {
+  input %x: f32[4] input %i: i32[4]
+  %d: f32[] = Cast(%i) {to = f32}
+  %y: f32[] = Add(%x, %d)
+  output %y })");
+  expect_unchanged(remove_no_ops, R"(graph "" {
+  input %x: f32[4] input %i: i32[4]
+  %a: f16[] = Cast(%x) {to = f16}
+  %b: f32[] = Cast(%a) {to = f32}
+  %c: f32[] = Cast(%i) {to = f32}
+  %d: i64[] = Cast(%c) {to = i64}
+  output %b, %d })");
+}
+
 TEST(RemoveNoOps, RenamesTheProducerOfAnOutput) {
   const auto result = rewritten(remove_no_ops, R"(graph "" {
   input %x: f32[4]

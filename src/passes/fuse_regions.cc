@@ -292,7 +292,7 @@ class Fuser {
     size_t results = 0;
     const auto counts = [&](const Node* member) {
       const Value* v = member->outputs[0];
-      return is_output(v) || std::any_of(v->uses.begin(), v->uses.end(), [&](const ir::Use& use) {
+      return is_output(v) || v->uses.size() > 64 || std::any_of(v->uses.begin(), v->uses.end(), [&](const ir::Use& use) {
                return !fusable_at(*use.node, v->type.shape);
              });
     };

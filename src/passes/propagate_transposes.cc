@@ -95,6 +95,7 @@ class Sinker {
 
   Result<bool> sink(Node* node) {
     if (node->op == "Gemm") return absorb(node);
+    if (node->op == "MatMul") return to_gemm(node);
     const opdef::OpDef* op = context_.op(*node);
     if (!op || op->random || node->inputs.empty()) return false;
     const bool elementwise = is_elementwise(context_, *node);
@@ -248,6 +249,20 @@ class Sinker {
       changed = true;
     }
     return changed;
+  }
+
+  // The product of two matrices, one of them transposed, is a Gemm.
+  Result<bool> to_gemm(Node* node) {
+    Node* a = transpose_of(node->inputs[0]);
+    Node* b = transpose_of(node->inputs[1]);
+    if ((!a && !b) || node->inputs[0]->type.rank() != 2 || node->inputs[1]->type.rank() != 2)
+      return false;
+    PLANISH_ASSIGN_OR_RETURN(
+        Node * gemm, add_node(graph_, context_, "Gemm", node->inputs,
+                              {{"alpha", 1.0}, {"beta", 1.0}}, node));
+    replace(graph_, node->outputs[0], gemm->outputs[0]);
+    erase_unused(graph_, node);
+    return absorb(gemm);
   }
 
   Graph& graph_;

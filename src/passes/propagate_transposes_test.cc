@@ -60,11 +60,13 @@ TEST(PropagateTransposes, BecomesAFlagOfGemm) {
   %a: f32[] = Transpose(%x) {perm = [1, 0]}
   %b: f32[] = Transpose(%z) {perm = [1, 0]}
   %y: f32[] = Gemm(%a, %b)
-  output %y })",
+  %w: f32[] = MatMul(%a, %b)
+  output %y, %w })",
                  R"(graph "" {
   input %x: f32[3, 2] input %z: f32[4, 3]
   %y: f32[] = Gemm(%x, %z) {transA = 1, transB = 1}
-  output %y })");
+  %w: f32[] = Gemm(%x, %z) {transA = 1, transB = 1}
+  output %y, %w })");
 }
 
 TEST(PropagateTransposes, StopsWhereItWouldMultiply) {

@@ -126,6 +126,47 @@ bool is_trivial_pool(const Node& node) {
          all_equal(ints_attr(node, "pads"), 0);
 }
 
+// Whether every value of `from` is one of `to`.
+bool holds_all(DataType to, DataType from) {
+  if (to == from || from == DataType::kBool) return true;
+  if (ir::bits_of(from) < 8 || ir::bits_of(to) < 8) return false;
+  const auto digits = [](DataType t) {
+    switch (t) {
+      case DataType::kF64: return 53;
+      case DataType::kF32: return 24;
+      case DataType::kF16: return 11;
+      case DataType::kBF16: return 8;
+      default: return ir::is_integer(t) ? ir::bits_of(t) - int(ir::is_signed_int(t)) : 0;
+    }
+  };
+  const int got = digits(to), needed = digits(from);
+  if (!got || !needed || got < needed) return false;
+  if (ir::is_float(from)) return to == DataType::kF64 || (to == DataType::kF32 && needed <= 11);
+  // Integers into floats of enough digits, or into wider integers that keep the sign.
+  return ir::is_float(to) ? to != DataType::kF16 && to != DataType::kBF16
+                          : ir::is_signed_int(to) || !ir::is_signed_int(from);
+}
+
+// Cast of a Cast through a type that loses nothing reads the first operand.
+bool shorten_casts(Graph& graph, Node& node) {
+  if (node.op != "Cast") return false;
+  Node* before = producer_of(input(node, 0), "Cast");
+  if (!before || !holds_all(before->outputs[0]->type.dtype, before->inputs[0]->type.dtype))
+    return false;
+  graph.set_input(&node, 0, before->inputs[0]);
+  erase_unused(graph, before);
+  return true;
+}
+
+// Axes that are given make noop_with_empty_axes say nothing.
+bool clear_axes_flag(Node& node) {
+  if (int_attr(node, "noop_with_empty_axes", 0) == 0) return false;
+  const auto axes = ints_input(node, 1);
+  if (!axes || axes->empty()) return false;
+  node.attrs["noop_with_empty_axes"] = int64_t(0);
+  return true;
+}
+
 Value* passed_value(const Node& node, const PassContext& context) {
   const opdef::OpDef* op = context.op(node);
   if (!op || op->random || node.outputs.empty() || node.inputs.empty()) return nullptr;
@@ -165,6 +206,11 @@ Result<bool> remove_no_ops(Graph& graph, PassContext& context) {
       context.count("remove_no_ops/empty_member");
       changed = true;
     }
+    if (shorten_casts(graph, *node)) {
+      context.count("remove_no_ops/cast");
+      changed = true;
+    }
+    changed |= clear_axes_flag(*node);
     Value* x = passed_value(*node, context);
     if (!x || !can_replace(graph, node->outputs[0], x)) continue;
     replace(graph, node->outputs[0], x);
