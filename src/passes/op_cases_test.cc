@@ -7,7 +7,7 @@
 #include "opdef/infer.h"
 #include "ops/all_cases.h"
 #include "ops/case_inputs.h"
-#include "passes/pass_fixture.h"
+#include "passes/pass_fixture_testing.h"
 #include "passes/pipeline.h"
 
 namespace planish::passes {
