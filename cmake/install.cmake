@@ -2,7 +2,11 @@
 # find_package(planish) and pkg-config need.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS planish_shared_runtime planish_shared EXPORT planish-targets
+set(backends)
+if(TARGET planish_shared_cuda)
+  list(APPEND backends planish_shared_cuda)
+endif()
+install(TARGETS planish_shared_runtime planish_shared ${backends} EXPORT planish-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/planish DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")

@@ -33,6 +33,16 @@ class CapturedGraph {
   virtual Status launch(void* stream) = 0;
 };
 
+// A point in a stream's work.
+class Event {
+ public:
+  virtual ~Event() = default;
+  // Microseconds on the device's clock between two recorded events; waits for this one.
+  virtual Result<double> us_since(const Event&) const {
+    return unsupported("this device has no events");
+  }
+};
+
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -43,6 +53,7 @@ class Stream {
   virtual Result<std::unique_ptr<CapturedGraph>> end_capture() {
     return unsupported("this stream does not capture");
   }
+  virtual Status record(Event&) { return unsupported("this device has no events"); }
 };
 
 class Device {
@@ -52,6 +63,13 @@ class Device {
   // kResourceExhausted with the bytes asked for when there is no room.
   virtual Result<std::unique_ptr<Memory>> allocate(int64_t bytes, ir::MemorySpace space) = 0;
   virtual Result<std::unique_ptr<Stream>> create_stream() = 0;
+  // A stream of the host's, borrowed for the Stream's life.
+  virtual Result<std::unique_ptr<Stream>> wrap_stream(void* /*handle*/) {
+    return unsupported(info().kind + ": the device takes no streams of the host");
+  }
+  virtual Result<std::unique_ptr<Event>> create_event() {
+    return unsupported(info().kind + ": the device has no events");
+  }
   // Asynchronous on `stream` where the device can; ordered with its launches.
   virtual Status copy(Stream& stream, void* to, ir::MemorySpace to_space, const void* from,
                       ir::MemorySpace from_space, int64_t bytes) = 0;

@@ -1,0 +1,104 @@
+#include "backend/cuda/emit/emitted_kernel_def.h"
+
+#include <cstdlib>
+
+#include "backend/cuda/device/gpu.h"
+#include "backend/cuda/emit/artifact.h"
+#include "backend/cuda/emit/launcher.h"
+#include "backend/cuda/emit/nvrtc.h"
+#include "base/text.h"
+
+namespace planish::cuda {
+namespace {
+
+// Places name buffers that the problem has.
+Status check_places(const kernel::Problem& problem, const EmittedKernel& kernel) {
+  const auto good = [&](const BufferPlace& place) {
+    const int limit = place.kind == BufferKind::kOperand ? int(problem.operands.size())
+                      : place.kind == BufferKind::kResult ? int(problem.results.size())
+                                                          : 1;
+    return place.index >= 0 && place.index < limit && place.offset_bytes >= 0;
+  };
+  for (const KernelArg& arg : kernel.args)
+    if ((arg.kind == KernelArg::Kind::kPointer || arg.kind == KernelArg::Kind::kOuterStride) &&
+        !good(arg.place))
+      return data_loss(cat("kernel '", kernel.entry, "' takes a buffer that the step has not"));
+  for (const TensorMapSpec& map : kernel.maps)
+    if (!good(map.place))
+      return data_loss(cat("kernel '", kernel.entry, "' maps a buffer that the step has not"));
+  return ok_status();
+}
+
+Result<Artifact> make_artifact(const EmittedKernelDef& def, const kernel::Problem& problem,
+                               const kernel::Tactic& tactic, const kernel::DeviceInfo& device) {
+  PLANISH_ASSIGN_OR_RETURN(EmittedStep step, def.emit(problem, tactic, device));
+  Artifact artifact;
+  artifact.generator = kGeneratorVersion;
+  artifact.arch = device.isa;
+  artifact.fingerprint = kernel::fingerprint(problem);
+  artifact.workspace_bytes = step.workspace_bytes;
+  for (EmittedKernel& kernel : step.kernels) {
+    auto compiled = compile_source(kernel.source, device.isa);
+    if (!compiled.ok()) return compiled.status().at(cat(def.name(), " ", kernel.entry));
+    kernel.source.clear();
+    artifact.kernels.push_back({std::move(kernel), compiled->cubin});
+  }
+  return artifact;
+}
+
+// What keeps a stored artifact from being used here; "" when nothing does.
+std::string difference(const Artifact& artifact, const kernel::Problem& problem,
+                       const kernel::DeviceInfo& device) {
+  if (artifact.generator != kGeneratorVersion)
+    return cat("it was made by generator ", artifact.generator, ", this is ", kGeneratorVersion);
+  if (artifact.arch != device.isa)
+    return cat("it was made for ", artifact.arch, ", the device is ", device.isa);
+  if (artifact.fingerprint != kernel::fingerprint(problem))
+    return "it was made for other shapes";
+  return "";
+}
+
+int64_t property(const kernel::DeviceInfo& device, const char* name, int64_t fallback) {
+  auto found = device.properties.find(name);
+  return found == device.properties.end() ? fallback : std::atoll(found->second.c_str());
+}
+
+}  // namespace
+
+int sm_count(const kernel::DeviceInfo& device) { return int(property(device, "sm_count", 132)); }
+int sm_version(const kernel::DeviceInfo& device) {
+  return device.isa.rfind("sm_", 0) == 0 ? std::atoi(device.isa.c_str() + 3) : 0;
+}
+double memory_us(const kernel::DeviceInfo& device, double bytes) {
+  return kLaunchUs + 1.0 + bytes / (device.memory_gbps * 0.85 * 1e3);
+}
+
+Result<kernel::Blob> EmittedKernelDef::compile(const kernel::Problem& problem,
+                                               const kernel::Tactic& tactic,
+                                               const kernel::DeviceInfo& device) const {
+  PLANISH_ASSIGN_OR_RETURN(Artifact artifact, make_artifact(*this, problem, tactic, device));
+  return kernel::Blob{encode(artifact)};
+}
+
+Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
+    const kernel::BindArgs& args) const {
+  Artifact artifact;
+  std::string why = "the plan holds none";
+  if (!args.artifact.empty()) {
+    PLANISH_ASSIGN_OR_RETURN(artifact, decode(args.artifact));
+    why = difference(artifact, *args.problem, *args.device);
+  }
+  if (!why.empty()) {
+    if (const Status s = nvrtc_available(); !s.ok())
+      return Status(Code::kIncompatible, cat("the compiled kernel does not fit (", why,
+                                             ") and cannot be made anew: ", s.message()));
+    PLANISH_ASSIGN_OR_RETURN(artifact,
+                             make_artifact(*this, *args.problem, *args.tactic, *args.device));
+  }
+  for (const ArtifactKernel& kernel : artifact.kernels)
+    PLANISH_RETURN_IF_ERROR(check_places(*args.problem, kernel.launch));
+  PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> gpu, gpu_of(*args.device));
+  return make_launcher(std::move(gpu), std::move(artifact), args.packed);
+}
+
+}  // namespace planish::cuda

@@ -1,0 +1,188 @@
+#include "backend/cuda/emit/nvrtc.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+#include <nvrtc.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "backend/cuda/emit/emitted_kernel_def.h"
+#include "base/atomic_file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace planish::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kMagic[8] = {'P', 'L', 'C', 'U', 'B', 'I', 'N', '1'};
+
+struct Nvrtc {
+  decltype(&nvrtcVersion) version = nullptr;
+  decltype(&nvrtcCreateProgram) create = nullptr;
+  decltype(&nvrtcDestroyProgram) destroy = nullptr;
+  decltype(&nvrtcCompileProgram) compile = nullptr;
+  decltype(&nvrtcGetProgramLogSize) log_size = nullptr;
+  decltype(&nvrtcGetProgramLog) log = nullptr;
+  decltype(&nvrtcGetCUBINSize) cubin_size = nullptr;
+  decltype(&nvrtcGetCUBIN) cubin = nullptr;
+  decltype(&nvrtcGetErrorString) error = nullptr;
+  int major = 0, minor = 0;
+};
+
+std::vector<std::string> places() {
+  if (const char* path = std::getenv("PLANISH_NVRTC"); path && *path) return {path};
+  std::vector<std::string> out = {"libnvrtc.so.13", "libnvrtc.so.12"};
+  std::vector<std::string> patterns = {"/usr/local/cuda*/lib*/libnvrtc.so.1[23]",
+                                       "/usr/local/cuda*/targets/*/lib/libnvrtc.so.1[23]"};
+  if (const char* environment = std::getenv("VIRTUAL_ENV"))
+    for (const char* package : {"cu13", "cuda_nvrtc"})
+      patterns.push_back(cat(environment, "/lib/python3*/site-packages/nvidia/", package,
+                             "/lib/libnvrtc.so.1[23]"));
+  for (const std::string& pattern : patterns) {
+    glob_t found{};
+    if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+      for (size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
+    globfree(&found);
+  }
+  return out;
+}
+
+Result<Nvrtc> load() {
+  std::string said;
+  void* library = nullptr;
+  for (const std::string& place : places()) {
+    library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library) break;
+    if (said.empty()) said = dlerror();
+  }
+  if (!library)
+    return not_found(cat("no NVRTC, which compiles CUDA kernels: ", said,
+                         "; install a CUDA 12.4+ toolkit or the Python package nvidia-cuda-nvrtc"));
+  Nvrtc nvrtc;
+  std::string missing;
+  const auto find = [&](auto& pointer, const char* name) {
+    pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(dlsym(library, name));
+    if (!pointer) missing = name;
+  };
+  find(nvrtc.version, "nvrtcVersion");
+  find(nvrtc.create, "nvrtcCreateProgram");
+  find(nvrtc.destroy, "nvrtcDestroyProgram");
+  find(nvrtc.compile, "nvrtcCompileProgram");
+  find(nvrtc.log_size, "nvrtcGetProgramLogSize");
+  find(nvrtc.log, "nvrtcGetProgramLog");
+  find(nvrtc.cubin_size, "nvrtcGetCUBINSize");
+  find(nvrtc.cubin, "nvrtcGetCUBIN");
+  find(nvrtc.error, "nvrtcGetErrorString");
+  if (!missing.empty())
+    return Status(Code::kIncompatible, cat("the NVRTC library found lacks ", missing));
+  nvrtc.version(&nvrtc.major, &nvrtc.minor);
+  if (nvrtc.major * 100 + nvrtc.minor < 1204)
+    return Status(Code::kIncompatible, cat("NVRTC is of version ", nvrtc.major, ".", nvrtc.minor,
+                                           ", expected at least 12.4"));
+  return nvrtc;
+}
+
+const Result<Nvrtc>& nvrtc() {
+  static const Result<Nvrtc>& the_nvrtc = *new Result<Nvrtc>(load());
+  return the_nvrtc;
+}
+
+Result<CompiledSource> compile(const Nvrtc& nvrtc, const std::string& source,
+                               std::span<const char* const> options) {
+  nvrtcProgram program = nullptr;
+  if (nvrtc.create(&program, source.c_str(), "kernel.cu", 0, nullptr, nullptr) != NVRTC_SUCCESS)
+    return internal_error("NVRTC makes no program");
+  const nvrtcResult result = nvrtc.compile(program, int(options.size()), options.data());
+  CompiledSource out;
+  size_t size = 0;
+  if (nvrtc.log_size(program, &size) == NVRTC_SUCCESS && size > 1) {
+    out.log.resize(size);
+    nvrtc.log(program, out.log.data());
+    out.log.resize(std::strlen(out.log.c_str()));
+  }
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  if (result == NVRTC_SUCCESS && nvrtc.cubin_size(program, &size) == NVRTC_SUCCESS) {
+    bytes->resize(size);
+    nvrtc.cubin(program, reinterpret_cast<char*>(bytes->data()));
+  }
+  nvrtc.destroy(&program);
+  if (bytes->empty())
+    return internal_error(cat("NVRTC: ", nvrtc.error(result), "\n", out.log.substr(0, 4000)));
+  out.cubin = std::move(bytes);
+  return out;
+}
+
+// File: magic, hash of the cubin, cubin.
+std::shared_ptr<const std::vector<std::byte>> read_cached(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  char magic[8] = {};
+  Hash128 hash;
+  if (!in.read(magic, 8) || std::memcmp(magic, kMagic, 8) != 0) return nullptr;
+  if (!in.read(reinterpret_cast<char*>(&hash), sizeof(hash))) return nullptr;
+  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const auto span = std::as_bytes(std::span(bytes));
+  if (bytes.empty() || hash128(span) != hash) {
+    PLANISH_LOG(kWarning, "cubin cache: ", path.string(), " is damaged; compiling anew");
+    return nullptr;
+  }
+  return std::make_shared<const std::vector<std::byte>>(span.begin(), span.end());
+}
+
+void write_cached(const fs::path& path, std::span<const std::byte> cubin) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  const Hash128 hash = hash128(cubin);
+  std::string bytes(kMagic, 8);
+  bytes.append(reinterpret_cast<const char*>(&hash), sizeof(hash));
+  bytes.append(reinterpret_cast<const char*>(cubin.data()), cubin.size());
+  if (const Status s = write_file_atomically(path.string(), bytes); !s.ok())
+    PLANISH_LOG(kInfo, "cubin cache: ", s.message());
+}
+
+}  // namespace
+
+Status nvrtc_available() { return nvrtc().status(); }
+
+std::string nvrtc_version() {
+  return nvrtc().ok() ? cat(nvrtc()->major, ".", nvrtc()->minor) : "";
+}
+
+std::string cubin_cache_folder() {
+  const auto absolute = [](const char* name, std::string_view tail) {
+    const char* value = std::getenv(name);
+    return value && value[0] == '/' ? cat(value, tail) : std::string();
+  };
+  if (const char* own = std::getenv("PLANISH_CUDA_CACHE")) return own[0] == '/' ? own : "";
+  if (std::string folder = absolute("XDG_CACHE_HOME", "/planish/cuda"); !folder.empty())
+    return folder;
+  return absolute("HOME", "/.cache/planish/cuda");
+}
+
+Result<CompiledSource> compile_source(const std::string& source, const std::string& arch) {
+  if (!nvrtc().ok()) return nvrtc().status();
+  const std::string architecture = cat("--gpu-architecture=", arch);
+  // The stack limit is the process's; leave it alone. Kernels are cached here, not by NVRTC.
+  std::vector<const char*> options = {architecture.c_str(), "--std=c++17", "--minimal",
+                                      "--modify-stack-limit=false", "-Xptxas=-v", "-diag-suppress=177"};
+  if (nvrtc()->major * 100 + nvrtc()->minor >= 1209) options.push_back("--no-cache");
+  Hasher key;
+  key.add_number(kGeneratorVersion);
+  key.add_text(nvrtc_version());
+  for (const char* option : options) key.add_text(option);
+  key.add_text(source);
+  const std::string folder = cubin_cache_folder();
+  const fs::path path = fs::path(folder) / cat(to_string(key.hash128()), ".cubin");
+  if (!folder.empty())
+    if (auto cubin = read_cached(path)) return CompiledSource{std::move(cubin), ""};
+  PLANISH_ASSIGN_OR_RETURN(CompiledSource compiled, compile(*nvrtc(), source, options));
+  if (!folder.empty()) write_cached(path, *compiled.cubin);
+  return compiled;
+}
+
+}  // namespace planish::cuda

@@ -1,0 +1,14 @@
+// Every family of CUDA kernels, one line each. In the order in which equal predictions are decided.
+#pragma once
+#include "kernel/kernel_def.h"
+
+namespace planish::cuda {
+
+void register_pointwise(kernel::KernelRegistry& registry);
+
+// All of them. A line here, its definition in the family's file: nothing else knows families.
+inline void register_families(kernel::KernelRegistry& registry) {
+  register_pointwise(registry);
+}
+
+}  // namespace planish::cuda

@@ -1,0 +1,38 @@
+// Tests of emitted kernels without a GPU: every kernel compiles for its architecture, without spills
+// and without a stack, and where it should use tensor cores says so in its SASS.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "backend/cuda/emit/emitted_kernel_def.h"
+
+namespace planish::cuda {
+
+// An H200 as Gpu describes it; `isa` for others ("sm_80").
+kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
+
+// What ptxas says of one kernel.
+struct PtxasReport {
+  int registers = 0, stack_bytes = 0, spill_bytes = 0;
+  bool serialized = false;  // "wgmma ... serialized": accumulators could not stay in flight
+};
+PtxasReport read_ptxas(const std::string& log);
+
+// Compiles every kernel of the step and fails the running test when one does not compile, spills or
+// uses a stack. `may_use_stack` for kernels that call functions with local arrays (sinf, powf...).
+// Returns the reports.
+std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::string& isa = "sm_90a",
+                                         bool may_use_stack = false);
+
+// A problem of one Expr stage over operands of these types (dims as given; all not constant).
+kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,
+                                  std::vector<ir::TensorType> results);
+
+}  // namespace planish::cuda
+
+// Skips the test, with the reason, where NVRTC is not installed.
+#define PLANISH_NEEDS_NVRTC()                                                     \
+  do {                                                                            \
+    if (const ::planish::Status needs = ::planish::cuda::nvrtc_available(); !needs.ok()) \
+      GTEST_SKIP() << needs.message();                                            \
+  } while (false)
