@@ -62,13 +62,16 @@ void add_structural(LoweredNode& entry, const kernel::DeviceInfo& device, int bl
     a.predicted_us = us;
     entry.alternatives.push_back(std::move(a));
   };
-  (void)device;
   if (entry.kind == NodeKind::kView) {
     add(Layout{}, Layout{}, 0);
     const Layout blocked = Layout::blocked(1, std::max(block, 1));
-    if (block > 1 && node.inputs[0]->type.rank() >= 3 &&
-        same_bytes(node.inputs[0]->type.shape, blocked, Layout{}))
+    const int rank = node.inputs[0]->type.rank();
+    if (block > 1 && rank >= 3 && same_bytes(node.inputs[0]->type.shape, blocked, Layout{}))
       add(blocked, Layout{}, 0);
+    if (device.kind != "cpu" && rank >= 3) {
+      const Layout last = Layout::channels_last(rank);
+      if (same_bytes(node.inputs[0]->type.shape, last, Layout{})) add(last, Layout{}, 0);
+    }
     return;
   }
   const int axis = entry.kind == NodeKind::kSlice ? entry.slice.axis : [&] {
@@ -76,6 +79,33 @@ void add_structural(LoweredNode& entry, const kernel::DeviceInfo& device, int bl
     return int(a < 0 ? a + node.outputs[0]->type.rank() : a);
   }();
   for (const Layout& layout : structural_layouts(entry, axis, block)) add(layout, layout, 0);
+}
+
+Status add_kernels(LoweredNode& entry, const CompileOptions& options,
+                   const Environment& environment);
+
+// The host kernel that the cost model likes best, row-major on both sides: nothing here is measured.
+Status add_host_kernel(LoweredNode& entry, const CompileOptions& options,
+                       const Environment& environment) {
+  const Environment host{environment.ops, environment.kernels, *environment.host, nullptr};
+  PLANISH_RETURN_IF_ERROR(add_kernels(entry, options, host));
+  const auto is_row_major = [](const Layout& layout) { return layout.is_row_major(); };
+  std::erase_if(entry.alternatives, [&](const Alternative& a) {
+    return !std::all_of(a.layouts.operands.begin(), a.layouts.operands.end(), is_row_major) ||
+           !std::all_of(a.layouts.results.begin(), a.layouts.results.end(), is_row_major);
+  });
+  if (entry.alternatives.empty()) {  // blocked layouts only: the reference code takes any
+    CompileOptions reference = options;
+    reference.reference_only = true;
+    PLANISH_RETURN_IF_ERROR(add_kernels(entry, reference, host));
+  }
+  std::stable_sort(entry.alternatives.begin(), entry.alternatives.end(),
+                   [](const Alternative& a, const Alternative& b) {
+                     return a.predicted_us < b.predicted_us;
+                   });
+  entry.alternatives.resize(1);
+  entry.on_host = true;
+  return ok_status();
 }
 
 Status add_kernels(LoweredNode& entry, const CompileOptions& options,
@@ -115,6 +145,8 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
     }
   }
   if (!entry.alternatives.empty()) return ok_status();
+  if (environment.host && environment.host->info().kind != device.kind)
+    return add_host_kernel(entry, options, environment);
   if (!reference)
     return unsupported(cat("no kernel takes ", kernel::describe(entry.problem), " on ", device.kind));
   PLANISH_RETURN_IF_ERROR(reference->supports(entry.problem, device));
@@ -137,6 +169,7 @@ Status add_content(LoweredNode& entry, const Environment& environment) {
     a.layouts.results.resize(entry.node->outputs.size());
     a.predicted_us = 0.1;
     entry.alternatives.push_back(std::move(a));
+    entry.on_host = kernel->device_kind() != environment.device.info().kind;
     return ok_status();
   }
   return internal_error("no kernel writes known contents");
@@ -146,6 +179,17 @@ Status add_content(LoweredNode& entry, const Environment& environment) {
 
 bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
   if (from == to) return true;
+  if (from.block_dim < 0 && to.block_dim < 0) {
+    const auto order = [&](const Layout& layout) {
+      std::vector<int> dims;  // those of more than one element, outermost first
+      for (int i = 0; i < int(shape.size()); ++i) {
+        const int d = layout.perm.empty() ? i : layout.perm[size_t(i)];
+        if (!(shape[size_t(d)] == ir::Dim(1))) dims.push_back(d);
+      }
+      return dims;
+    };
+    return order(from) == order(to);
+  }
   const Layout& blocked = from.is_row_major() ? to : from;
   const Layout& other = from.is_row_major() ? from : to;
   if (!other.is_row_major() || blocked.block_dim != 1 || !blocked.perm.empty() || shape.size() < 2)

@@ -79,6 +79,8 @@ Status check_caps(const plan::Program& program, const Lowered& lowered,
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                            const Environment& environment) {
+  if (environment.device.home() != ir::MemorySpace::kHost && !environment.host)
+    return failed_precondition("a device with memory of its own needs a host device beside it");
   const auto now_us = options.now_us ? options.now_us : std::function<double()>(steady_us);
   const double begin = now_us();
   const double deadline = options.time_budget_s ? begin + *options.time_budget_s * 1e6 : 1e300;
@@ -99,10 +101,19 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline));
   PLANISH_ASSIGN_OR_RETURN(plan.program, emit(lowered, options, environment));
   PLANISH_RETURN_IF_ERROR(check_caps(plan.program, lowered, options, environment));
-  int reference_steps = 0;
-  for (const plan::Step& step : plan.program.steps) reference_steps += step.reference;
+  int reference_steps = 0, host_steps = 0, transfers = 0;
+  for (const plan::Step& step : plan.program.steps) {
+    reference_steps += step.reference;
+    const kernel::KernelDef* kernel = environment.kernels.find(step.kernel);
+    host_steps += kernel && kernel->device_kind() != plan.program.device_kind;
+    transfers += step.problem.root_op() == "Transfer";
+  }
   report["steps"] = plan.program.steps.size();
   report["reference_steps"] = reference_steps;
+  if (environment.device.home() != ir::MemorySpace::kHost) {
+    report["host_steps"] = host_steps;
+    report["transfers"] = transfers;
+  }
   plan.decisions = write_decisions(lowered);
   plan.report = report.dump(1);
   PLANISH_RETURN_IF_ERROR(plan::verify(plan.program));

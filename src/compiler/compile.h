@@ -53,6 +53,8 @@ struct Environment {
   const kernel::KernelRegistry& kernels;
   backend::Device& device;
   tuner::TimeStore* times = nullptr;
+  // Where steps run that no kernel of `device` takes; null: `device` is the CPU, or they are refused.
+  backend::Device* host = nullptr;
 };
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

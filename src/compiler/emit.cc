@@ -1,6 +1,7 @@
 // Emission: chosen alternatives become steps and values. Layout conversions are inserted where
 // producer and reader differ, concat members and slices become views where kernels can address
-// them, and everything else is copied by steps of its own.
+// them, and everything else is copied by steps of its own. In a program of a device with memory of
+// its own, values lie where they are made; what the other side reads is carried over by a Transfer.
 #include <algorithm>
 
 #include "base/text.h"
@@ -58,7 +59,7 @@ class Emitter {
     program_.threads = device.threads;
     program_.symbols = graph_.symbols;
     for (const ir::Value* v : graph_.inputs) {
-      const int id = add_value(v->name, v->type, Layout{});
+      const int id = add_value(v->name, v->type, Layout{}, space_of_input(v));
       program_.values[size_t(id)].kind = plan::ValueKind::kInput;
       program_.inputs.push_back(id);
       produced_[v] = id;
@@ -67,7 +68,7 @@ class Emitter {
     for (const LoweredNode& entry : lowered_.nodes)
       if (Status s = emit_node(entry); !s.ok()) return s.at(opdef::describe_node(*entry.node));
     for (const ir::Value* v : graph_.outputs) {
-      PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, Layout{}, {}));
+      PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, Layout{}, {}, space_of(v)));
       program_.outputs.push_back(id);
       program_.output_names.push_back(v->name);
     }
@@ -90,20 +91,45 @@ class Emitter {
     return lowered_.nodes[size_t(lowered_.index.at(node))];
   }
 
-  int add_value(std::string name, ir::TensorType type, const Layout& layout) {
+  ir::MemorySpace home() const { return environment_.device.home(); }
+  // Where a node's kernel wants its operands and leaves its results.
+  ir::MemorySpace space_of(const LoweredNode& entry) const {
+    return entry.on_host ? ir::MemorySpace::kHost : home();
+  }
+  // Inputs go where somebody computes with them; views of an input count as their readers.
+  ir::MemorySpace space_of_input(const ir::Value* v) const {
+    for (const ir::Use& use : v->uses) {
+      const LoweredNode& reader = lowered_of(use.node);
+      if (reader.kind != NodeKind::kCompute) {
+        for (const ir::Value* result : use.node->outputs)
+          if (space_of_input(result) == home()) return home();
+      } else if (!reader.on_host) {
+        return home();
+      }
+    }
+    return ir::MemorySpace::kHost;
+  }
+  // Where a value that has been emitted lies; constants are wherever they are asked for.
+  ir::MemorySpace space_of(const ir::Value* v) const {
+    auto at = produced_.find(v);
+    return at == produced_.end() ? home() : program_.values[size_t(at->second)].type.space;
+  }
+
+  int add_value(std::string name, ir::TensorType type, const Layout& layout,
+                ir::MemorySpace space) {
     ProgramValue value;
     value.name = std::move(name);
     value.type = std::move(type);
     value.type.layout = layout;
-    value.type.space = ir::MemorySpace::kHost;
+    value.type.space = space;
     program_.values.push_back(std::move(value));
     return int(program_.values.size()) - 1;
   }
 
-  int constant_value(const ir::Value* v) {
-    auto found = produced_.find(v);
-    if (found != produced_.end()) return found->second;
-    const int id = add_value(v->name, v->type, Layout{});
+  int constant_value(const ir::Value* v, ir::MemorySpace space) {
+    const auto key = std::pair(v, space);
+    if (auto found = constants_.find(key); found != constants_.end()) return found->second;
+    const int id = add_value(v->name, v->type, Layout{}, space);
     ProgramValue& value = program_.values[size_t(id)];
     value.kind = plan::ValueKind::kConstant;
     const uint64_t hash = content_hash(*v->constant);
@@ -115,7 +141,7 @@ class Emitter {
       value.constant = int(program_.constants.size());
       program_.constants.push_back({v->name, *v->constant, hash});
     }
-    return produced_[v] = id;
+    return constants_[key] = id;
   }
 
   bool reader_takes_strided(const ir::Use& use) const {
@@ -185,14 +211,14 @@ class Emitter {
   }
 
   // The program value a node writes for `v`: inside the parent when it is a concat member.
-  int result_value(const ir::Value* v, const Layout& layout) {
+  int result_value(const ir::Value* v, const Layout& layout, ir::MemorySpace space) {
     auto known = produced_.find(v);
     if (known != produced_.end()) return known->second;
-    const int id = add_value(v->name, v->type, layout);
+    const int id = add_value(v->name, v->type, layout, space);
     produced_[v] = id;
     auto parent = parent_of_.find(v);
     if (parent != parent_of_.end()) {
-      const int whole = result_value(parent->second.first, layout);
+      const int whole = result_value(parent->second.first, layout, space);
       ProgramValue& value = program_.values[size_t(id)];
       value.parent = whole;
       value.offset = parent->second.second;
@@ -201,26 +227,46 @@ class Emitter {
     return id;
   }
 
-  // `v` in the given layout, converted once per layout.
+  // `v` in the given layout and space, converted and carried once for each. The host's side of a
+  // transfer is row-major.
   Result<int> value_in(const ir::Value* v, const Layout& layout,
-                       const std::vector<std::string>& sources) {
-    if (v->constant) return constant_value(v);
+                       const std::vector<std::string>& sources, ir::MemorySpace space) {
+    if (v->constant) return constant_value(v, space);
     auto at = produced_.find(v);
     PLANISH_CHECK(at != produced_.end(), cat("value '", v->name, "' is read before it is made"));
     const Layout from = program_.values[size_t(at->second)].type.layout;
-    if (from == layout) return at->second;
-    auto converted = converted_.find({v, layout});
+    const ir::MemorySpace made_in = program_.values[size_t(at->second)].type.space;
+    if (from == layout && made_in == space) return at->second;
+    auto converted = converted_.find({v, layout, space});
     if (converted != converted_.end()) return converted->second;
-    const int id = add_value(cat(v->name, "@", ir::to_string(layout)), v->type, layout);
-    converted_[{v, layout}] = id;
+    if (made_in != space && !layout.is_row_major()) {  // carried first, then converted
+      PLANISH_RETURN_IF_ERROR(value_in(v, Layout{}, sources, space).status());
+    } else if (made_in != space && !from.is_row_major()) {  // converted first
+      PLANISH_RETURN_IF_ERROR(value_in(v, Layout{}, sources, made_in).status());
+    }
+    const int id = add_value(cat(v->name, "@", ir::to_string(layout),
+                                 made_in == space ? "" : space == home() ? "@device" : "@host"),
+                             v->type, layout, space);
+    converted_[{v, layout, space}] = id;
+    if (made_in != space) {
+      const bool carried = !layout.is_row_major();
+      const auto plain = converted_.find({v, Layout{}, carried ? space : made_in});
+      const int source = plain == converted_.end() ? at->second : plain->second;
+      PLANISH_RETURN_IF_ERROR(add_copy(carried ? "LayoutConvert" : "Transfer", source, id,
+                                       sources_of(v, sources)));
+      return id;
+    }
     if (same_bytes(v->type.shape, from, layout) && !strided_.count(v)) {
       program_.values[size_t(id)].parent = at->second;
       return id;
     }
-    std::vector<std::string> names = sources;
-    if (names.empty() && v->producer) names = v->producer->sources;
-    PLANISH_RETURN_IF_ERROR(add_copy("LayoutConvert", at->second, id, std::move(names)));
+    PLANISH_RETURN_IF_ERROR(add_copy("LayoutConvert", at->second, id, sources_of(v, sources)));
     return id;
+  }
+
+  static std::vector<std::string> sources_of(const ir::Value* v,
+                                             const std::vector<std::string>& sources) {
+    return sources.empty() && v->producer ? v->producer->sources : sources;
   }
 
   // A step that copies one value into another, layouts and strides as they are.
@@ -238,7 +284,10 @@ class Emitter {
     step.problem.results = {1};
     auto concrete = kernel::concrete(step.problem, lowered_.lookup());
     const kernel::Problem& asked = concrete.ok() ? *concrete : step.problem;
-    const kernel::DeviceInfo& device = environment_.device.info();
+    const bool on_host = home() != ir::MemorySpace::kHost && op == "Copy" &&
+                         operand.type.space == ir::MemorySpace::kHost;
+    const kernel::DeviceInfo& device =
+        on_host ? environment_.host->info() : environment_.device.info();
     std::vector<std::string> refusals;
     for (const auto& kernel : environment_.kernels.all()) {
       if (kernel->device_kind() != device.kind || kernel->is_reference()) continue;
@@ -252,6 +301,8 @@ class Emitter {
       const auto tactics = kernel->tactics(asked, device);
       step.tactic = tactics[0];
       step.expected_us = kernel->predict_us(asked, step.tactic, device);
+      PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact, kernel->compile(asked, step.tactic, device));
+      step.artifact = std::move(artifact.bytes);
       step.operands = {from};
       step.results = {to};
       step.sources = std::move(sources);
@@ -278,14 +329,16 @@ class Emitter {
     const ir::Value* v = node.outputs[0];
     const ir::Value* input = node.inputs[0];
     PLANISH_ASSIGN_OR_RETURN(
-        int from, value_in(input, entry.choice().layouts.operands[0], node.sources));
+        int from,
+        value_in(input, entry.choice().layouts.operands[0], node.sources, space_of(input)));
+    const ir::MemorySpace space = program_.values[size_t(from)].type.space;
     if (strided_.count(input)) {
       const int dense = add_value(cat(input->name, "@dense"), input->type,
-                                  program_.values[size_t(from)].type.layout);
+                                  program_.values[size_t(from)].type.layout, space);
       PLANISH_RETURN_IF_ERROR(add_copy("Copy", from, dense, node.sources));
       from = dense;
     }
-    const int id = result_value(v, entry.choice().layouts.results[0]);
+    const int id = result_value(v, entry.choice().layouts.results[0], space);
     if (program_.values[size_t(id)].parent >= 0)
       return add_copy("Copy", from, id, node.sources);  // cannot happen: views are no members
     program_.values[size_t(id)].parent = from;
@@ -296,7 +349,7 @@ class Emitter {
     const ir::Node& node = *entry.node;
     const ir::Value* whole = node.outputs[0];
     const Layout& layout = entry.choice().layouts.results[0];
-    const int id = result_value(whole, layout);
+    const int id = result_value(whole, layout, home());
     const int axis = axis_of(entry);
     const bool strided = !is_dense_part(whole->type.shape, axis) || strided_.count(whole);
     Dim begin = 0;
@@ -304,8 +357,9 @@ class Emitter {
       const Dim size = member->type.shape[size_t(axis)];
       auto parent = parent_of_.find(member);
       if (parent == parent_of_.end() || parent->second.first != whole) {
-        PLANISH_ASSIGN_OR_RETURN(int from, value_in(member, layout, node.sources));
-        const int part = add_value(cat(whole->name, "@", begin.to_string()), member->type, layout);
+        PLANISH_ASSIGN_OR_RETURN(int from, value_in(member, layout, node.sources, home()));
+        const int part =
+            add_value(cat(whole->name, "@", begin.to_string()), member->type, layout, home());
         ProgramValue& value = program_.values[size_t(part)];
         value.parent = id;
         value.offset = element_offset(whole->type.shape, axis, begin);
@@ -321,7 +375,8 @@ class Emitter {
     const ir::Node& node = *entry.node;
     const ir::Value* input = node.inputs[0];
     const Layout& layout = entry.choice().layouts.operands[0];
-    PLANISH_ASSIGN_OR_RETURN(int from, value_in(input, layout, node.sources));
+    PLANISH_ASSIGN_OR_RETURN(int from, value_in(input, layout, node.sources, space_of(input)));
+    const ir::MemorySpace space = program_.values[size_t(from)].type.space;
     const int axis = axis_of(entry);
     const bool dense = is_dense_part(input->type.shape, axis) && !strided_.count(input);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
@@ -336,7 +391,7 @@ class Emitter {
         view &= !graph_.is_output(v);
       }
       if (view) {
-        const int id = result_value(v, layout);
+        const int id = result_value(v, layout, space);
         ProgramValue& value = program_.values[size_t(id)];
         value.parent = from;
         value.offset = offset;
@@ -344,12 +399,12 @@ class Emitter {
         if (!dense) strided_.insert(v);
         continue;
       }
-      const int part = add_value(cat(v->name, "@part"), v->type, layout);
+      const int part = add_value(cat(v->name, "@part"), v->type, layout, space);
       ProgramValue& value = program_.values[size_t(part)];
       value.parent = from;
       value.offset = offset;
       value.strided = !dense;
-      const int id = result_value(v, layout);
+      const int id = result_value(v, layout, space);
       PLANISH_RETURN_IF_ERROR(add_copy("Copy", part, id, node.sources));
     }
     return ok_status();
@@ -359,11 +414,13 @@ class Emitter {
   Result<int> operand_value(const LoweredNode& entry, size_t i) {
     const ir::Value* v = entry.node->inputs[i];
     const Alternative& a = entry.choice();
-    PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, a.layouts.operands[i], entry.node->sources));
+    PLANISH_ASSIGN_OR_RETURN(int id, value_in(v, a.layouts.operands[i], entry.node->sources,
+                                              space_of(entry)));
     const bool is_same = !v->constant && produced_.at(v) == id;
     if (!is_same || !strided_.count(v) || a.kernel->takes_strided(a.problem, false, int(i)))
       return id;
-    const int dense = add_value(cat(v->name, "@dense"), v->type, a.layouts.operands[i]);
+    const int dense =
+        add_value(cat(v->name, "@dense"), v->type, a.layouts.operands[i], space_of(entry));
     PLANISH_RETURN_IF_ERROR(add_copy("Copy", id, dense, entry.node->sources));
     return dense;
   }
@@ -381,7 +438,8 @@ class Emitter {
     step.considered = entry.considered;
     step.sources = node.sources;
     step.problem = entry.problem;
-    const kernel::DeviceInfo& device = environment_.device.info();
+    const kernel::DeviceInfo& device =
+        entry.on_host ? environment_.host->info() : environment_.device.info();
     PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,
                              a.kernel->compile(a.problem, a.tactic, device));
     step.artifact = std::move(artifact.bytes);
@@ -395,7 +453,8 @@ class Emitter {
       step.problem.operands[i].type.layout = a.layouts.operands[i];
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
-      step.results.push_back(result_value(node.outputs[i], a.layouts.results[i]));
+      step.results.push_back(
+          result_value(node.outputs[i], a.layouts.results[i], space_of(entry)));
       const int value = step.problem.results[i];
       if (value < int(step.problem.operands.size())) continue;
       const auto [stage, output] = step.problem.stage_of(value);
@@ -411,7 +470,8 @@ class Emitter {
   const Environment& environment_;
   plan::Program program_;
   std::map<const ir::Value*, int> produced_;
-  std::map<std::pair<const ir::Value*, Layout>, int> converted_;
+  std::map<std::tuple<const ir::Value*, Layout, ir::MemorySpace>, int> converted_;
+  std::map<std::pair<const ir::Value*, ir::MemorySpace>, int> constants_;
   std::map<const ir::Value*, std::pair<const ir::Value*, Dim>> parent_of_;
   std::set<const ir::Value*> strided_;
 };

@@ -42,6 +42,19 @@ void drop_dead_nodes(ir::Graph& graph) {
   }
 }
 
+// Every part is one dense piece that begins at an address a device kernel takes.
+bool is_aligned_part(const ir::Node& node, const SliceInfo& info) {
+  const ir::TensorType& whole = node.inputs[0]->type;
+  Dim inner = ir::bits_of(whole.dtype) / 8;
+  for (size_t d = size_t(info.axis) + 1; d < whole.shape.size(); ++d) inner = inner * whole.shape[d];
+  for (int d = 0; d < info.axis; ++d)
+    if (!(whole.shape[size_t(d)] == Dim(1))) return false;
+  return std::all_of(info.begins.begin(), info.begins.end(), [&](const Dim& begin) {
+    const Dim offset = begin * inner;
+    return offset.is_constant() && offset.value() % kDeviceAlignment == 0;
+  });
+}
+
 kernel::Problem content_problem(const ir::Node& node) {
   kernel::Problem problem;
   for (const ir::Value* v : node.outputs) {
@@ -313,7 +326,8 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
       if (!entry.binds_symbols && !options.reference_only) {
         if (op->is_view && node->inputs[0]) entry.kind = NodeKind::kView;
         else if (node->op == "Concat" && device.kind == "cpu") entry.kind = NodeKind::kConcat;
-        else if (auto info = slice_info(*node)) {
+        else if (auto info = slice_info(*node);
+                 info && (device.kind == "cpu" || is_aligned_part(*node, *info))) {
           entry.kind = NodeKind::kSlice;
           entry.slice = std::move(*info);
         }

@@ -41,6 +41,7 @@ struct LoweredNode {
   ir::Node* node = nullptr;
   NodeKind kind = NodeKind::kCompute;
   bool binds_symbols = false;
+  bool on_host = false;      // runs on Environment::host: no kernel of the device took it
   kernel::Problem problem;   // symbolic, row-major
   kernel::Problem concrete;  // at the opt shapes
   SliceInfo slice;
@@ -81,7 +82,8 @@ Status select(Lowered& lowered, const CompileOptions& options, const Environment
 // Microseconds of changing a value's layout, by the cost model.
 double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
                      const kernel::DeviceInfo& device);
-// The two layouts hold the same bytes for this shape (blocked with one pixel, no padding).
+// The two layouts hold the same bytes for this shape (blocked with one pixel and no padding; dims of
+// one element in another order).
 bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout& to);
 
 // The chosen program.
@@ -91,6 +93,9 @@ Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options
 std::string write_decisions(const Lowered& lowered);
 // Applies a lock file: kernels and tactics by node name. kInvalidArgument names what does not fit.
 Status apply_decisions(Lowered& lowered, const std::string& json);
+
+// Bytes that every address of a device kernel is a multiple of; host kernels take any.
+inline constexpr int64_t kDeviceAlignment = 16;
 
 // Reads Slice (step 1, one axis) and Split nodes; nullopt when the node is no plain slice.
 std::optional<SliceInfo> slice_info(const ir::Node& node);

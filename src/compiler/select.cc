@@ -49,7 +49,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
   std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
   for (size_t i = 0; i < lowered.nodes.size(); ++i) {
     const LoweredNode& entry = lowered.nodes[i];
-    if (entry.kind != NodeKind::kCompute || entry.binds_symbols ||
+    if (entry.kind != NodeKind::kCompute || entry.binds_symbols || entry.on_host ||
         entry.alternatives.size() < 2)
       continue;
     by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));

@@ -15,6 +15,12 @@ double us_between(Clock::time_point a, Clock::time_point b) {
 }
 
 constexpr int64_t kTailBytes = 64;  // vector kernels may read, never write, this far past an arena
+constexpr size_t kMaxCaptures = 16;
+constexpr uintptr_t kDeviceAlignment = 16;  // of addresses that device kernels take
+constexpr int64_t kParallelCopy = 1 << 20;  // bytes from which the team copies into pinned memory
+
+// Marks of a timed run.
+enum : size_t { kBegin, kStaged, kComputed, kDelivered, kMarks };
 
 }  // namespace
 
@@ -29,13 +35,20 @@ Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create(
     const int threads = options.threads > 0 ? options.threads : device.info().threads;
     context->team_ = std::make_unique<ThreadTeam>(threads);
   }
-  PLANISH_ASSIGN_OR_RETURN(context->stream_, device.create_stream());
+  if (options.stream) {
+    PLANISH_ASSIGN_OR_RETURN(context->stream_, device.wrap_stream(options.stream));
+  } else {
+    PLANISH_ASSIGN_OR_RETURN(context->stream_, device.create_stream());
+  }
   context->inputs_.resize(context->engine_->program().inputs.size());
   context->outputs_.resize(context->engine_->program().outputs.size());
   return context;
 }
 
-ExecutionContext::~ExecutionContext() = default;
+// Memory goes back to the device's pool, where others take it at once.
+ExecutionContext::~ExecutionContext() {
+  if (stream_ && pending_) (void)stream_->synchronize();
+}
 
 Status ExecutionContext::set_input(int i, const void* data, std::vector<int64_t> dims,
                                    ir::MemorySpace space) {
@@ -61,13 +74,14 @@ Status ExecutionContext::set_input(int i, const void* data, std::vector<int64_t>
   return ok_status();
 }
 
-Status ExecutionContext::bind_output(int i, void* data, int64_t bytes) {
+Status ExecutionContext::bind_output(int i, void* data, int64_t bytes, ir::MemorySpace space) {
   if (running_) return failed_precondition("the context is running");
   if (i < 0 || i >= int(outputs_.size()))
     return invalid_argument(cat("output ", i, " of ", outputs_.size()));
   if (bytes < 0) return invalid_argument(cat("output ", i, ": capacity ", bytes, " bytes"));
   outputs_[size_t(i)].user_data = data;
   outputs_[size_t(i)].user_bytes = bytes;
+  outputs_[size_t(i)].user_space = space;
   return ok_status();
 }
 
@@ -100,18 +114,46 @@ Status ExecutionContext::run_checked(const RunOptions& options) {
   }
   for (OutputBinding& output : outputs_) output.known = false;
   PLANISH_ASSIGN_OR_RETURN(instance_, engine_->instance(dims));
+  const Clock::time_point enqueue = Clock::now();
+  PLANISH_RETURN_IF_ERROR(mark(kBegin, options));
   PLANISH_RETURN_IF_ERROR(stage_inputs());
+  PLANISH_RETURN_IF_ERROR(mark(kStaged, options));
   Binding binding = instance_->binding();
-  std::shared_ptr<const Phase> later;
-  const Phase* phase = &instance_->first_phase();
+  std::shared_ptr<const Phase> phase = instance_->first_phase_shared();
   for (;;) {
-    PLANISH_RETURN_IF_ERROR(run_phase(*phase, binding, options));
+    PLANISH_RETURN_IF_ERROR(run_phase(phase, binding, options));
     if (phase->end_step >= int(p.steps.size())) break;
-    PLANISH_ASSIGN_OR_RETURN(later, instance_->later_phase(*phase, binding));
-    phase = later.get();
+    PLANISH_ASSIGN_OR_RETURN(phase, instance_->later_phase(*phase, binding));
   }
+  PLANISH_RETURN_IF_ERROR(mark(kComputed, options));
   PLANISH_RETURN_IF_ERROR(deliver_outputs(*phase, binding));
-  return stream_->synchronize();
+  PLANISH_RETURN_IF_ERROR(mark(kDelivered, options));
+  if (options.times) options.times->enqueue_us = us_between(enqueue, Clock::now());
+  PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+  pending_ = false;
+  return read_times(options);
+}
+
+Status ExecutionContext::mark(size_t event, const RunOptions& options) {
+  backend::Device& device = engine_->device();
+  if (!options.times || device.home() == ir::MemorySpace::kHost) return ok_status();
+  if (events_.empty()) {
+    events_.resize(kMarks);
+    for (auto& one : events_) {
+      PLANISH_ASSIGN_OR_RETURN(one, device.create_event());
+    }
+  }
+  return stream_->record(*events_[event]);
+}
+
+Status ExecutionContext::read_times(const RunOptions& options) const {
+  if (!options.times || events_.empty()) return ok_status();
+  PLANISH_ASSIGN_OR_RETURN(options.times->h2d_us, events_[kStaged]->us_since(*events_[kBegin]));
+  PLANISH_ASSIGN_OR_RETURN(options.times->compute_us,
+                           events_[kComputed]->us_since(*events_[kStaged]));
+  PLANISH_ASSIGN_OR_RETURN(options.times->d2h_us,
+                           events_[kDelivered]->us_since(*events_[kComputed]));
+  return ok_status();
 }
 
 Status ExecutionContext::stage_inputs() {
@@ -120,25 +162,56 @@ Status ExecutionContext::stage_inputs() {
     InputBinding& input = inputs_[i];
     const ir::TensorType& type = p.values[size_t(p.inputs[i])].type;
     input.place = input.data;
-    if (input.space == type.space) continue;
-    const int64_t bytes = ir::bytes_of(type.dtype, ir::element_count(input.dims));
-    if (!input.staging || input.staging->bytes() < bytes) {
-      PLANISH_ASSIGN_OR_RETURN(input.staging, engine_->device().allocate(bytes, type.space));
-    }
-    PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, input.staging->data(), type.space,
-                                                   input.data, input.space, bytes));
-    input.place = input.staging->data();
+    const bool aligned = type.space == ir::MemorySpace::kHost ||
+                         reinterpret_cast<uintptr_t>(input.data) % kDeviceAlignment == 0;
+    if (input.space != type.space || !aligned) PLANISH_RETURN_IF_ERROR(stage_input(input, type));
   }
   return ok_status();
 }
 
-Status ExecutionContext::prepare_arena(int phase, int64_t bytes) {
-  if (int(arenas_.size()) <= phase) arenas_.resize(size_t(phase) + 1);
-  auto& arena = arenas_[size_t(phase)];
+// Into memory of the program's space; pageable memory goes through pinned memory of our own.
+Status ExecutionContext::stage_input(InputBinding& input, const ir::TensorType& type) {
+  backend::Device& device = engine_->device();
+  const int64_t bytes = ir::bytes_of(type.dtype, ir::element_count(input.dims));
+  const auto grow = [&](std::unique_ptr<backend::Memory>& memory,
+                        ir::MemorySpace space) -> Status {
+    if (memory && memory->bytes() >= bytes) return ok_status();
+    memory.reset();
+    PLANISH_ASSIGN_OR_RETURN(memory, device.allocate(bytes + kTailBytes, space));
+    return ok_status();
+  };
+  PLANISH_RETURN_IF_ERROR(grow(input.staging, type.space));
+  const void* from = input.data;
+  if (input.space == ir::MemorySpace::kHost && type.space == ir::MemorySpace::kDevice) {
+    PLANISH_RETURN_IF_ERROR(grow(input.pinned, ir::MemorySpace::kPinned));
+    std::byte* to = input.pinned->data();
+    const auto* data = static_cast<const std::byte*>(input.data);
+    const int64_t pieces = (bytes + kParallelCopy - 1) / kParallelCopy;
+    team_->parallel_for(pieces, [&](int64_t begin, int64_t end, int) {
+      const int64_t at = begin * kParallelCopy;
+      std::memcpy(to + at, data + at, size_t(std::min(end * kParallelCopy, bytes) - at));
+    });
+    from = to;
+  }
+  PLANISH_RETURN_IF_ERROR(device.copy(*stream_, input.staging->data(), type.space, from,
+                                      input.space, bytes));
+  pending_ = true;
+  if (type.space == ir::MemorySpace::kHost) {
+    PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+    pending_ = false;
+  }
+  input.place = input.staging->data();
+  return ok_status();
+}
+
+Status ExecutionContext::prepare_arena(std::vector<std::unique_ptr<backend::Memory>>& arenas,
+                                       int phase, int64_t bytes, ir::MemorySpace space) {
+  if (int(arenas.size()) <= phase) arenas.resize(size_t(phase) + 1);
+  auto& arena = arenas[size_t(phase)];
   if (arena && arena->bytes() >= bytes + kTailBytes) return ok_status();
+  if (arena) captures_.clear();  // they hold its address
   arena.reset();
-  PLANISH_ASSIGN_OR_RETURN(
-      arena, engine_->device().allocate(bytes + kTailBytes, engine_->device().home()));
+  PLANISH_ASSIGN_OR_RETURN(arena, engine_->device().allocate(bytes + kTailBytes, space));
   return ok_status();
 }
 
@@ -154,6 +227,7 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
   output.dims = *dims;
   const ir::DataType dtype = p.values[size_t(v)].type.dtype;
   const int64_t bytes = ir::bytes_of(dtype, ir::element_count(*dims));
+  const ir::MemorySpace space = p.values[size_t(v)].type.space;
   output.data = nullptr;
   if (output.user_data) {
     if (output.user_bytes < bytes)
@@ -175,10 +249,25 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
   }
   if (!output.data) {
     if (!output.owned || output.owned->bytes() < bytes + kTailBytes) {
-      PLANISH_ASSIGN_OR_RETURN(output.owned, engine_->device().allocate(bytes + kTailBytes,
-                                                                        ir::MemorySpace::kHost));
+      PLANISH_ASSIGN_OR_RETURN(
+          output.owned,
+          engine_->device().allocate(bytes + kTailBytes, space == ir::MemorySpace::kHost
+                                                             ? ir::MemorySpace::kHost
+                                                             : ir::MemorySpace::kPinned));
     }
     output.data = output.owned->data();
+  }
+  output.place = output.data;
+  const ir::MemorySpace bound = output.user_data ? output.user_space : ir::MemorySpace::kHost;
+  const bool on_device = space == ir::MemorySpace::kDevice;
+  if (on_device != (bound == ir::MemorySpace::kDevice) ||
+      (on_device && reinterpret_cast<uintptr_t>(output.data) % kDeviceAlignment)) {
+    if (!output.staging || output.staging->bytes() < bytes + kTailBytes) {
+      output.staging.reset();
+      PLANISH_ASSIGN_OR_RETURN(output.staging,
+                               engine_->device().allocate(bytes + kTailBytes, space));
+    }
+    output.place = output.staging->data();
   }
   output.known = true;
   return ok_status();
@@ -189,14 +278,20 @@ kernel::BufferRef ExecutionContext::resolve(const Slot& slot) const {
   switch (slot.where) {
     case Slot::Where::kAbsent: return {};
     case Slot::Where::kArena: base = arenas_[size_t(slot.index)]->data(); break;
+    case Slot::Where::kHostArena: base = host_arenas_[size_t(slot.index)]->data(); break;
     case Slot::Where::kInput:
       base = static_cast<std::byte*>(const_cast<void*>(inputs_[size_t(slot.index)].place));
       break;
     case Slot::Where::kOutput:
-      base = static_cast<std::byte*>(outputs_[size_t(slot.index)].data);
+      base = static_cast<std::byte*>(outputs_[size_t(slot.index)].place);
       break;
     case Slot::Where::kConstant:
       base = static_cast<std::byte*>(const_cast<void*>(engine_->constant_data(slot.index)));
+      break;
+    case Slot::Where::kDeviceConstant:
+      base = static_cast<std::byte*>(
+          const_cast<void*>(engine_->device_constant_data(slot.index)));
+      if (!base) return {};  // packed away
       break;
     case Slot::Where::kOwned:
       base = static_cast<std::byte*>(const_cast<void*>(owned_.at(slot.index).data()));
@@ -205,22 +300,36 @@ kernel::BufferRef ExecutionContext::resolve(const Slot& slot) const {
   return {base + slot.offset_bytes, slot.outer_stride_bytes};
 }
 
-Status ExecutionContext::run_phase(const Phase& phase, Binding& binding,
+Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, Binding& binding,
                                    const RunOptions& options) {
-  PLANISH_RETURN_IF_ERROR(prepare_arena(phase.index, phase.arena_bytes));
+  const Phase& phase = *shared;
+  const ir::MemorySpace home = engine_->device().home();
+  PLANISH_RETURN_IF_ERROR(prepare_arena(arenas_, phase.index, phase.arena_bytes, home));
+  if (home != ir::MemorySpace::kHost)
+    PLANISH_RETURN_IF_ERROR(prepare_arena(host_arenas_, phase.index, phase.host_arena_bytes,
+                                          ir::MemorySpace::kPinned));
   for (int k : phase.new_outputs) PLANISH_RETURN_IF_ERROR(prepare_output(k, binding));
+  const bool captures = stream_->can_capture() && !options.observer && !options.profiler;
   for (size_t s = 0; s < phase.steps.size(); ++s) {
     if (options.cancel && options.cancel->load(std::memory_order_relaxed))
       return Status(Code::kCancelled, "the run was cancelled");
     if (options.deadline && Clock::now() > *options.deadline)
       return Status(Code::kDeadlineExceeded, "the run's deadline has passed");
     const BoundStep& bound = phase.steps[s];
+    if (captures && bound.capturable) {
+      size_t end = s + 1;
+      while (end < phase.steps.size() && phase.steps[end].capturable) ++end;
+      PLANISH_RETURN_IF_ERROR(run_captured(shared, s, end, binding));
+      s = end - 1;
+      continue;
+    }
     const Clock::time_point before = options.profiler ? Clock::now() : Clock::time_point();
     if (Status status = run_step(bound, phase, binding); !status.ok())
       return status.at(cat("step ", phase.first_step + int(s), " (", bound.step->kernel,
                            ") from '", join(bound.step->sources), "'"));
     if (options.profiler) {
       PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+      pending_ = false;
       options.profiler({phase.first_step + int(s), us_between(start_, before),
                         us_between(before, Clock::now())});
     }
@@ -235,12 +344,54 @@ Status ExecutionContext::run_phase(const Phase& phase, Binding& binding,
   return ok_status();
 }
 
+// Everything that a captured run of steps reads or writes lies at fixed distances from these.
+std::vector<const void*> ExecutionContext::addresses(int phase) const {
+  std::vector<const void*> out;
+  for (int i = 0; i <= phase; ++i) out.push_back(arenas_[size_t(i)]->data());
+  for (const InputBinding& input : inputs_) out.push_back(input.place);
+  for (const OutputBinding& output : outputs_) out.push_back(output.place);
+  return out;
+}
+
+Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase, size_t first,
+                                      size_t end, Binding& binding) {
+  pending_ = true;
+  std::vector<const void*> wanted = addresses(phase->index);
+  for (auto it = captures_.begin(); it != captures_.end(); ++it) {
+    if (it->phase != phase || it->first != first || it->addresses != wanted) continue;
+    captures_.splice(captures_.begin(), captures_, it);
+    return it->graph->launch(stream_->handle());
+  }
+  PLANISH_RETURN_IF_ERROR(stream_->begin_capture());
+  Status status;
+  for (size_t s = first; s < end && status.ok(); ++s) {
+    const BoundStep& bound = phase->steps[s];
+    status = run_step(bound, *phase, binding);
+    if (!status.ok())
+      status = status.at(cat("step ", phase->first_step + int(s), " (", bound.step->kernel,
+                             ") from '", join(bound.step->sources), "'"));
+  }
+  auto graph = stream_->end_capture();  // also when a step failed: the stream must come back
+  PLANISH_RETURN_IF_ERROR(status);
+  if (!graph.ok()) return graph.status().at("capturing the run's steps");
+  captures_.push_front({phase, first, std::move(wanted), std::move(*graph)});
+  if (captures_.size() > kMaxCaptures) captures_.pop_back();
+  return captures_.front().graph->launch(stream_->handle());
+}
+
 Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding) {
+  const bool on_device = engine_->device().home() != ir::MemorySpace::kHost;
+  if (on_device && bound.on_host && pending_) {
+    PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+    pending_ = false;
+  }
+  if (on_device && !bound.on_host) pending_ = true;
   operand_refs_.clear();
   for (const Slot& slot : bound.operands) operand_refs_.push_back(resolve(slot));
   kernel::RunArgs args;
   args.operands = operand_refs_;
-  args.workspace = arenas_[size_t(phase.index)]->data() + bound.workspace_offset;
+  const auto& arenas = on_device && bound.on_host ? host_arenas_ : arenas_;
+  args.workspace = arenas[size_t(phase.index)]->data() + bound.workspace_offset;
   args.team = team_.get();
   args.stream = stream_->handle();
   if (bound.step->binds_symbols) {
@@ -285,6 +436,7 @@ Result<ir::Tensor> ExecutionContext::read_value(int value, const Slot& slot,
   const ir::TensorType& type = engine_->program().values[size_t(value)].type;
   const auto dims = engine_->dims_of(value, binding);
   if (!dims) return internal_error("a value that was computed has unknown dims");
+  if (pending_) PLANISH_RETURN_IF_ERROR(stream_->synchronize());
   const kernel::BufferRef ref = resolve(slot);
   ir::Tensor out(type.dtype, *dims);
   const int bits = ir::bits_of(type.dtype);
@@ -319,9 +471,20 @@ Status ExecutionContext::deliver_outputs(const Phase& last, const Binding& bindi
     // The view of an output may have other dims than its root.
     const auto dims = engine_->dims_of(v, binding);
     if (dims) outputs_[k].dims = *dims;
-    if (in_place) continue;
+    const OutputBinding& output = outputs_[k];
+    if (in_place && output.data == output.place) continue;
+    const ir::MemorySpace to = output.user_data ? output.user_space : ir::MemorySpace::kHost;
+    const ir::TensorType& type = p.values[size_t(v)].type;
+    if (in_place) {
+      PLANISH_RETURN_IF_ERROR(
+          engine_->device().copy(*stream_, output.data, to, output.place, type.space,
+                                 ir::bytes_of(type.dtype, ir::element_count(output.dims))));
+      continue;
+    }
     PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, read_value(v, place, binding));
-    std::memcpy(outputs_[k].data, tensor.data(), size_t(tensor.bytes()));
+    PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, output.data, to, tensor.data(),
+                                                   ir::MemorySpace::kHost, tensor.bytes()));
+    if (to != ir::MemorySpace::kHost) PLANISH_RETURN_IF_ERROR(stream_->synchronize());
   }
   return ok_status();
 }

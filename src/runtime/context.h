@@ -2,10 +2,15 @@
 //
 // Cheap to make; not thread-safe (a run on a context that is already running returns
 // kFailedPrecondition). Any number of contexts of one engine run side by side.
+//
+// On a device that captures, each maximal run of steps that touch its memory alone is captured once
+// for the addresses in use and replayed afterwards. Observed and profiled runs, steps on the host and
+// copies across are launched one by one.
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +22,14 @@
 #include "runtime/engine.h"
 
 namespace planish::runtime {
+
+// Where the time of one run went, on the device's clock but for `enqueue_us`.
+struct RunTimes {
+  double h2d_us = 0;      // inputs to the device
+  double compute_us = 0;  // all steps
+  double d2h_us = 0;      // outputs from the device
+  double enqueue_us = 0;  // of the calling thread, until it waits
+};
 
 struct StepTime {
   int step;
@@ -30,11 +43,13 @@ struct RunOptions {
   std::function<void(const StepTime&)> profiler;
   // Called after each step with a view of each of its results (value number, row-major copy).
   std::function<void(int value, const ir::Tensor&)> observer;
+  RunTimes* times = nullptr;  // filled when given and the device has events
 };
 
 struct ContextOptions {
   int threads = 0;                          // 0: as the device
   const HostParallelFor* host = nullptr;    // the host's threads instead of our own; copied
+  void* stream = nullptr;                   // the host's stream (CUstream); null: our own
 };
 
 class ExecutionContext {
@@ -50,7 +65,8 @@ class ExecutionContext {
   Status set_input(int i, const void* data, std::vector<int64_t> dims,
                    ir::MemorySpace space = ir::MemorySpace::kHost);
   // Writes output i to user memory of `bytes` capacity; null data: context-owned again.
-  Status bind_output(int i, void* data, int64_t bytes);
+  Status bind_output(int i, void* data, int64_t bytes,
+                     ir::MemorySpace space = ir::MemorySpace::kHost);
   // Called when output i's size is known and no buffer is bound: returns memory of at least `bytes`
   // that lives until the results are read; null falls back to context-owned memory.
   using OutputAllocator = std::function<void*(int output, int64_t bytes)>;
@@ -58,7 +74,8 @@ class ExecutionContext {
 
   Status run(const RunOptions& options = {});
 
-  // Valid after a good run and until the next: views bound or context-owned memory.
+  // Valid after a good run and until the next: views bound or context-owned memory (of the device
+  // where a device's memory was bound).
   Result<ir::Tensor> output(int i) const;
   // Bytes of the arenas this context holds.
   int64_t arena_bytes() const;
@@ -71,25 +88,45 @@ class ExecutionContext {
     std::vector<int64_t> dims;
     ir::MemorySpace space = ir::MemorySpace::kHost;
     bool is_set = false;
-    std::unique_ptr<backend::Memory> staging;
+    std::unique_ptr<backend::Memory> staging;  // in the program's space
+    std::unique_ptr<backend::Memory> pinned;   // on the way there
     const void* place = nullptr;  // what the steps of this run read
   };
   struct OutputBinding {
     void* user_data = nullptr;
     int64_t user_bytes = 0;
-    void* data = nullptr;           // where this run writes
+    ir::MemorySpace user_space = ir::MemorySpace::kHost;
+    void* data = nullptr;           // what the caller reads
+    void* place = nullptr;          // where the steps of this run write
     std::unique_ptr<backend::Memory> owned;
+    std::unique_ptr<backend::Memory> staging;  // on the device, when the caller reads elsewhere
     std::vector<int64_t> dims;
     bool known = false;
   };
 
   ExecutionContext() = default;
   Status run_checked(const RunOptions& options);
+  // One maximal run of capturable steps, ready for the addresses it was captured with.
+  struct Capture {
+    std::shared_ptr<const Phase> phase;
+    size_t first = 0;
+    std::vector<const void*> addresses;
+    std::unique_ptr<backend::CapturedGraph> graph;
+  };
+
   Status stage_inputs();
-  Status run_phase(const Phase& phase, Binding& binding, const RunOptions& options);
+  Status stage_input(InputBinding& input, const ir::TensorType& type);
+  Status run_phase(const std::shared_ptr<const Phase>& phase, Binding& binding,
+                   const RunOptions& options);
+  Status run_captured(const std::shared_ptr<const Phase>& phase, size_t first, size_t end,
+                      Binding& binding);
+  std::vector<const void*> addresses(int phase) const;
+  Status mark(size_t event, const RunOptions& options);
+  Status read_times(const RunOptions& options) const;
   Status run_step(const BoundStep& bound, const Phase& phase, Binding& binding);
   Status prepare_output(int k, const Binding& binding);
-  Status prepare_arena(int phase, int64_t bytes);
+  Status prepare_arena(std::vector<std::unique_ptr<backend::Memory>>& arenas, int phase,
+                       int64_t bytes, ir::MemorySpace space);
   kernel::BufferRef resolve(const Slot& slot) const;
   Status bind_results(const plan::Step& step, std::vector<ir::Tensor> results, Binding& binding);
   Status deliver_outputs(const Phase& last, const Binding& binding);
@@ -100,7 +137,11 @@ class ExecutionContext {
   std::unique_ptr<ThreadTeam> team_;
   std::unique_ptr<backend::Stream> stream_;
   std::shared_ptr<const Instance> instance_;
-  std::vector<std::unique_ptr<backend::Memory>> arenas_;  // per phase
+  std::vector<std::unique_ptr<backend::Memory>> arenas_;       // per phase
+  std::vector<std::unique_ptr<backend::Memory>> host_arenas_;  // beside a device's
+  std::list<Capture> captures_;                                // most recent first
+  std::vector<std::unique_ptr<backend::Event>> events_;
+  bool pending_ = false;  // the stream may hold work whose results the host has not waited for
   std::vector<InputBinding> inputs_;
   std::vector<OutputBinding> outputs_;
   OutputAllocator allocator_;

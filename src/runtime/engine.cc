@@ -34,6 +34,36 @@ class PackedWeights {
   std::map<std::string, std::weak_ptr<const kernel::Blob>> blobs_;
 };
 
+// Constants on devices, by device and content: uploaded once for all engines of the process.
+class UploadedConstants {
+ public:
+  static UploadedConstants& instance() {
+    static UploadedConstants& constants = *new UploadedConstants();
+    return constants;
+  }
+  Result<std::shared_ptr<backend::Memory>> get(backend::Device& device,
+                                               const plan::Constant& constant,
+                                               ir::MemorySpace space) {
+    const Key key(&device, constant.hash, constant.tensor.bytes());
+    std::lock_guard lock(mutex_);
+    if (auto memory = uploaded_[key].lock()) return memory;
+    PLANISH_ASSIGN_OR_RETURN(auto made, device.allocate(constant.tensor.bytes(), space));
+    PLANISH_ASSIGN_OR_RETURN(auto stream, device.create_stream());
+    PLANISH_RETURN_IF_ERROR(device.copy(*stream, made->data(), space, constant.tensor.data(),
+                                        ir::MemorySpace::kHost, constant.tensor.bytes()));
+    PLANISH_RETURN_IF_ERROR(stream->synchronize());
+    std::shared_ptr<backend::Memory> memory = std::move(made);
+    std::erase_if(uploaded_, [](const auto& entry) { return entry.second.expired(); });
+    uploaded_[key] = memory;
+    return memory;
+  }
+
+ private:
+  using Key = std::tuple<const backend::Device*, uint64_t, int64_t>;
+  std::mutex mutex_;
+  std::map<Key, std::weak_ptr<backend::Memory>> uploaded_;
+};
+
 std::string step_name(const plan::Program& program, size_t step) {
   const plan::Step& s = program.steps[step];
   return cat("step ", step, " (", s.kernel, s.sources.empty() ? "" : cat(" from '", s.sources[0],
@@ -64,6 +94,8 @@ Status Engine::prepare(const kernel::KernelRegistry& registry) {
     const kernel::KernelDef* kernel = registry.find(p.steps[i].kernel);
     if (!kernel)
       missing.push_back(cat(step_name(p, i), ": no such kernel here"));
+    else if (kernel->device_kind() != p.device_kind && !options_.host)
+      missing.push_back(cat(step_name(p, i), ": no ", kernel->device_kind(), " device to run it"));
     else if (kernel->version() != p.steps[i].kernel_version)
       missing.push_back(cat(step_name(p, i), ": plan has version ", p.steps[i].kernel_version,
                             ", this runtime ", kernel->version()));
@@ -73,19 +105,37 @@ Status Engine::prepare(const kernel::KernelRegistry& registry) {
     return Status(Code::kIncompatible,
                   cat("the plan needs kernels that this process lacks: ", join(missing, "; ")));
   trace_roots();
-  device_constants_.resize(p.constants.size());
-  for (const plan::ProgramValue& value : p.values) {
-    if (value.kind != plan::ValueKind::kConstant || value.type.space == ir::MemorySpace::kHost)
-      continue;
-    const ir::Tensor& tensor = p.constants[size_t(value.constant)].tensor;
-    PLANISH_ASSIGN_OR_RETURN(auto memory, device_->allocate(tensor.bytes(), value.type.space));
-    PLANISH_ASSIGN_OR_RETURN(auto stream, device_->create_stream());
-    PLANISH_RETURN_IF_ERROR(device_->copy(*stream, memory->data(), value.type.space, tensor.data(),
-                                          ir::MemorySpace::kHost, tensor.bytes()));
-    PLANISH_RETURN_IF_ERROR(stream->synchronize());
-    device_constants_[size_t(value.constant)] = std::move(memory);
-  }
+  PLANISH_RETURN_IF_ERROR(upload_constants());
   return pack_weights();
+}
+
+// What some step, view or output reads on the device as it is; weights that were packed away are not.
+Status Engine::upload_constants() {
+  const plan::Program& p = plan_.program;
+  device_constants_.resize(p.constants.size());
+  std::vector<bool> needed(p.values.size());
+  for (size_t s = 0; s < p.steps.size(); ++s) {
+    const plan::Step& step = p.steps[s];
+    for (size_t i = 0; i < step.operands.size(); ++i)
+      if (const int v = step.operands[i]; v >= 0 && !kernels_[s]->packs(step.problem, int(i)))
+        needed[size_t(root_[size_t(v)])] = true;
+  }
+  for (const int v : p.outputs) needed[size_t(root_[size_t(v)])] = true;
+  for (size_t v = 0; v < p.values.size(); ++v) {
+    const plan::ProgramValue& value = p.values[v];
+    if (!needed[v] || value.kind != plan::ValueKind::kConstant ||
+        value.type.space == ir::MemorySpace::kHost)
+      continue;
+    PLANISH_ASSIGN_OR_RETURN(
+        device_constants_[size_t(value.constant)],
+        UploadedConstants::instance().get(*device_, p.constants[size_t(value.constant)],
+                                          value.type.space));
+  }
+  return ok_status();
+}
+
+const kernel::DeviceInfo& Engine::device_info_of(int step) const {
+  return runs_on_host(step) ? options_.host->info() : device_->info();
 }
 
 void Engine::trace_roots() {
@@ -119,8 +169,7 @@ void Engine::trace_roots() {
                  ir::element_count(value.type.shape) == ir::element_count(root.type.shape) &&
                  root.type.layout.is_row_major() && value.type.layout.is_row_major() &&
                  value.type.dtype == root.type.dtype && first_write_[size_t(r)] >= 0 &&
-                 value.type.space == ir::MemorySpace::kHost &&
-                 root.type.space == ir::MemorySpace::kHost;
+                 value.type.space == root.type.space;
     for (int at = v; whole && at != r; at = p.values[size_t(at)].parent)
       whole = p.values[size_t(at)].offset == ir::Dim(0) && !p.values[size_t(at)].strided;
     if (whole && !p.steps[size_t(first_write_[size_t(r)])].binds_symbols)
@@ -135,7 +184,7 @@ Status Engine::pack_weights() {
     const plan::Step& step = p.steps[s];
     bool packs = false;
     std::string key = cat(step.kernel, " ", step.kernel_version, " ", step.tactic.to_string(), " ",
-                          device_->info().isa, " ",
+                          device_info_of(int(s)).isa, " ",
                           kernel::fingerprint(step.problem, /*with_dims=*/false));
     std::vector<ir::Tensor> constants(step.operands.size());
     for (size_t i = 0; i < step.operands.size(); ++i) {
@@ -151,7 +200,7 @@ Status Engine::pack_weights() {
     if (!packs) continue;
     auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
       if (!step.packed.empty()) return kernel::Blob{step.packed};
-      return kernels_[s]->pack(step.problem, step.tactic, device_->info(), constants);
+      return kernels_[s]->pack(step.problem, step.tactic, device_info_of(int(s)), constants);
     });
     if (!blob.ok()) return blob.status().at(step_name(p, s));
     packed_[s] = std::move(blob).value();
@@ -173,8 +222,11 @@ std::optional<std::vector<int64_t>> Engine::dims_of(int value, const Binding& bi
 }
 
 const void* Engine::constant_data(int constant) const {
+  return plan_.program.constants[size_t(constant)].tensor.data();
+}
+const void* Engine::device_constant_data(int constant) const {
   const auto& memory = device_constants_[size_t(constant)];
-  return memory ? memory->data() : plan_.program.constants[size_t(constant)].tensor.data();
+  return memory ? memory->data() : nullptr;
 }
 
 int64_t Engine::weight_bytes() const {

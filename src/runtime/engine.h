@@ -25,9 +25,12 @@ namespace planish::runtime {
 
 // Where an operand's bytes are found when a step runs.
 struct Slot {
-  enum class Where : uint8_t { kAbsent, kArena, kInput, kOutput, kConstant, kOwned };
+  // kArena: the arena in the device's home; kHostArena: the one beside it for values on the host.
+  enum class Where : uint8_t {
+    kAbsent, kArena, kHostArena, kInput, kOutput, kConstant, kDeviceConstant, kOwned
+  };
   Where where = Where::kAbsent;
-  int index = 0;               // input, output, constant or value number; kArena: phase
+  int index = 0;               // input, output, constant or value number; arenas: phase
   int64_t offset_bytes = 0;
   int64_t outer_stride_bytes = 0;
 };
@@ -37,6 +40,8 @@ struct BoundStep {
   const kernel::KernelDef* kernel = nullptr;
   std::unique_ptr<kernel::Launchable> launchable;
   std::vector<Slot> operands, results;
+  bool on_host = false;        // a host kernel in a device's program
+  bool capturable = false;     // touches the device's memory alone
   int64_t workspace_offset = 0;
   double flops = 0;        // multiply-adds count two; 0 for what has none
   int64_t bytes_moved = 0; // operands and results, once each
@@ -57,6 +62,7 @@ struct Phase {
   std::vector<Slot> places;       // per value: where it lies from this phase on
   std::vector<int> new_outputs;   // outputs whose memory must be known before this phase
   int64_t arena_bytes = 0, sum_bytes = 0, lower_bound_bytes = 0;
+  int64_t host_arena_bytes = 0;   // beside a device's arena
   std::vector<MemoryUse> memory;  // what the arena holds, workspaces included
 };
 
@@ -66,6 +72,7 @@ class Engine;
 
 class Instance {
  public:
+  const std::shared_ptr<const Phase>& first_phase_shared() const { return first_; }
   const Phase& first_phase() const { return *first_; }
   // The phase behind `previous` under these symbols (all that are known by then).
   Result<std::shared_ptr<const Phase>> later_phase(const Phase& previous,
@@ -84,6 +91,8 @@ class Instance {
 struct EngineOptions {
   int instance_cache = 8;        // instances kept; at least 1
   int64_t max_memory = 0;        // cap on one context's arenas, bytes; 0: none
+  // Runs the steps that the device's kernels did not take; null when there are none.
+  std::shared_ptr<backend::Device> host;
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {
@@ -97,6 +106,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   const plan::Plan& plan() const { return plan_; }
   const plan::Program& program() const { return plan_.program; }
   backend::Device& device() const { return *device_; }
+  // The device whose kernels run step `s`.
+  const kernel::DeviceInfo& device_info_of(int step) const;
 
   // The instance for these input dims (in input order), made when it is not cached.
   // kInvalidArgument names the input, got and expected.
@@ -105,7 +116,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // Dims of a value under a binding; nullopt where a symbol is unknown.
   std::optional<std::vector<int64_t>> dims_of(int value, const Binding& binding) const;
-  const void* constant_data(int constant) const;
+  const void* constant_data(int constant) const;         // on the host
+  const void* device_constant_data(int constant) const;  // null when no step reads it there
   int64_t weight_bytes() const;   // canonical constants
   // What pack() made for a step; null when it made nothing.
   const kernel::Blob* packed(int step) const { return packed_[size_t(step)].get(); }
@@ -118,7 +130,11 @@ class Engine : public std::enable_shared_from_this<Engine> {
   friend class Instance;
   Engine() = default;
   Status prepare(const kernel::KernelRegistry& registry);
+  Status upload_constants();
   Status pack_weights();
+  bool runs_on_host(int step) const {
+    return kernels_[size_t(step)]->device_kind() != plan_.program.device_kind;
+  }
   Result<Binding> bind_inputs(std::span<const std::vector<int64_t>> input_dims) const;
   void trace_roots();
   // `previous` is null for the first phase.
@@ -132,7 +148,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   EngineOptions options_;
   std::vector<const kernel::KernelDef*> kernels_;            // per step
   std::vector<std::shared_ptr<const kernel::Blob>> packed_;  // per step; may be null
-  std::vector<std::unique_ptr<backend::Memory>> device_constants_;  // by constant; null: host
+  std::vector<std::shared_ptr<backend::Memory>> device_constants_;  // by constant; null: host
   std::vector<int> root_;         // per value: the value whose bytes it lies in
   std::vector<int> first_write_;  // per root: first step that writes into it, -1: none
   std::vector<int> last_use_;     // per root: last step that touches it; steps.size(): after all

@@ -9,6 +9,9 @@
 namespace planish::runtime {
 namespace {
 
+// Of values in an arena: a cache line; what TMA and 128-bit loads like.
+constexpr int64_t kHostAlignment = 64, kDeviceAlignment = 256;
+
 int64_t physical_bytes(const ir::TensorType& type, std::span<const int64_t> dims) {
   return ir::bytes_of(type.dtype, ir::physical_element_count(dims, type.layout));
 }
@@ -18,6 +21,14 @@ ir::Dim::Lookup lookup_in(const Binding& binding) {
     auto found = binding.find(name);
     return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
   };
+}
+
+bool is_on_device(const plan::Program& p, const plan::Step& step) {
+  const auto on_device = [&](int v) {
+    return v < 0 || p.values[size_t(v)].type.space == ir::MemorySpace::kDevice;
+  };
+  return std::all_of(step.operands.begin(), step.operands.end(), on_device) &&
+         std::all_of(step.results.begin(), step.results.end(), on_device);
 }
 
 }  // namespace
@@ -39,7 +50,10 @@ Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
       phase->places[size_t(p.inputs[i])] = {Slot::Where::kInput, int(i)};
     for (size_t v = 0; v < p.values.size(); ++v)
       if (p.values[v].kind == plan::ValueKind::kConstant)
-        phase->places[v] = {Slot::Where::kConstant, p.values[v].constant};
+        phase->places[v] = {p.values[v].type.space == ir::MemorySpace::kHost
+                                ? Slot::Where::kConstant
+                                : Slot::Where::kDeviceConstant,
+                            p.values[v].constant};
   }
   phase->steps.resize(size_t(phase->end_step - phase->first_step));
   for (int s = phase->first_step; s < phase->end_step; ++s) {
@@ -84,7 +98,9 @@ Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
   kernel::BindArgs args;
   args.problem = &problem;
   args.tactic = &step.tactic;
-  args.device = &device_->info();
+  args.device = &device_info_of(s);
+  bound.on_host = runs_on_host(s);
+  bound.capturable = !bound.on_host && !step.binds_symbols && is_on_device(p, step);
   if (packed) args.packed = packed->bytes;
   args.artifact = step.artifact;
   args.constants = constants;
@@ -121,13 +137,22 @@ Slot inside(const plan::Program& p, int value, Slot place, const Engine& engine,
 
 Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
   const plan::Program& p = plan_.program;
-  std::vector<memplan::Request> requests;
-  std::vector<MemoryUse> uses;
-  std::map<int, size_t> request_of;  // root -> request
-  const auto add_request = [&](std::string name, int64_t bytes, int first, int last) {
-    requests.push_back({bytes, first, last});
-    uses.push_back({std::move(name), bytes, first, last, 0});
-    return requests.size() - 1;
+  // One arena in the device's home, one beside it for values and workspaces on the host.
+  const ir::MemorySpace home = device_->home();
+  struct Side {
+    std::vector<memplan::Request> requests;
+    std::vector<MemoryUse> uses;
+    memplan::ArenaPlan arena;
+  } sides[2];
+  std::map<int, size_t> request_of;  // root -> request of its side
+  const auto side_of = [&](int value) {
+    return size_t(p.values[size_t(value)].type.space == home ? 0 : 1);
+  };
+  const auto side_of_step = [&](int s) { return size_t(runs_on_host(s) ? 1 : 0); };
+  const auto add_request = [&](size_t side, std::string name, int64_t bytes, int first, int last) {
+    sides[side].requests.push_back({bytes, first, last});
+    sides[side].uses.push_back({std::move(name), bytes, first, last, 0});
+    return sides[side].requests.size() - 1;
   };
   const auto lifetime_end = [&](int root) {
     const int last = last_use_[size_t(root)];
@@ -139,7 +164,7 @@ Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
     const BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
     if (const int64_t bytes = bound.launchable->workspace_bytes(); bytes > 0)
       workspace_request[size_t(s - phase.first_step)] =
-          add_request(cat("workspace of step ", s), bytes, s, s);
+          add_request(side_of_step(s), cat("workspace of step ", s), bytes, s, s);
     for (size_t i = 0; i < step.results.size(); ++i) {
       const int v = step.results[i], r = root_[size_t(v)];
       if (phase.places[size_t(r)].where != Slot::Where::kAbsent || request_of.count(r)) continue;
@@ -165,7 +190,9 @@ Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
         const int o = step.operands[j];
         if (o < 0 || root_[size_t(o)] != o || last_use_[size_t(o)] != s) continue;
         auto donor = request_of.find(o);
-        if (donor == request_of.end() || requests[donor->second].bytes != bytes) continue;
+        if (donor == request_of.end() || side_of(o) != side_of(r)) continue;
+        auto& requests = sides[side_of(r)].requests;
+        if (requests[donor->second].bytes != bytes) continue;
         if (std::count_if(step.operands.begin(), step.operands.end(),
                           [&](int other) { return other >= 0 && root_[size_t(other)] == o; }) != 1)
           continue;
@@ -173,29 +200,38 @@ Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
         request_of[r] = donor->second;
         requests[donor->second].last_step =
             std::max(requests[donor->second].last_step, lifetime_end(r));
-        uses[donor->second].name += cat(" = ", p.values[size_t(r)].name);
+        sides[side_of(r)].uses[donor->second].name += cat(" = ", p.values[size_t(r)].name);
         break;
       }
       if (!request_of.count(r))
-        request_of[r] = add_request(p.values[size_t(r)].name, bytes, s, lifetime_end(r));
+        request_of[r] =
+            add_request(side_of(r), p.values[size_t(r)].name, bytes, s, lifetime_end(r));
     }
   }
-  const memplan::ArenaPlan arena = memplan::plan_arena(requests, 64);
-  phase.arena_bytes = arena.arena_bytes;
-  phase.sum_bytes = arena.sum_bytes;
-  phase.lower_bound_bytes = arena.lower_bound_bytes;
-  for (size_t i = 0; i < uses.size(); ++i) {
-    uses[i].offset = arena.offsets[i];
-    uses[i].last_step = requests[i].last_step;
+  for (Side& side : sides) {
+    side.arena = memplan::plan_arena(side.requests,
+                                     home == ir::MemorySpace::kHost ? kHostAlignment
+                                                                    : kDeviceAlignment);
+    for (size_t i = 0; i < side.uses.size(); ++i) {
+      side.uses[i].offset = side.arena.offsets[i];
+      side.uses[i].last_step = side.requests[i].last_step;
+    }
   }
-  phase.memory = std::move(uses);
+  phase.arena_bytes = sides[0].arena.arena_bytes;
+  phase.sum_bytes = sides[0].arena.sum_bytes;
+  phase.lower_bound_bytes = sides[0].arena.lower_bound_bytes;
+  phase.host_arena_bytes = sides[1].arena.arena_bytes;
+  phase.memory = std::move(sides[0].uses);
   for (const auto& [root, request] : request_of)
-    phase.places[size_t(root)] = {Slot::Where::kArena, phase.index, arena.offsets[request]};
+    phase.places[size_t(root)] = {
+        side_of(root) == 0 ? Slot::Where::kArena : Slot::Where::kHostArena, phase.index,
+        sides[side_of(root)].arena.offsets[request]};
   for (int s = phase.first_step; s < phase.end_step; ++s) {
     const plan::Step& step = p.steps[size_t(s)];
     BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
     if (workspace_request[size_t(s - phase.first_step)] != size_t(-1))
-      bound.workspace_offset = arena.offsets[workspace_request[size_t(s - phase.first_step)]];
+      bound.workspace_offset =
+          sides[side_of_step(s)].arena.offsets[workspace_request[size_t(s - phase.first_step)]];
     for (int v : step.operands)
       bound.operands.push_back(
           v < 0 ? Slot{}

@@ -113,9 +113,12 @@ std::vector<std::string> plugins_of(const plan::Program& program, const api::Reg
 
 // Puts into each step what an engine would pack at load.
 planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> device,
+                             std::shared_ptr<backend::Device> host,
                              const kernel::KernelRegistry& kernels) {
+  runtime::EngineOptions options;
+  options.host = std::move(host);
   PLANISH_ASSIGN_OR_RETURN(const auto engine,
-                           runtime::Engine::create(plan, std::move(device), kernels));
+                           runtime::Engine::create(plan, std::move(device), kernels, options));
   for (size_t i = 0; i < plan.program.steps.size(); ++i)
     if (const kernel::Blob* blob = engine->packed(int(i))) plan.program.steps[i].packed = blob->bytes;
   return ok_status();
@@ -147,6 +150,10 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
     auto graph = from.graph->clone();
     PLANISH_API_RETURN_IF_ERROR(api::bind_shapes(*graph, from.registry->ops, options.shapes));
     PLANISH_API_ASSIGN_OR_RETURN(auto device, api::find_device(options.device, options.threads));
+    std::shared_ptr<backend::Device> host;
+    if (device->home() != ir::MemorySpace::kHost) {
+      PLANISH_API_ASSIGN_OR_RETURN(host, api::find_device("cpu", options.threads));
+    }
 
     compiler::CompileOptions inner = compile_options(options);
     if (!options.print_after.empty()) inner.print_after = options.print_after[0];
@@ -181,14 +188,14 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
         warn(loaded.message());
     }
     const compiler::Environment environment{from.registry->ops, from.registry->kernels, *device,
-                                            &cache};
+                                            &cache, host.get()};
     PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
                                  compiler::compile(std::move(graph), inner, environment));
     if (!cache_path.empty()) {
       if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());
     }
     if (options.packed_weights) {
-      PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, from.registry->kernels));
+      PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, host, from.registry->kernels));
     }
     plan.planish_version = version();
     plan.plugins = plugins_of(plan.program, *from.registry);

@@ -55,7 +55,8 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
                       cat("the plan was built for device '", plan.program.device_kind,
                           "', asked for '", wanted, "'"));
   }
-  const int threads = options.threads ? options.threads : plan.program.threads;
+  const bool on_cpu = plan.program.device_kind == "cpu";
+  const int threads = options.threads || !on_cpu ? options.threads : plan.program.threads;
   PLANISH_API_ASSIGN_OR_RETURN(auto device, find_device(wanted, threads));
   if (options.allocator) device = with_host_allocator(std::move(device), *options.allocator);
 
@@ -77,6 +78,9 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   runtime::EngineOptions runtime_options;
   runtime_options.instance_cache = options.instance_cache;
   runtime_options.max_memory = options.max_memory_bytes;
+  if (!on_cpu) {
+    PLANISH_API_ASSIGN_OR_RETURN(runtime_options.host, find_device("cpu", options.threads));
+  }
   PLANISH_API_ASSIGN_OR_RETURN(
       impl->engine, runtime::Engine::create(std::move(plan), std::move(device),
                                             impl->registry->kernels, runtime_options));

@@ -50,6 +50,12 @@ class HostMemoryDevice : public backend::Device {
   Result<std::unique_ptr<backend::Stream>> create_stream() override {
     return device_->create_stream();
   }
+  Result<std::unique_ptr<backend::Stream>> wrap_stream(void* handle) override {
+    return device_->wrap_stream(handle);
+  }
+  Result<std::unique_ptr<backend::Event>> create_event() override {
+    return device_->create_event();
+  }
   Status copy(backend::Stream& stream, void* to, ir::MemorySpace to_space, const void* from,
               ir::MemorySpace from_space, int64_t bytes) override {
     return device_->copy(stream, to, to_space, from, from_space, bytes);

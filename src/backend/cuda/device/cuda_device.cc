@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "backend/cuda/device/gpu.h"
 #include "base/text.h"
@@ -197,8 +199,14 @@ class CudaDevice : public backend::Device {
 }  // namespace
 
 Result<std::shared_ptr<backend::Device>> make_cuda_device(int ordinal) {
+  // One Device per GPU: engines share constants by it.
+  static std::mutex& mutex = *new std::mutex();
+  static auto& devices = *new std::map<int, std::shared_ptr<backend::Device>>();
   PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> opened, gpu(ordinal));
-  return std::shared_ptr<backend::Device>(std::make_shared<CudaDevice>(std::move(opened)));
+  std::lock_guard lock(mutex);
+  auto& device = devices[ordinal];
+  if (!device) device = std::make_shared<CudaDevice>(std::move(opened));
+  return device;
 }
 
 }  // namespace planish::cuda

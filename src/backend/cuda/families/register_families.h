@@ -4,10 +4,12 @@
 
 namespace planish::cuda {
 
+void register_copy(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
 
 // All of them. A line here, its definition in the family's file: nothing else knows families.
 inline void register_families(kernel::KernelRegistry& registry) {
+  register_copy(registry);
   register_pointwise(registry);
 }
 

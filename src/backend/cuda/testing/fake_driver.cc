@@ -1,0 +1,307 @@
+// A CUDA driver without a GPU, as a shared object for tests: memory is the host's, copies happen,
+// streams and graphs keep order, kernels are launched and do nothing. What goes wrong on real
+// machines is asked for by $FAKE_CUDA, a list of settings parted by ';':
+//   version=12000      the driver's version
+//   devices=0          how many GPUs there are
+//   capability=80      major and minor of the GPU
+//   memory=1048576     bytes of device memory
+//   NAME=RESULT@CALL   the call numbered CALL (from 1) of function NAME, and all later ones, give
+//                      CUresult RESULT
+#include <cuda.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct Settings {
+  std::map<std::string, long> numbers;
+  std::map<std::string, std::pair<int, int>> failures;  // function -> result, from call
+};
+
+Settings read_settings() {
+  Settings settings;
+  std::istringstream in(std::getenv("FAKE_CUDA") ? std::getenv("FAKE_CUDA") : "");
+  for (std::string item; std::getline(in, item, ';');) {
+    const size_t eq = item.find('='), at = item.find('@');
+    if (eq == std::string::npos) continue;
+    const std::string key = item.substr(0, eq);
+    if (at == std::string::npos) settings.numbers[key] = std::atol(item.c_str() + eq + 1);
+    else settings.failures[key] = {std::atoi(item.c_str() + eq + 1), std::atoi(item.c_str() + at + 1)};
+  }
+  return settings;
+}
+
+std::mutex mutex;
+std::map<std::string, int> calls;
+std::map<void*, size_t> device_blocks;
+size_t device_bytes = 0;
+
+long setting(const char* name, long fallback) {
+  const Settings settings = read_settings();
+  auto found = settings.numbers.find(name);
+  return found == settings.numbers.end() ? fallback : found->second;
+}
+
+// The result that $FAKE_CUDA asks of this call.
+CUresult planted(const char* name) {
+  const Settings settings = read_settings();
+  std::lock_guard lock(mutex);
+  const int call = ++calls[name];
+  auto found = settings.failures.find(name);
+  if (found == settings.failures.end() || call < found->second.second) return CUDA_SUCCESS;
+  return CUresult(found->second.first);
+}
+#define PLANTED(name) \
+  if (const CUresult planted_result = planted(#name)) return planted_result
+
+using Work = std::function<void()>;
+struct Stream {
+  bool capturing = false;
+  std::vector<Work> captured;
+};
+struct Graph {
+  std::vector<Work> work;
+};
+Stream& stream_of(CUstream stream) {
+  static Stream null_stream;
+  return stream ? *reinterpret_cast<Stream*>(stream) : null_stream;
+}
+CUresult enqueue(CUstream stream, Work work) {
+  Stream& s = stream_of(stream);
+  if (s.capturing) s.captured.push_back(std::move(work));
+  else work();
+  return CUDA_SUCCESS;
+}
+
+CUresult fake_cuInit(unsigned) {
+  PLANTED(cuInit);
+  return setting("devices", 1) ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
+}
+CUresult fake_cuGetErrorName(CUresult, const char** name) { return *name = "FAKE", CUDA_SUCCESS; }
+CUresult fake_cuGetErrorString(CUresult, const char** text) {
+  return *text = "planted by the fake driver", CUDA_SUCCESS;
+}
+CUresult fake_cuDeviceGet(CUdevice* device, int i) { return *device = i, CUDA_SUCCESS; }
+CUresult fake_cuDeviceGetCount(int* count) {
+  return *count = int(setting("devices", 1)), CUDA_SUCCESS;
+}
+CUresult fake_cuDeviceGetName(char* name, int size, CUdevice) {
+  std::strncpy(name, "Fake GPU", size_t(size));
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUdevice) {
+  const long capability = setting("capability", 90);
+  switch (which) {
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = int(capability / 10); break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = int(capability % 10); break;
+    case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 132; break;
+    case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: *value = 60 << 20; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = 232448; break;
+    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *value = 1980000; break;
+    case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: *value = 3201000; break;
+    case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH: *value = 6016; break;
+    default: return CUDA_ERROR_INVALID_VALUE;
+  }
+  return CUDA_SUCCESS;
+}
+size_t memory_size() { return size_t(setting("memory", 1L << 34)); }
+CUresult fake_cuDeviceTotalMem(size_t* bytes, CUdevice) {
+  return *bytes = memory_size(), CUDA_SUCCESS;
+}
+CUresult fake_cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
+  PLANTED(cuDevicePrimaryCtxRetain);
+  return *context = reinterpret_cast<CUcontext>(1), CUDA_SUCCESS;
+}
+CUresult fake_cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
+CUresult fake_cuMemGetInfo(size_t* free_bytes, size_t* total) {
+  *total = memory_size();
+  *free_bytes = *total - device_bytes;
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuMemAlloc(CUdeviceptr* out, size_t size) {
+  PLANTED(cuMemAlloc);
+  std::lock_guard lock(mutex);
+  if (device_bytes + size > memory_size()) return CUDA_ERROR_OUT_OF_MEMORY;
+  void* data = std::aligned_alloc(512, (size + 511) / 512 * 512);
+  std::memset(data, 0xff, size);  // floats are NaN
+  device_blocks[data] = size;
+  device_bytes += size;
+  *out = reinterpret_cast<CUdeviceptr>(data);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuMemFree(CUdeviceptr address) {
+  std::lock_guard lock(mutex);
+  auto found = device_blocks.find(reinterpret_cast<void*>(address));
+  if (found == device_blocks.end()) return CUDA_ERROR_INVALID_VALUE;
+  device_bytes -= found->second;
+  std::free(found->first);
+  device_blocks.erase(found);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuMemHostAlloc(void** out, size_t size, unsigned) {
+  PLANTED(cuMemHostAlloc);
+  return *out = std::aligned_alloc(512, (size + 511) / 512 * 512), CUDA_SUCCESS;
+}
+CUresult fake_cuMemFreeHost(void* data) { return std::free(data), CUDA_SUCCESS; }
+CUresult fake_cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream) {
+  PLANTED(cuMemcpyAsync);
+  return enqueue(stream, [=] {
+    std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), size);
+  });
+}
+CUresult fake_cuMemcpy2DAsync(const CUDA_MEMCPY2D* given, CUstream stream) {
+  const CUDA_MEMCPY2D copy = *given;
+  return enqueue(stream, [copy] {
+    for (size_t row = 0; row < copy.Height; ++row)
+      std::memcpy(static_cast<char*>(const_cast<void*>(static_cast<const void*>(copy.dstHost))) +
+                      row * copy.dstPitch,
+                  static_cast<const char*>(copy.srcHost) + row * copy.srcPitch, copy.WidthInBytes);
+  });
+}
+CUresult fake_cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size, CUstream stream) {
+  return enqueue(stream, [=] { std::memset(reinterpret_cast<void*>(to), value, size); });
+}
+CUresult fake_cuModuleLoadData(CUmodule* module, const void* image) {
+  PLANTED(cuModuleLoadData);
+  if (std::memcmp(image, "\177ELF", 4) != 0) return CUDA_ERROR_INVALID_IMAGE;
+  return *module = reinterpret_cast<CUmodule>(2), CUDA_SUCCESS;
+}
+CUresult fake_cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
+CUresult fake_cuModuleGetFunction(CUfunction* function, CUmodule, const char*) {
+  return *function = reinterpret_cast<CUfunction>(3), CUDA_SUCCESS;
+}
+CUresult fake_cuFuncGetAttribute(int* value, CUfunction_attribute, CUfunction) {
+  return *value = 0, CUDA_SUCCESS;
+}
+CUresult fake_cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) { return CUDA_SUCCESS; }
+CUresult fake_cuOccupancyMaxActiveBlocksPerMultiprocessor(int* count, CUfunction, int, size_t) {
+  return *count = 2, CUDA_SUCCESS;
+}
+CUresult fake_cuOccupancyMaxActiveClusters(int* count, CUfunction, const CUlaunchConfig*) {
+  return *count = 66, CUDA_SUCCESS;
+}
+CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction, void**, void**) {
+  PLANTED(cuLaunchKernelEx);
+  return enqueue(config->hStream, [] {});
+}
+CUresult fake_cuStreamCreate(CUstream* stream, unsigned) {
+  return *stream = reinterpret_cast<CUstream>(new Stream()), CUDA_SUCCESS;
+}
+CUresult fake_cuStreamDestroy(CUstream stream) {
+  delete reinterpret_cast<Stream*>(stream);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuStreamSynchronize(CUstream stream) {
+  PLANTED(cuStreamSynchronize);
+  return stream_of(stream).capturing ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
+CUresult fake_cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
+  PLANTED(cuStreamBeginCapture);
+  Stream& s = stream_of(stream);
+  if (!stream || s.capturing) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  s.capturing = true;
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuStreamEndCapture(CUstream stream, CUgraph* graph) {
+  Stream& s = stream_of(stream);
+  if (!s.capturing) return CUDA_ERROR_ILLEGAL_STATE;
+  *graph = reinterpret_cast<CUgraph>(new Graph{std::move(s.captured)});
+  s.captured.clear();
+  s.capturing = false;
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuGraphInstantiate(CUgraphExec* executable, CUgraph graph, unsigned long long) {
+  PLANTED(cuGraphInstantiate);
+  *executable = reinterpret_cast<CUgraphExec>(new Graph(*reinterpret_cast<Graph*>(graph)));
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuGraphLaunch(CUgraphExec executable, CUstream) {
+  PLANTED(cuGraphLaunch);
+  for (const Work& work : reinterpret_cast<Graph*>(executable)->work) work();
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuGraphDestroy(CUgraph graph) {
+  delete reinterpret_cast<Graph*>(graph);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuGraphExecDestroy(CUgraphExec executable) {
+  delete reinterpret_cast<Graph*>(executable);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuEventCreate(CUevent* event, unsigned) {
+  return *event = reinterpret_cast<CUevent>(4), CUDA_SUCCESS;
+}
+CUresult fake_cuEventDestroy(CUevent) { return CUDA_SUCCESS; }
+CUresult fake_cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
+CUresult fake_cuEventSynchronize(CUevent) {
+  PLANTED(cuEventSynchronize);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuEventElapsedTime(float* ms, CUevent, CUevent) { return *ms = 0.01f, CUDA_SUCCESS; }
+CUresult fake_cuTensorMapEncodeTiled(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void* address,
+                                     const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
+                                     const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                     CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  return reinterpret_cast<uintptr_t>(address) % 16 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+CUresult fake_cuTensorMapEncodeIm2col(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void* address,
+                                      const cuuint64_t*, const cuuint64_t*, const int*, const int*,
+                                      cuuint32_t, cuuint32_t, const cuuint32_t*,
+                                      CUtensorMapInterleave, CUtensorMapSwizzle,
+                                      CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  return reinterpret_cast<uintptr_t>(address) % 16 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+}  // namespace
+
+#define EXPORT extern "C" __attribute__((visibility("default"))) CUresult
+
+#undef cuDriverGetVersion
+#undef cuGetProcAddress
+EXPORT cuDriverGetVersion(int* version) {
+  return *version = int(setting("version", 13000)), CUDA_SUCCESS;
+}
+
+EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
+                           CUdriverProcAddressQueryResult* outcome) {
+  static const std::map<std::string, void*> functions = {
+#define FAKE(name) {#name, reinterpret_cast<void*>(&fake_##name)}
+      FAKE(cuInit), FAKE(cuGetErrorName), FAKE(cuGetErrorString), FAKE(cuDeviceGet),
+      FAKE(cuDeviceGetCount), FAKE(cuDeviceGetName), FAKE(cuDeviceGetAttribute),
+      {"cuDeviceTotalMem", reinterpret_cast<void*>(&fake_cuDeviceTotalMem)},
+      FAKE(cuDevicePrimaryCtxRetain), FAKE(cuCtxSetCurrent), FAKE(cuModuleLoadData),
+      FAKE(cuModuleUnload), FAKE(cuModuleGetFunction), FAKE(cuFuncGetAttribute),
+      FAKE(cuFuncSetAttribute), FAKE(cuOccupancyMaxActiveBlocksPerMultiprocessor),
+      FAKE(cuOccupancyMaxActiveClusters), FAKE(cuLaunchKernelEx), FAKE(cuStreamCreate),
+      FAKE(cuStreamSynchronize), FAKE(cuStreamEndCapture), FAKE(cuGraphLaunch),
+      FAKE(cuGraphDestroy), FAKE(cuGraphExecDestroy), FAKE(cuEventCreate), FAKE(cuEventRecord),
+      FAKE(cuEventSynchronize), FAKE(cuTensorMapEncodeTiled), FAKE(cuTensorMapEncodeIm2col),
+      {"cuDriverGetVersion", reinterpret_cast<void*>(&cuDriverGetVersion)},
+#undef FAKE
+// cuda.h renames these by macros: their names are spelled out.
+#define FAKE(text, function) {text, reinterpret_cast<void*>(&function)}
+      FAKE("cuMemGetInfo", fake_cuMemGetInfo), FAKE("cuMemAlloc", fake_cuMemAlloc),
+      FAKE("cuMemFree", fake_cuMemFree), FAKE("cuMemHostAlloc", fake_cuMemHostAlloc),
+      FAKE("cuMemFreeHost", fake_cuMemFreeHost), FAKE("cuMemcpyAsync", fake_cuMemcpyAsync),
+      FAKE("cuMemcpy2DAsync", fake_cuMemcpy2DAsync),
+      FAKE("cuMemsetD8Async", fake_cuMemsetD8Async), FAKE("cuStreamDestroy", fake_cuStreamDestroy),
+      FAKE("cuStreamBeginCapture", fake_cuStreamBeginCapture),
+      FAKE("cuGraphInstantiate", fake_cuGraphInstantiate),
+      FAKE("cuEventDestroy", fake_cuEventDestroy),
+      FAKE("cuEventElapsedTime", fake_cuEventElapsedTime),
+#undef FAKE
+  };
+  auto found = functions.find(name);
+  *function = found == functions.end() ? nullptr : found->second;
+  if (outcome)
+    *outcome = *function ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
+  return *function ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
