@@ -126,7 +126,7 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       refuse("rounds differently from a plain sum; --fp32 exact was asked for");
       continue;
     }
-    if (Status s = kernel->supports(entry.concrete, device); !s.ok()) {
+    if (Status s = supports(*kernel, entry.concrete, entry.elsewhere, device); !s.ok()) {
       if (s.code() != Code::kUnimplemented) refuse(s.message());  // another family's problem
       continue;
     }
@@ -218,7 +218,7 @@ Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
       const bool odd = ir::bits_of(node.inputs[0]->type.dtype) < 8;
       if (odd || !offsets_suffice(shape, entry.slice.axis)) entry.kind = NodeKind::kCompute;
     }
-    if (entry.binds_symbols) {
+    if (entry.binds_symbols || entry.impossible) {
       CompileOptions reference = options;
       reference.reference_only = true;
       PLANISH_RETURN_IF_ERROR(add_kernels(entry, reference, environment));

@@ -33,9 +33,12 @@ uint64_t content_hash(const ir::Tensor& t) {
 }
 
 // Physical elements before index `begin` of `axis` (0 or 1, or behind dims of 1) under a layout.
-Dim element_offset(const ir::Shape& whole, int axis, const Dim& begin) {
+Dim element_offset(const ir::Shape& whole, const Layout& layout, int axis, const Dim& begin) {
   Dim inner = 1;
-  for (size_t d = size_t(axis) + 1; d < whole.size(); ++d) inner = inner * whole[d];
+  for (size_t d = size_t(axis) + 1; d < whole.size(); ++d) {
+    const bool padded = int(d) == layout.block_dim;
+    inner = inner * (padded ? ceildiv(whole[d], layout.block) * Dim(layout.block) : whole[d]);
+  }
   return begin * inner;  // blocked on the axis: begin is whole blocks, and the product is the same
 }
 
@@ -159,16 +162,21 @@ class Emitter {
     if (parent_of_.count(member)) return false;
     const LoweredNode& producer = lowered_of(member->producer);
     if (producer.binds_symbols) return false;
-    for (const Dim& d : member->type.shape)
-      for (const std::string& s : d.symbols()) {
-        auto info = graph_.symbols.find(s);
-        if (info != graph_.symbols.end() && info->second.from_data) return false;
-      }
+    // Its place must be known before it is made, whatever data decide.
+    const ir::Value* whole = concat.node->outputs[0];
+    for (const ir::Value* v : {member, whole})
+      for (const Dim& d : v->type.shape)
+        for (const std::string& s : d.symbols()) {
+          auto info = graph_.symbols.find(s);
+          if (info != graph_.symbols.end() && info->second.from_data) return false;
+        }
     if (producer.kind != NodeKind::kCompute && producer.kind != NodeKind::kConcat) return false;
     if (!(producer.choice().layouts.results[size_t(member->output_index)] == layout)) return false;
     if (std::count(concat.node->inputs.begin(), concat.node->inputs.end(), member) != 1)
       return false;
     if (dense) return true;
+    // Parts along the outermost dim would lie a stride apart, which an offset does not know.
+    if (producer.kind == NodeKind::kConcat && axis_of(producer) == 0) return false;
     if (producer.kind == NodeKind::kCompute &&
         !producer.choice().kernel->takes_strided(producer.choice().problem, true,
                                                  member->output_index))
@@ -196,7 +204,7 @@ class Emitter {
       Dim begin = 0;
       for (const ir::Value* member : entry.node->inputs) {
         if (can_alias(member, entry, layout, dense)) {
-          parent_of_[member] = {whole, element_offset(whole->type.shape, axis, begin)};
+          parent_of_[member] = {whole, element_offset(whole->type.shape, layout, axis, begin)};
           if (!dense) strided_.insert(member);
         }
         begin = begin + member->type.shape[size_t(axis)];
@@ -231,7 +239,7 @@ class Emitter {
   // transfer is row-major.
   Result<int> value_in(const ir::Value* v, const Layout& layout,
                        const std::vector<std::string>& sources, ir::MemorySpace space) {
-    if (v->constant) return constant_value(v, space);
+    if (v->constant) return constant_in(v, layout, sources, space);
     auto at = produced_.find(v);
     PLANISH_CHECK(at != produced_.end(), cat("value '", v->name, "' is read before it is made"));
     const Layout from = program_.values[size_t(at->second)].type.layout;
@@ -264,6 +272,19 @@ class Emitter {
     return id;
   }
 
+  // A constant that a kernel did not pack, but reads in a layout of its own, is converted by a step.
+  Result<int> constant_in(const ir::Value* v, const Layout& layout,
+                          const std::vector<std::string>& sources, ir::MemorySpace space) {
+    const int plain = constant_value(v, space);
+    if (layout.is_row_major()) return plain;
+    auto converted = converted_.find({v, layout, space});
+    if (converted != converted_.end()) return converted->second;
+    const int id = add_value(cat(v->name, "@", ir::to_string(layout)), v->type, layout, space);
+    converted_[{v, layout, space}] = id;
+    PLANISH_RETURN_IF_ERROR(add_copy("LayoutConvert", plain, id, sources));
+    return id;
+  }
+
   static std::vector<std::string> sources_of(const ir::Value* v,
                                              const std::vector<std::string>& sources) {
     return sources.empty() && v->producer ? v->producer->sources : sources;
@@ -282,8 +303,12 @@ class Emitter {
     stage.outputs = {program_.values[size_t(to)].type};
     step.problem.stages = {stage};
     step.problem.results = {1};
-    auto concrete = kernel::concrete(step.problem, lowered_.lookup());
-    const kernel::Problem& asked = concrete.ok() ? *concrete : step.problem;
+    // Copying is the same whatever the dims; where the opt shapes have none, they are 1.
+    kernel::Problem asked = step.problem;
+    if (auto concrete = lowered_.at_opt(step.problem)) asked = std::move(*concrete);
+    else
+      for (ir::TensorType* type : {&asked.operands[0].type, &asked.stages[0].outputs[0]})
+        type->shape.assign(type->shape.size(), Dim(1));
     const bool on_host = home() != ir::MemorySpace::kHost && op == "Copy" &&
                          operand.type.space == ir::MemorySpace::kHost;
     const kernel::DeviceInfo& device =
@@ -362,7 +387,7 @@ class Emitter {
             add_value(cat(whole->name, "@", begin.to_string()), member->type, layout, home());
         ProgramValue& value = program_.values[size_t(part)];
         value.parent = id;
-        value.offset = element_offset(whole->type.shape, axis, begin);
+        value.offset = element_offset(whole->type.shape, layout, axis, begin);
         value.strided = strided;
         PLANISH_RETURN_IF_ERROR(add_copy("Copy", from, part, node.sources));
       }
@@ -378,10 +403,17 @@ class Emitter {
     PLANISH_ASSIGN_OR_RETURN(int from, value_in(input, layout, node.sources, space_of(input)));
     const ir::MemorySpace space = program_.values[size_t(from)].type.space;
     const int axis = axis_of(entry);
-    const bool dense = is_dense_part(input->type.shape, axis) && !strided_.count(input);
+    bool is_strided = strided_.count(input) > 0;
+    if (is_strided && axis == 0) {  // where a part begins depends on the stride
+      const int copy = add_value(cat(input->name, "@dense"), input->type, layout, space);
+      PLANISH_RETURN_IF_ERROR(add_copy("Copy", from, copy, node.sources));
+      from = copy;
+      is_strided = false;
+    }
+    const bool dense = is_dense_part(input->type.shape, axis) && !is_strided;
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       const ir::Value* v = node.outputs[i];
-      const Dim offset = element_offset(input->type.shape, axis, entry.slice.begins[i]);
+      const Dim offset = element_offset(input->type.shape, layout, axis, entry.slice.begins[i]);
       bool view = !parent_of_.count(v);
       if (!dense) {
         for (const ir::Use& use : v->uses) {
@@ -450,7 +482,11 @@ class Emitter {
       }
       PLANISH_ASSIGN_OR_RETURN(int id, operand_value(entry, i));
       step.operands.push_back(id);
-      step.problem.operands[i].type.layout = a.layouts.operands[i];
+      kernel::Operand& operand = step.problem.operands[i];
+      operand.type.layout = a.layouts.operands[i];
+      // A constant in another layout is what a conversion step makes of it.
+      operand.constant = program_.values[size_t(id)].kind == plan::ValueKind::kConstant;
+      if (!operand.constant) operand.value.reset();
     }
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       step.results.push_back(

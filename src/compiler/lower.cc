@@ -13,8 +13,6 @@ namespace {
 
 using ir::Dim;
 
-constexpr int64_t kDefaultOptDim = 64;
-
 bool is_symbol_known(const Dim& dim, const std::set<std::string>& known) {
   for (const std::string& symbol : dim.symbols())
     if (!known.count(symbol)) return false;
@@ -70,23 +68,25 @@ kernel::Problem content_problem(const ir::Node& node) {
   return problem;
 }
 
-bool some_kernel_takes(const kernel::Problem& concrete, const Environment& environment,
-                       const CompileOptions& options) {
+bool some_kernel_takes(const kernel::Problem& concrete,
+                       const std::optional<kernel::Problem>& elsewhere,
+                       const Environment& environment, const CompileOptions& options) {
   for (const auto& kernel : environment.kernels.all()) {
     if (kernel->device_kind() != environment.device.info().kind) continue;
     if (kernel->is_reference() || (options.fp32_exact && kernel->rounds_differently())) continue;
-    if (kernel->supports(concrete, environment.device.info()).ok()) return true;
+    if (supports(*kernel, concrete, elsewhere, environment.device.info()).ok()) return true;
   }
   return false;
 }
 
 // Why each kernel that knows the region's ops would not take it.
 std::vector<plan::Considered> refusals(const kernel::Problem& concrete,
+                                       const std::optional<kernel::Problem>& elsewhere,
                                        const Environment& environment) {
   std::vector<plan::Considered> out;
   for (const auto& kernel : environment.kernels.all()) {
     if (kernel->device_kind() != environment.device.info().kind || kernel->is_reference()) continue;
-    const Status status = kernel->supports(concrete, environment.device.info());
+    const Status status = supports(*kernel, concrete, elsewhere, environment.device.info());
     if (status.ok() || status.code() == Code::kUnimplemented) continue;
     out.push_back({kernel->name(), "", 0, -1,
                    cat("as ", kernel::describe(concrete), ": ", status.message())});
@@ -108,15 +108,15 @@ Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
     open.pop_back();
     PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
                              opdef::make_problem(environment.ops, *node));
-    auto concrete = kernel::concrete(problem, lowered.lookup());
-    if (!options.reference_only && concrete.ok() &&
-        some_kernel_takes(*concrete, environment, options))
+    const auto concrete = lowered.at_opt(problem);
+    if (!options.reference_only && concrete &&
+        some_kernel_takes(*concrete, lowered.elsewhere(problem), environment, options))
       continue;
     changed = true;
     std::vector<plan::Considered> said;
     if (auto before = lowered.refused_regions.extract(node)) said = std::move(before.mapped());
-    if (concrete.ok() && !options.reference_only)
-      for (plan::Considered& one : refusals(*concrete, environment)) said.push_back(std::move(one));
+    if (concrete && !options.reference_only)
+      for (plan::Considered& one : refusals(*concrete, lowered.elsewhere(problem), environment)) said.push_back(std::move(one));
     PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(g, node, context));
     if (!said.empty() && !parts.empty()) lowered.refused_regions[parts[0]] = std::move(said);
     for (ir::Node* part : parts)
@@ -173,50 +173,6 @@ Status nest_concats(ir::Graph& graph, const Environment& environment) {
 
 std::string node_key(const ir::Node& node) {
   return node.outputs.empty() ? cat(node.op, " ", node.id) : node.outputs[0]->name;
-}
-
-ir::Dim::Lookup Lowered::lookup() const {
-  return [this](std::string_view name) -> std::optional<int64_t> {
-    auto found = opt_binding.find(name);
-    return found == opt_binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
-  };
-}
-
-std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
-                                                        const std::vector<Profile>& profiles) {
-  std::map<std::string, int64_t, std::less<>> binding;
-  const auto clamp = [&](const std::string& symbol, int64_t value) {
-    auto found = graph.symbols.find(symbol);
-    if (found == graph.symbols.end()) return value;
-    value = std::max(value, found->second.low);
-    return found->second.high ? std::min(value, *found->second.high) : value;
-  };
-  for (const ir::Value* input : graph.inputs) {
-    const std::vector<int64_t>* opt = nullptr;
-    for (const Profile& profile : profiles) {
-      auto found = profile.opt.find(input->name);
-      if (found != profile.opt.end() && found->second.size() == input->type.shape.size())
-        opt = opt ? opt : &found->second;
-    }
-    for (size_t d = 0; d < input->type.shape.size(); ++d) {
-      const std::string symbol = input->type.shape[d].symbol_name();
-      if (symbol.empty()) continue;
-      if (opt) binding[symbol] = (*opt)[d];
-      else binding.emplace(symbol, clamp(symbol, d == 0 ? 1 : kDefaultOptDim));
-    }
-  }
-  // Data-dependent symbols: their upper bound, or a middling guess.
-  for (const auto& [symbol, info] : graph.symbols) {
-    if (binding.count(symbol)) continue;
-    std::optional<int64_t> bound = info.high;
-    if (info.upper_bound)
-      bound = info.upper_bound->evaluate([&](std::string_view name) -> std::optional<int64_t> {
-        auto found = binding.find(name);
-        return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
-      });
-    binding[symbol] = bound ? std::clamp<int64_t>(*bound, 0, 4096) : kDefaultOptDim;
-  }
-  return binding;
 }
 
 std::optional<SliceInfo> slice_info(const ir::Node& node) {
@@ -333,9 +289,12 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
         }
       }
     }
-    auto concrete = kernel::concrete(entry.problem, lowered.lookup());
-    if (concrete.ok()) entry.concrete = std::move(concrete).value();
-    else entry.concrete = entry.problem;
+    auto concrete = lowered.at_opt(entry.problem);
+    entry.impossible =
+        !concrete || (entry.kind == NodeKind::kCompute && !entry.binds_symbols &&
+                      !agrees(environment.ops, *entry.node, *concrete, lowered.lookup()));
+    entry.concrete = concrete ? std::move(*concrete) : entry.problem;
+    entry.elsewhere = lowered.elsewhere(entry.problem);
     lowered.index[node.get()] = int(lowered.nodes.size());
     lowered.nodes.push_back(std::move(entry));
   }

@@ -44,6 +44,11 @@ struct LoweredNode {
   bool on_host = false;      // runs on Environment::host: no kernel of the device took it
   kernel::Problem problem;   // symbolic, row-major
   kernel::Problem concrete;  // at the opt shapes
+  // The opt shapes contradict what the node needs (a slice that ends before it begins, a symbol that
+  // can only be what a weight's dim is): kernels cannot be asked, and the reference takes it.
+  bool impossible = false;
+  // At other shapes, where symbols are free; see supports().
+  std::optional<kernel::Problem> elsewhere;
   SliceInfo slice;
   std::vector<Alternative> alternatives;
   int chosen = 0;
@@ -60,7 +65,20 @@ struct Lowered {
   std::map<const ir::Node*, std::vector<plan::Considered>> refused_regions;
   // Outermost-dim distance needed for the value (member of an elided concat, slice view).
   ir::Dim::Lookup lookup() const;
+  // The problem at the opt shapes; nullopt when dims cannot be had there or are negative.
+  std::optional<kernel::Problem> at_opt(const kernel::Problem& problem) const;
+  // The same at other shapes; nullopt, too, when nothing about it is symbolic.
+  std::optional<kernel::Problem> elsewhere(const kernel::Problem& problem) const;
 };
+
+// Whether the node's op gives the planned results for operands of the concrete dims.
+bool agrees(const opdef::OpRegistry& ops, const ir::Node& node, const kernel::Problem& concrete,
+            const ir::Dim::Lookup& binding);
+
+// Whether the kernel takes the problem at the opt shapes and, where symbols are free, elsewhere: a
+// kernel that takes batch 1 only must say so now and not when batch 2 comes.
+Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete,
+                const std::optional<kernel::Problem>& elsewhere, const kernel::DeviceInfo& device);
 
 // Values of symbols at the shapes that tuning uses: a profile's opt, else 1 for leading dims and 64
 // for others, within the symbol's bounds.

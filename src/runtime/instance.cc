@@ -31,6 +31,18 @@ bool is_on_device(const plan::Program& p, const plan::Step& step) {
          std::all_of(step.results.begin(), step.results.end(), on_device);
 }
 
+// What every kernel comes down to when there is nothing to write: a batch of 0.
+class Nothing : public kernel::Launchable {
+ public:
+  Status run(const kernel::RunArgs&) const override { return ok_status(); }
+};
+
+bool writes_nothing(const kernel::Problem& problem) {
+  for (size_t i = 0; i < problem.results.size(); ++i)
+    if (!(ir::element_count(problem.result_type(int(i)).shape) == ir::Dim(0))) return false;
+  return true;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
@@ -87,6 +99,11 @@ Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
     }
   } else {
     PLANISH_ASSIGN_OR_RETURN(problem, kernel::concrete(step.problem, lookup_in(binding)));
+    if (writes_nothing(problem)) {
+      bound.on_host = runs_on_host(s);
+      bound.launchable = std::make_unique<Nothing>();
+      return ok_status();
+    }
   }
   std::vector<ir::Tensor> constants(step.operands.size());
   for (size_t i = 0; i < step.operands.size(); ++i) {

@@ -265,6 +265,7 @@ class ConvKernel : public kernel::KernelDef {
 
   Result<std::unique_ptr<kernel::Launchable>> bind(const BindArgs& args) const override {
     ConvView view = laid_out(*args.problem);
+    PLANISH_RETURN_IF_ERROR(check_channels(*args.problem, view));
     if (const std::string_view why = Family::refusal(view.conv, best_isa()); !why.empty())
       return unsupported(std::string(why));
     PLANISH_ASSIGN_OR_RETURN(
@@ -287,6 +288,9 @@ class ConvKernel : public kernel::KernelDef {
     PLANISH_ASSIGN_OR_RETURN(Problem plain,
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
     PLANISH_ASSIGN_OR_RETURN(ConvView view, conv_view(plain));
+    view.conv.batch = 1;
+    view.conv.in_height = (view.conv.kernel_height - 1) * view.conv.dilation_height + 1;
+    view.conv.in_width = (view.conv.kernel_width - 1) * view.conv.dilation_width + 1;
     view.conv.planar_input = !is_blocked(problem.operands[size_t(view.input)].type.layout);
     return view;
   }

@@ -51,8 +51,17 @@ Result<ConvView> conv_view(const Problem& problem) {
   view.conv = convolution_of(window, in);
   view.conv.out_channels = filter[0];
   view.conv.groups = std::get<int64_t>(root.attrs.find("group")->second);
+  // Weights are packed before the dims of the input are known.
+  view.conv.in_channels = filter[1] * view.conv.groups;
   view.parts = *split;
   return view;
+}
+
+Status check_channels(const Problem& problem, const ConvView& view) {
+  const ir::Shape& in = problem.type_of(view.input).shape;
+  if (in[1].value() == view.conv.in_channels) return ok_status();
+  return invalid_argument(cat("input is ", ir::to_string(in), ", expected ",
+                              view.conv.in_channels, " channels, as the weights have"));
 }
 
 }  // namespace planish::cpu

@@ -20,4 +20,8 @@ ConvProblem convolution_of(kernel::Window window, const std::vector<int64_t>& in
 // kUnimplemented: no convolution; kUnsupported: one these kernels do not take, with the reason.
 Result<ConvView> conv_view(const kernel::Problem& problem);
 
+// The input has the channels that the weights were packed for: dims that were symbolic at build may
+// disagree when they are bound.
+Status check_channels(const kernel::Problem& problem, const ConvView& view);
+
 }  // namespace planish::cpu

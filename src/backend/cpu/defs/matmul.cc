@@ -42,7 +42,9 @@ Result<MatmulView> gemm_view(const Problem& problem, MatmulView view) {
   p.transpose_b = flag("transB");
   p.m = out[0];
   p.n = out[1];
-  p.k = a[p.transpose_a ? 0 : 1];
+  // A constant B is packed before the dims of A are known.
+  const std::vector<int64_t> b = ir::to_dims(problem.type_of(view.b).shape);
+  p.k = p.packed_b ? b[p.transpose_b ? 1 : 0] : a[p.transpose_a ? 0 : 1];
   if (root.inputs.size() > 2 && root.inputs[2] >= 0) {
     if (std::get<double>(root.attrs.find("beta")->second) != 1)
       return unsupported("beta is not 1");
@@ -75,7 +77,7 @@ Result<MatmulView> matmul_view(const Problem& problem) {
   std::vector<int64_t> b = ir::to_dims(problem.type_of(view.b).shape);
   if (a.size() < 2 || b.size() < 2) return unsupported("a one-dimensional operand");
   p.m = a[a.size() - 2];
-  p.k = a.back();
+  p.k = p.packed_b ? b[b.size() - 2] : a.back();
   p.n = b.back();
   const int64_t a_batch = product(std::span(a).first(a.size() - 2));
   const int64_t b_batch = product(std::span(b).first(b.size() - 2));
@@ -94,6 +96,15 @@ Result<MatmulView> matmul_view(const Problem& problem) {
   if (b_batch == batch) p.b_batch = p.k * p.n;
   else return unsupported("B broadcasts along some of its batch dims");
   return view;
+}
+
+// Dims that were symbolic at build may disagree now.
+Status check_inner_dims(const Problem& problem, const MatmulView& view) {
+  const ir::Shape& a = problem.type_of(view.a).shape;
+  const int64_t got = a[a.size() - (view.matmul.transpose_a ? 2 : 1)].value();
+  if (got == view.matmul.k) return ok_status();
+  return invalid_argument(cat("A is ", ir::to_string(a), ", expected ", view.matmul.k,
+                              " elements to sum over, as B has"));
 }
 
 MatmulTactic read(const Tactic& t) {
@@ -176,6 +187,7 @@ class MatmulKernel : public kernel::KernelDef {
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
     PLANISH_ASSIGN_OR_RETURN(MatmulView view, matmul_view(plain));
     if (!view.matmul.packed_b) return kernel::Blob{};
+    view.matmul.m = 1;
     const MatmulTactic t = read(tactic);
     kernel::Blob blob;
     blob.bytes.resize(size_t(matmul_packed_floats(view.matmul, t, best_isa())) * sizeof(float));
@@ -187,6 +199,7 @@ class MatmulKernel : public kernel::KernelDef {
     PLANISH_ASSIGN_OR_RETURN(MatmulView view, matmul_view(*args.problem));
     if (const std::string_view why = matmul_refusal(view.matmul, best_isa()); !why.empty())
       return unsupported(std::string(why));
+    PLANISH_RETURN_IF_ERROR(check_inner_dims(*args.problem, view));
     const int columns = int(view.parts.root->outputs[0].shape.size()) - 1;
     PLANISH_ASSIGN_OR_RETURN(
         BoundEpilogue epilogue,

@@ -87,7 +87,7 @@ Result<RecurrentView> recurrent_view(const Problem& problem) {
   const std::vector<int64_t> r = ir::to_dims(problem.type_of(v.r).shape);
   v.steps = x[0];
   v.batch = x[1];
-  v.input = x[2];
+  v.input = ir::to_dims(problem.type_of(v.w).shape)[2];  // packed before x's dims are known
   v.hidden = r[2];
   v.y = 0;
   if (stage.outputs.size() > 1) v.y_h = 1;
@@ -319,6 +319,10 @@ class RecurrentKernel : public kernel::KernelDef {
   }
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
     PLANISH_ASSIGN_OR_RETURN(RecurrentView v, recurrent_view(*args.problem));
+    const ir::Shape& x = args.problem->type_of(args.problem->stages[0].inputs[0]).shape;
+    if (x[2].value() != v.input)
+      return invalid_argument(cat("X is ", ir::to_string(x), ", expected ", v.input,
+                                  " elements a step, as W has"));
     const ir::Tensor none;
     return std::unique_ptr<kernel::Launchable>(std::make_unique<RecurrentLaunchable>(
         v, args.device->threads, args.packed,

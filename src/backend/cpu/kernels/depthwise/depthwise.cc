@@ -26,7 +26,7 @@ std::string_view depthwise_refusal(const ConvProblem& p, Isa) {
   if (p.groups != p.in_channels || p.groups != p.out_channels) return "not one filter per channel";
   if (p.planar_input) return "planar input";
   if (p.kernel_height > kMaxKernelHeight) return "kernel higher than 31 rows";
-  if (p.out_height() < 1 || p.out_width() < 1) return "empty output";
+  if (p.batch < 1 || p.out_height() < 1 || p.out_width() < 1) return "empty output";
   return {};
 }
 

@@ -307,7 +307,7 @@ std::string_view direct_conv_refusal(const ConvProblem& p, Isa isa) {
   if (p.groups > 1 && p.planar_input) return "planar input with groups";
   if (p.planar_input && p.in_channels > 16)
     return "planar input is for first layers of at most 16 channels";
-  if (p.out_height() < 1 || p.out_width() < 1) return "empty output";
+  if (p.batch < 1 || p.out_height() < 1 || p.out_width() < 1) return "empty output";
   return {};
 }
 

@@ -279,7 +279,7 @@ std::string_view winograd_refusal(const ConvProblem& p, Isa) {
   if (p.dilation_height != 1 || p.dilation_width != 1) return "dilated";
   if (p.groups != 1) return "grouped";
   if (p.planar_input) return "planar input";
-  if (p.out_height() < 1 || p.out_width() < 1) return "empty output";
+  if (p.batch < 1 || p.out_height() < 1 || p.out_width() < 1) return "empty output";
   return {};
 }
 
