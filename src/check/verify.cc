@@ -37,8 +37,8 @@ double derived_bound(const ir::Tensor& reference, double rounding, double factor
     const double ref = reference.f64(i);
     if (std::isfinite(ref)) largest = std::max(largest, std::fabs(ref));
   }
-  return std::max(kModelRoundingFactor * rounding,
-                  factor * kUnitFactor * ir::unit_roundoff(reference.dtype()) * largest);
+  return factor * std::max(kModelRoundingFactor * rounding,
+                           kUnitFactor * ir::unit_roundoff(reference.dtype()) * largest);
 }
 
 // 0 / 0 is a perfect result; anything over a bound of zero is a failure.

@@ -3,7 +3,7 @@
 // The interpreter runs twice: plain (every value rounded to its type) gives the reference, wide (all
 // in double) shows how much rounding the model itself causes. The bound of a value is
 //   max(16 max|plain - wide|, 64 u max|plain|),   u: unit roundoff of the value's type,
-// the second term 16 times that when the engine sums by Winograd's transforms,
+// 16 times that when the engine sums by Winograd's transforms,
 // so that integers and bools must be equal unless the model's own rounding reaches them. The
 // comparison is written so that NaN fails: a NaN on one side only, or infinities of different sign,
 // are an infinite error.
@@ -27,7 +27,7 @@ struct VerifyOptions {
   bool layers = true;
   const std::atomic<bool>* cancel = nullptr;
   int threads = 0;  // of the engine's context; 0: as the device
-  // On the second term of the derived bound; verify() sets 16 for an engine with Winograd steps.
+  // On the derived bound; verify() sets 16 for an engine with Winograd steps.
   double roundoff_factor = 1;
 };
 

@@ -97,9 +97,10 @@ class Run {
     if (!op) return unsupported(cat("no operator is named '", node.op, "'"));
     std::vector<const Tensor*> inputs;
     for (const Value* v : node.inputs) inputs.push_back(v ? &value_of(v) : nullptr);
-    PLANISH_ASSIGN_OR_RETURN(auto outputs,
-                             evaluate_op(registry_, *op, node.attrs, inputs,
-                                         int(node.outputs.size()), inner_options()));
+    auto evaluated = evaluate_op(registry_, *op, node.attrs, inputs, int(node.outputs.size()),
+                                 inner_options());
+    if (!evaluated.ok() && options_.wide) evaluated = narrow_step(*op, node);
+    PLANISH_ASSIGN_OR_RETURN(auto outputs, std::move(evaluated));
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (options_.observer) options_.observer(*node.outputs[i], outputs[i]);
       if (uses_left_[node.outputs[i]->id] > 0)
@@ -108,6 +109,23 @@ class Run {
     for (const Value* v : node.inputs)
       if (v && --uses_left_[v->id] == 0) known_.erase(v->id);
     return ok_status();
+  }
+  // An op that means something else by wider operands (BitCast), or takes none, is computed in the
+  // declared types.
+  Result<std::vector<Tensor>> narrow_step(const OpDef& op, const ir::Node& node) {
+    std::vector<Tensor> narrow(node.inputs.size());
+    std::vector<const Tensor*> inputs;
+    for (size_t i = 0; i < narrow.size(); ++i) {
+      if (const Value* v = node.inputs[i]) narrow[i] = value_of(v).converted(v->type.dtype);
+      inputs.push_back(node.inputs[i] ? &narrow[i] : nullptr);
+    }
+    Options options = inner_options();
+    options.wide = false;
+    PLANISH_ASSIGN_OR_RETURN(
+        auto outputs,
+        evaluate_op(registry_, op, node.attrs, inputs, int(node.outputs.size()), options));
+    for (Tensor& t : outputs) t = adapted(t);
+    return outputs;
   }
   Options inner_options() const {
     Options inner = options_;

@@ -100,6 +100,8 @@ void add_dims_alone(CaseList& cases) {
   range("down", DataType::kI64, 9, -2, -3);
   range("nothing", DataType::kI32, 3, 3, 1);
   cases.push_back(make_case("ConstantOfShape", "default", {constant_i64({2, 3})}));
+  cases.push_back(make_case("Constant", "list", {},
+                            {{"value", ir::Tensor::vector_i64(std::vector<int64_t>{3, 1, 2})}}));
   cases.push_back(make_case("EyeLike", "above", {random({4, 6})}, {{"k", integer(2)}}));
   cases.push_back(make_case("EyeLike", "outside", {random({3, 3})}, {{"k", integer(1000000000)}}));
 }

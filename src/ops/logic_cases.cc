@@ -77,6 +77,8 @@ void add_casts(CaseList& cases) {
                              {{-56, 56, 0}}, {{"to", DataType::kI8}}));
   cases.push_back(known_case("Cast", "f8_saturates", {given(DataType::kF32, {3}, {1e6, -1e6, 0.3})},
                              {{448, -448, 0.3125}}, {{"to", DataType::kF8E4M3Fn}}));
+  cases.push_back(make_case("NarrowCast", "to_infinity", {random(DataType::kF32, {3, 5}, -500, 500)},
+                            {{"to", DataType::kF8E4M3Fn}, {"saturate", integer(0)}}));
   cases.push_back(known_case("BitCast", "f32_to_i32", {given(DataType::kF32, {2}, {1, -2})},
                              {{0x3f800000, -1073741824.0}}, {{"to", DataType::kI32}}));
   for (DataType dtype : {DataType::kF32, DataType::kI64, DataType::kBool})

@@ -34,6 +34,16 @@ void add_signal(CaseList& cases) {
 
 CaseList signal_cases() {
   CaseList cases;
+  // Pool: 1, 3 and the pairs (1 2), (2 1); counted with up to one token between.
+  cases.push_back(make_case("TfIdfVectorizer", "pairs", {random(DataType::kI64, {2, 9}, 0, 3)},
+                            {{"mode", text("TFIDF")},
+                             {"min_gram_length", integer(1)},
+                             {"max_gram_length", integer(2)},
+                             {"max_skip_count", integer(1)},
+                             {"ngram_counts", ints({0, 2})},
+                             {"ngram_indexes", ints({0, 2, 1, 3})},
+                             {"pool_int64s", ints({1, 3, 1, 2, 2, 1})},
+                             {"weights", floats({0.5, 1, 2, 0.25})}}));
   add_signal(cases);
   return cases;
 }
