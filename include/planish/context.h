@@ -32,6 +32,20 @@ struct ContextOptions {
   int threads = 0;  // CPU: threads of this context; 0: the engine's
   // The host's threads instead of our own; copied.
   std::optional<HostParallelFor> parallel_for;
+  // CUDA: the host's stream (CUstream) that runs are enqueued on; null: one of the context's own.
+  // Borrowed for the context's life. A run still waits for its end.
+  void* stream = nullptr;
+};
+
+// Where user memory lies.
+enum class MemorySpace { kHost, kDevice };
+
+// Where the time of one run went on a device with memory of its own; zeros on the CPU.
+struct RunTimes {
+  double h2d_us = 0;      // inputs to the device
+  double compute_us = 0;  // all steps, once
+  double d2h_us = 0;      // outputs from the device
+  double enqueue_us = 0;  // of the calling thread, until it waits
 };
 
 // What a profiler learns of one executed step. `step` indexes Engine::steps().
@@ -48,6 +62,10 @@ struct RunOptions {
   std::function<void(const StepTiming&)> profiler;
   // Called after every step with each value it made, under its source's name. Copies: slow.
   std::function<void(std::string_view name, const Tensor& value)> observer;
+  // Filled when given. `compute_repeats`: the steps run so many times in a row, compute_us is their
+  // mean, which tells short runs from the cost of taking their time.
+  RunTimes* times = nullptr;
+  int compute_repeats = 1;
 };
 
 // What one step cost for the shapes of the last run, for GFLOP/s and GB/s.
@@ -65,12 +83,16 @@ class PLANISH_API Context {
   ~Context();
 
   // Binds input `index` to user memory: dense, row-major, of the input's type, `dims` elements.
-  // Borrowed until the run has ended. Errors name the input, got and expected.
-  Status set_input(int index, const void* data, std::vector<int64_t> dims);
+  // Borrowed until the run has ended. Errors name the input, got and expected. Device memory is read
+  // where it lies (16-byte aligned, else copied on the device); host memory goes through pinned
+  // memory to a device that has its own.
+  Status set_input(int index, const void* data, std::vector<int64_t> dims,
+                   MemorySpace space = MemorySpace::kHost);
   Status set_input(const std::string& name, const Tensor& tensor);
   // Binds output `index` to user memory of `bytes` capacity, borrowed until the results are read; a
   // run whose output is larger fails with both figures. Null: context-owned again (the default).
-  Status bind_output(int index, void* data, int64_t bytes);
+  Status bind_output(int index, void* data, int64_t bytes,
+                     MemorySpace space = MemorySpace::kHost);
   // Asked for the memory of an unbound output once its size is known: at least `bytes`, which live
   // until the results are read. Null falls back to context-owned memory.
   using OutputAllocator = std::function<void*(int output, int64_t bytes)>;

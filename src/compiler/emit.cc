@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "compiler/lowering.h"
 #include "opdef/infer.h"
+#include "tuner/compile_ahead.h"
 
 namespace planish::compiler {
 namespace {
@@ -67,6 +68,7 @@ class Emitter {
       program_.inputs.push_back(id);
       produced_[v] = id;
     }
+    compile_chosen();
     plan_concats();
     for (const LoweredNode& entry : lowered_.nodes)
       if (Status s = emit_node(entry); !s.ok()) return s.at(opdef::describe_node(*entry.node));
@@ -90,6 +92,17 @@ class Emitter {
   }
 
  private:
+  // What the steps will ask for, compiled on all cores.
+  void compile_chosen() const {
+    if (home() == ir::MemorySpace::kHost) return;
+    std::vector<tuner::CompileJob> jobs;
+    for (const LoweredNode& entry : lowered_.nodes) {
+      const Alternative& a = entry.choice();
+      if (a.kernel && !entry.on_host) jobs.push_back({a.kernel, &a.problem, &a.tactic});
+    }
+    tuner::compile_ahead(jobs, environment_.device.info());
+  }
+
   const LoweredNode& lowered_of(const ir::Node* node) const {
     return lowered_.nodes[size_t(lowered_.index.at(node))];
   }

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "tuner/compile_ahead.h"
 
 namespace planish::compiler {
 namespace {
@@ -44,6 +45,24 @@ std::vector<int> worth_measuring(const LoweredNode& entry) {
   return kept;
 }
 
+using Work = std::vector<std::pair<double, std::vector<int>>>;
+
+// Kernels that will be measured, compiled on all cores, the heaviest problems first.
+void compile_candidates(const Lowered& lowered, const Work& work, const tuner::Tuner& tuner,
+                        const Environment& environment, const std::function<bool()>& stop) {
+  if (environment.device.home() == ir::MemorySpace::kHost) return;
+  std::vector<tuner::CompileJob> jobs;
+  for (const auto& [weight, nodes] : work) {
+    const LoweredNode& entry = lowered.nodes[size_t(nodes[0])];
+    for (int i : worth_measuring(entry)) {
+      const Alternative& a = entry.alternatives[size_t(i)];
+      if (!tuner.is_known({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""}))
+        jobs.push_back({a.kernel, &a.problem, &a.tactic});
+    }
+  }
+  tuner::compile_ahead(jobs, environment.device.info(), stop);
+}
+
 Status measure(Lowered& lowered, const CompileOptions& options, const Environment& environment,
                double deadline_us, const std::function<double()>& now_us) {
   std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
@@ -54,7 +73,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
       continue;
     by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));
   }
-  std::vector<std::pair<double, std::vector<int>>> work;  // heaviest first
+  Work work;  // heaviest first
   for (auto& [key, nodes] : by_problem) {
     double least = 1e300;
     for (const Alternative& a : lowered.nodes[size_t(nodes[0])].alternatives)
@@ -67,6 +86,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
   tuner_options.now_us = now_us;
   tuner_options.out_of_time = [&] { return now_us() > deadline_us; };
   tuner::Tuner tuner(environment.device, environment.times, tuner_options);
+  compile_candidates(lowered, work, tuner, environment, tuner_options.out_of_time);
   int done = 0;
   for (auto& [weight, nodes] : work) {
     if (options.progress && !options.progress("tune", done++, int(work.size())))

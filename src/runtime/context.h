@@ -44,6 +44,9 @@ struct RunOptions {
   // Called after each step with a view of each of its results (value number, row-major copy).
   std::function<void(int value, const ir::Tensor&)> observer;
   RunTimes* times = nullptr;  // filled when given and the device has events
+  // Phases run so many times in a row and compute_us is their mean. Programs whose dims data decide
+  // run once.
+  int compute_repeats = 1;
 };
 
 struct ContextOptions {

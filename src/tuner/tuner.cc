@@ -22,30 +22,6 @@ int64_t bytes_of(const ir::TensorType& type) {
                       ir::physical_element_count(ir::to_dims(type.shape), type.layout));
 }
 
-// Random but tame contents: floats in [-1, 1), integers small and non-negative.
-void fill(std::byte* data, ir::DataType dtype, int64_t bytes, uint64_t seed) {
-  uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
-  const auto next = [&] {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-  };
-  if (dtype == ir::DataType::kF32) {
-    auto* p = reinterpret_cast<float*>(data);
-    for (int64_t i = 0; i < bytes / 4; ++i)
-      p[i] = float(int32_t(uint32_t(next()))) * (1.0f / 2147483648.0f);
-  } else if (dtype == ir::DataType::kF64) {
-    auto* p = reinterpret_cast<double*>(data);
-    for (int64_t i = 0; i < bytes / 8; ++i) p[i] = double(int64_t(next())) * 0x1p-63;
-  } else if (dtype == ir::DataType::kF16 || dtype == ir::DataType::kBF16) {
-    auto* p = reinterpret_cast<uint16_t*>(data);
-    for (int64_t i = 0; i < bytes / 2; ++i) p[i] = uint16_t(next() & 0xBBFF);
-  } else {
-    for (int64_t i = 0; i < bytes; ++i) data[i] = std::byte(0);
-  }
-}
-
 }  // namespace
 
 // One candidate ready to run.
@@ -56,6 +32,7 @@ struct Tuner::Bound {
   std::unique_ptr<kernel::Launchable> launchable;
   std::vector<std::unique_ptr<backend::Memory>> memory;
   std::vector<BufferRef> operands, results;
+  const std::vector<BufferSets::Set>* sets = nullptr;  // on a device with memory of its own
   std::unique_ptr<backend::Memory> workspace;
 };
 
@@ -74,10 +51,17 @@ Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
   args.artifact = bound.artifact.bytes;
   args.constants = constants;
   PLANISH_ASSIGN_OR_RETURN(bound.launchable, c.kernel->bind(args));
+  PLANISH_ASSIGN_OR_RETURN(
+      bound.workspace,
+      device.allocate(bound.launchable->workspace_bytes() + 64, device.home()));
+  if (device.home() != ir::MemorySpace::kHost) {
+    PLANISH_ASSIGN_OR_RETURN(bound.sets, sets_.sets_for(problem));
+    return ok_status();
+  }
   const auto buffer = [&](const ir::TensorType& type, uint64_t seed) -> Result<BufferRef> {
     const int64_t bytes = bytes_of(type);
     PLANISH_ASSIGN_OR_RETURN(auto memory, device.allocate(bytes + 64, device.home()));
-    if (device.home() == ir::MemorySpace::kHost) fill(memory->data(), type.dtype, bytes, seed);
+      fill_random(memory->data(), type.dtype, bytes, seed);
     BufferRef ref{memory->data(), 0};
     bound.memory.push_back(std::move(memory));
     return ref;
@@ -85,8 +69,7 @@ Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
   for (size_t i = 0; i < problem.operands.size(); ++i) {
     const kernel::Operand& operand = problem.operands[i];
     BufferRef ref;
-    if (operand.present && operand.constant && device.home() == ir::MemorySpace::kHost &&
-        i < constants.size() && constants[i].count() > 0) {
+    if (operand.present && operand.constant && i < constants.size() && constants[i].count() > 0) {
       ref.data = const_cast<void*>(constants[i].data());
     } else if (operand.present) {
       PLANISH_ASSIGN_OR_RETURN(ref, buffer(operand.type, i + 1));
@@ -97,15 +80,13 @@ Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
     PLANISH_ASSIGN_OR_RETURN(BufferRef ref, buffer(problem.result_type(int(i)), 77 + i));
     bound.results.push_back(ref);
   }
-  PLANISH_ASSIGN_OR_RETURN(
-      bound.workspace,
-      device.allocate(bound.launchable->workspace_bytes() + 64, device.home()));
   return ok_status();
 }
 
 Tuner::Tuner(backend::Device& device, TimeStore* store, TunerOptions options)
     : device_(device),
       store_(store),
+      sets_(device),
       options_(std::move(options)),
       team_(device.info().kind == "cpu" ? device.info().threads : 1, "tuner") {
   if (!options_.now_us) options_.now_us = steady_us;
@@ -141,8 +122,14 @@ Result<double> Tuner::sample(const Bound& bound) {
     PLANISH_RETURN_IF_ERROR(bound.launchable->run(args));
     return options_.now_us() - start;
   }
+  std::vector<kernel::RunArgs> rotated;
+  for (const BufferSets::Set& set : *bound.sets) {
+    kernel::RunArgs& one = rotated.emplace_back(args);
+    one.operands = set.operands;
+    one.results = set.results;
+  }
   PLANISH_ASSIGN_OR_RETURN(std::vector<double> times,
-                           device_.time_us(*bound.launchable, std::span(&args, 1), 3));
+                           device_.time_us(*bound.launchable, rotated, 3));
   if (times.empty()) return internal_error("the device gave no sample");
   return summarize(std::move(times)).median;
 }
@@ -185,6 +172,7 @@ Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tenso
     ++measured_count_;
     if (store_) store_->put(key(c), m.us, m.spread_us);
   }
+  sets_.clear();
   return ok_status();
 }
 

@@ -13,6 +13,7 @@
 #include "backend/api/backend.h"
 #include "base/thread_team.h"
 #include "kernel/kernel_def.h"
+#include "tuner/buffer_sets.h"
 
 namespace planish::tuner {
 
@@ -48,6 +49,9 @@ class Tuner {
   // Fills measured_us (or refused) of every candidate; those known to the store are not run.
   // `constants`: row-major data of constant operands by position.
   Status measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants);
+  bool is_known(const Candidate& candidate) const {
+    return store_ && store_->find(key(candidate)).has_value();
+  }
   // Only what the store knows; runs nothing.
   Status look_up(std::span<Candidate> candidates);
   int measured_count() const { return measured_count_; }
@@ -61,6 +65,7 @@ class Tuner {
 
   backend::Device& device_;
   TimeStore* store_;
+  BufferSets sets_;
   TunerOptions options_;
   ThreadTeam team_;
   int measured_count_ = 0, cached_count_ = 0;

@@ -117,6 +117,34 @@ Result<std::vector<StepMean>> profile(Worker& worker, const Engine& engine) {
   return means;
 }
 
+// Medians of where the time of runs went, the steps replayed in a row so that short runs are told
+// from the cost of timing them.
+Result<RunTimes> device_times(Worker& worker) {
+  constexpr int kRuns = 21;
+  constexpr double kReplayUs = 2000;
+  RunTimes times;
+  RunOptions options;
+  options.cancel = interrupt();
+  options.times = &times;
+  if (const Status status = worker.context->run(options); !status.ok()) return status;
+  const double once = std::max(times.compute_us, 1.0);
+  std::vector<double> h2d, compute, d2h, enqueue;
+  for (int i = 0; i < kRuns; ++i) {
+    options.compute_repeats = 1;
+    if (const Status status = worker.context->run(options); !status.ok()) return status;
+    h2d.push_back(times.h2d_us);
+    d2h.push_back(times.d2h_us);
+    enqueue.push_back(times.enqueue_us);
+    options.compute_repeats = std::max(1, int(kReplayUs / once));
+    if (const Status status = worker.context->run(options); !status.ok()) return status;
+    compute.push_back(times.compute_us);
+  }
+  const auto median = [](std::vector<double> values) {
+    return latency_stats(std::move(values)).median;
+  };
+  return RunTimes{median(h2d), median(compute), median(d2h), median(enqueue)};
+}
+
 // "ready", then for each line K on standard input K runs and one JSON line.
 int serve_rounds(Worker& worker) {
   fmt::print("ready\n");
@@ -213,6 +241,12 @@ int bench_command(const Options& options) {
   if (options.serve_rounds) return serve_rounds(workers[0]);
   if (const Status status = measure_all(workers, options, result); !status.ok())
     return fail(status);
+  if (engine.device().kind != "cpu") {
+    auto times = device_times(workers[0]);
+    if (!times.ok()) return fail(times.status());
+    result.has_device_times = true;
+    result.device_us = *times;
+  }
   if (options.profile) {
     auto means = profile(workers[0], engine);
     if (!means.ok()) return fail(means.status());

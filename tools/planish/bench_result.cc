@@ -20,6 +20,15 @@ std::string rate(double per_run, double us, double unit) {
   return per_run > 0 && us > 0 ? fmt::format("{:.1f}", per_run / (us * 1e-6) / unit) : "";
 }
 
+// What keeps the device from being busy; "" when nothing does.
+std::string bound_by(const RunTimes& t) {
+  if (t.enqueue_us > t.compute_us)
+    return "warning: the host bounds the run: enqueueing takes longer than computing";
+  if (t.h2d_us + t.d2h_us > t.compute_us)
+    return "warning: copies bound the run: they take longer than computing";
+  return "";
+}
+
 std::string profile_table(const BenchResult& result, const Engine& engine,
                           const std::vector<StepCost>& costs) {
   double total = 0;
@@ -76,6 +85,13 @@ std::string to_text(const BenchResult& result, const Engine& engine,
                                  result.iterations, result.seconds));
   line("latency", fmt::format("median {:.3f} ms, mean {:.3f}, min {:.3f}", l.median, l.mean, l.min));
   line("", fmt::format("p90 {:.3f}, p95 {:.3f}, p99 {:.3f}, max {:.3f}", l.p90, l.p95, l.p99, l.max));
+  if (result.has_device_times) {
+    const RunTimes& t = result.device_us;
+    line("device", fmt::format("H2D {}, compute {}, D2H {}; enqueue {}", format_us(t.h2d_us),
+                               format_us(t.compute_us), format_us(t.d2h_us),
+                               format_us(t.enqueue_us)));
+    if (const std::string bound = bound_by(t); !bound.empty()) line("", bound);
+  }
   if (result.build_ms > 0) line("build", fmt::format("{:.0f} ms", result.build_ms));
   line("load", fmt::format("{:.1f} ms, first run {:.1f} ms", result.load_ms, result.first_run_ms));
   line("memory", fmt::format("peak {}, arena {} per context, weights {}, packed {}",
@@ -113,6 +129,11 @@ nlohmann::ordered_json to_json(const BenchResult& result, const Engine& engine,
       {"packed_bytes", result.memory.packed_bytes},
       {"steps", engine.steps().size()},
       {"reference_steps", reference_steps(engine)}};
+  if (result.has_device_times) {
+    const RunTimes& t = result.device_us;
+    out["device_us"] = {{"h2d", t.h2d_us}, {"compute", t.compute_us}, {"d2h", t.d2h_us},
+                        {"enqueue", t.enqueue_us}};
+  }
   nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
   for (size_t i = 0; i < result.input_dims.size(); ++i)
     inputs[engine.inputs()[i].name] = result.input_dims[i];

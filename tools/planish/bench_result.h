@@ -33,6 +33,8 @@ struct BenchResult {
   double build_ms = 0, load_ms = 0, first_run_ms = 0;
   int64_t peak_memory_bytes = 0;
   MemoryReport memory;
+  bool has_device_times = false;  // medians of RunTimes; the enqueue time is the calling thread's
+  RunTimes device_us;
   std::vector<StepMean> profile;  // empty without --profile
 };
 

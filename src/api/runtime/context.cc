@@ -45,6 +45,10 @@ class CallbackGuard {
   std::string message_;
 };
 
+ir::MemorySpace from_public(MemorySpace space) {
+  return space == MemorySpace::kDevice ? ir::MemorySpace::kDevice : ir::MemorySpace::kHost;
+}
+
 }  // namespace
 
 struct Context::Impl {
@@ -66,6 +70,9 @@ Status Context::Impl::run(const RunOptions& options) {
   const bool has_callbacks = options.profiler || options.observer;
   inner.cancel = options.cancel.flag();
   inner.deadline = options.deadline;
+  runtime::RunTimes times;
+  if (options.times) inner.times = &times;
+  inner.compute_repeats = options.compute_repeats;
   if (options.profiler) {
     inner.profiler = [&](const runtime::StepTime& time) {
       if (guard.failed()) return;
@@ -84,6 +91,8 @@ Status Context::Impl::run(const RunOptions& options) {
     };
   }
   Status status = api::guarded([&] { return api::to_public(context->run(inner)); });
+  if (options.times)
+    *options.times = {times.h2d_us, times.compute_us, times.d2h_us, times.enqueue_us};
   if (has_callbacks && guard.failed()) return guard.status();
   if (guard.failed() && status.ok()) return guard.status();
   return status;
@@ -109,6 +118,7 @@ Result<Context> Context::create(const Engine& engine, const ContextOptions& opti
     auto impl = std::make_unique<Impl>(engine);
     runtime::ContextOptions inner;
     inner.threads = options.threads;
+    inner.stream = options.stream;
     planish::HostParallelFor host;
     if (options.parallel_for) {
       if (!options.parallel_for->run || options.parallel_for->threads < 1)
@@ -125,9 +135,11 @@ Result<Context> Context::create(const Engine& engine, const ContextOptions& opti
   });
 }
 
-Status Context::set_input(int index, const void* data, std::vector<int64_t> dims) {
+Status Context::set_input(int index, const void* data, std::vector<int64_t> dims,
+                          MemorySpace space) {
   return api::guarded([&] {
-    return api::to_public(impl_->context->set_input(index, data, std::move(dims)));
+    return api::to_public(
+        impl_->context->set_input(index, data, std::move(dims), from_public(space)));
   });
 }
 
@@ -146,9 +158,10 @@ Status Context::set_input(const std::string& name, const Tensor& tensor) {
   return set_input(index, tensor.data(), tensor.dims());
 }
 
-Status Context::bind_output(int index, void* data, int64_t bytes) {
-  return api::guarded(
-      [&] { return api::to_public(impl_->context->bind_output(index, data, bytes)); });
+Status Context::bind_output(int index, void* data, int64_t bytes, MemorySpace space) {
+  return api::guarded([&] {
+    return api::to_public(impl_->context->bind_output(index, data, bytes, from_public(space)));
+  });
 }
 
 Status Context::set_output_allocator(OutputAllocator allocator) {

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "base/atomic_file.h"
@@ -145,6 +147,31 @@ void write_cached(const fs::path& path, std::span<const std::byte> cubin) {
     PLANISH_LOG(kInfo, "cubin cache: ", s.message());
 }
 
+// What this process compiled or read, so that a build that asks twice pays once. Forgotten whole
+// when it is many.
+class Compiled {
+ public:
+  static Compiled& instance() {
+    static Compiled& compiled = *new Compiled();
+    return compiled;
+  }
+  std::shared_ptr<const std::vector<std::byte>> find(const Hash128& key) {
+    std::lock_guard lock(mutex_);
+    auto found = cubins_.find(key);
+    return found == cubins_.end() ? nullptr : found->second;
+  }
+  void put(const Hash128& key, std::shared_ptr<const std::vector<std::byte>> cubin) {
+    std::lock_guard lock(mutex_);
+    if (cubins_.size() >= kMost) cubins_.clear();
+    cubins_[key] = std::move(cubin);
+  }
+
+ private:
+  static constexpr size_t kMost = 2048;
+  std::mutex mutex_;
+  std::map<Hash128, std::shared_ptr<const std::vector<std::byte>>> cubins_;
+};
+
 }  // namespace
 
 Status nvrtc_available() { return nvrtc().status(); }
@@ -177,12 +204,17 @@ Result<CompiledSource> compile_source(const std::string& source, const std::stri
   for (const char* option : options) key.add_text(option);
   key.add_text(source);
   const std::string folder = cubin_cache_folder();
-  const fs::path path = fs::path(folder) / cat(to_string(key.hash128()), ".cubin");
-  if (!folder.empty())
-    if (auto cubin = read_cached(path)) return CompiledSource{std::move(cubin), ""};
-  PLANISH_ASSIGN_OR_RETURN(CompiledSource compiled, compile(*nvrtc(), source, options));
-  if (!folder.empty()) write_cached(path, *compiled.cubin);
-  return compiled;
+  if (folder.empty()) return compile(*nvrtc(), source, options);
+  const Hash128 hash = key.hash128();
+  if (auto cubin = Compiled::instance().find(hash)) return CompiledSource{std::move(cubin), ""};
+  const fs::path path = fs::path(folder) / cat(to_string(hash), ".cubin");
+  CompiledSource out{read_cached(path), ""};
+  if (!out.cubin) {
+    PLANISH_ASSIGN_OR_RETURN(out, compile(*nvrtc(), source, options));
+    write_cached(path, *out.cubin);
+  }
+  Compiled::instance().put(hash, out.cubin);
+  return out;
 }
 
 }  // namespace planish::cuda

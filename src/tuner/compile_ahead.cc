@@ -1,0 +1,32 @@
+#include "tuner/compile_ahead.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace planish::tuner {
+
+void compile_ahead(const std::vector<CompileJob>& jobs, const kernel::DeviceInfo& device,
+                   const std::function<bool()>& stop) {
+  constexpr size_t kMostThreads = 16;
+  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  std::atomic<size_t> next{0};
+  std::mutex mutex;  // `stop` is the caller's and may expect one thread
+  const auto stopped = [&] {
+    if (!stop) return false;
+    std::lock_guard lock(mutex);
+    return stop();
+  };
+  const auto work = [&] {
+    for (size_t i; (i = next++) < jobs.size() && !stopped();)
+      (void)jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min({cores, kMostThreads, jobs.size()}); ++i)
+    threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace planish::tuner
