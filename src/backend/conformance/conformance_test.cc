@@ -1,0 +1,170 @@
+// Every operator's cases on every kernel of a device: as they stand, with all operands but the first
+// constant, and with an epilogue behind.
+//
+// Usage: conformance_test [--device cpu|cuda] [--filter TEXT] [--tactics N]
+// Exit code: 0 all right, 1 a wrong result, 77 no such device here.
+#include <cstdio>
+#include <iostream>
+#include <set>
+
+#include "backend/conformance/conformance.h"
+#include "backend/cpu/cpu_backend.h"
+#ifdef PLANISH_HAS_CUDA
+#include "backend/cuda/cuda_backend.h"
+#endif
+#include "base/text.h"
+#include "opdef/infer.h"
+#include "ops/all_cases.h"
+#include "ops/case_inputs.h"
+#include "ops/register_ops.h"
+#include "passes/pipeline.h"
+
+namespace planish::conformance {
+namespace {
+
+constexpr int64_t kMostElements = 1 << 16;  // of a case's operands together
+
+enum class Variant { kPlain, kConstants, kEpilogue };
+constexpr Variant kVariants[] = {Variant::kPlain, Variant::kConstants, Variant::kEpilogue};
+
+struct Built {
+  std::unique_ptr<ir::Graph> graph = std::make_unique<ir::Graph>();
+  std::vector<ir::Tensor> inputs;
+};
+
+// x * 0.5 + b per channel, or + 1 where there is none, then the positive part.
+void add_epilogue(ir::Graph& g, ir::Value*& v) {
+  const auto constant = [&](std::vector<int64_t> dims) {
+    opdef::InputCase input;
+    input.dtype = v->type.dtype;
+    input.dims = std::move(dims);
+    return g.add_constant(g.unique_name("e"), ops::make_input(input, 99));
+  };
+  std::vector<int64_t> channel;
+  if (v->type.rank() >= 2 && v->type.shape[1].is_constant()) {
+    channel.assign(size_t(v->type.rank()) - 1, 1);
+    channel[0] = v->type.shape[1].value();
+  }
+  v = g.add_node("Mul", {v, constant({})}, {}, {v->type})->outputs[0];
+  v = g.add_node("Add", {v, constant(channel)}, {}, {v->type})->outputs[0];
+  v = g.add_node("Relu", {v}, {}, {v->type})->outputs[0];
+}
+
+Result<Built> build(const opdef::OpRegistry& registry, const opdef::OpCase& c, Variant variant) {
+  Built out;
+  ir::Graph& g = *out.graph;
+  std::vector<ir::Value*> operands;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    const bool constant = c.inputs[i].constant || (variant != Variant::kPlain && i > 0);
+    const ir::Tensor t = ops::make_input(c.inputs[i], i + 1);
+    if (c.inputs[i].absent) {
+      operands.push_back(nullptr);
+    } else if (constant) {
+      operands.push_back(g.add_constant(cat("c", i), t));
+    } else {
+      operands.push_back(g.add_input(cat("x", i), t.type()));
+      out.inputs.push_back(t);
+    }
+  }
+  ir::Attributes attrs;
+  for (const auto& [key, value] : c.attrs) attrs[key] = ir::clone(value);
+  opdef::fill_defaults(*registry.find(c.op), attrs);
+  ir::Node* node = g.add_node(c.op, operands, std::move(attrs),
+                              std::vector<ir::TensorType>(size_t(c.output_count)));
+  PLANISH_RETURN_IF_ERROR(opdef::infer_graph(registry, g));
+  g.outputs = node->outputs;
+  if (variant != Variant::kEpilogue) return out;
+  if (c.output_count != 1 || node->outputs[0]->type.dtype != ir::DataType::kF32)
+    return unsupported("no epilogue");
+  add_epilogue(g, g.outputs[0]);
+  PLANISH_RETURN_IF_ERROR(opdef::infer_graph(registry, g));
+  passes::PassContext context(registry);
+  PLANISH_RETURN_IF_ERROR(
+      passes::run_pass(*passes::find_pass("fuse_regions"), g, context).status());
+  return out;
+}
+
+struct Totals {
+  int64_t subjects = 0, failures = 0;
+  std::map<std::string, int64_t> runs;
+  std::set<std::string> without;  // ops that no kernel takes in any case
+  std::set<std::string> with;
+};
+
+void check_case(const opdef::OpRegistry& registry, const kernel::KernelRegistry& kernels,
+                backend::Device& device, const opdef::OpCase& c, int tactics, Totals& totals) {
+  static constexpr std::string_view kNames[] = {"", " constants", " epilogue"};
+  for (const Variant variant : kVariants) {
+    auto built = build(registry, c, variant);
+    if (!built.ok()) continue;
+    for (const auto& node : built->graph->nodes()) {
+      auto subject = subject_of(registry, *node, built->inputs,
+                                cat(c.op, ".", c.name, kNames[size_t(variant)]));
+      if (!subject.ok()) continue;  // not fused: its parts have their own cases
+      bool sized = true;
+      for (int r = 0; r < int(subject->problem.results.size()); ++r)
+        sized &= ir::is_constant(subject->problem.result_type(r).shape);
+      if (!sized) continue;
+      const Report report = check(registry, kernels, device, *subject, tactics);
+      ++totals.subjects;
+      for (const auto& [kernel, runs] : report.runs) totals.runs[kernel] += runs;
+      (report.runs.empty() ? totals.without : totals.with).insert(c.op);
+      for (const std::string& failure : report.failures) {
+        ++totals.failures;
+        std::cout << failure << "\n  run again: conformance_test --device "
+                  << device.info().kind << " --filter " << c.op << "." << c.name << std::endl;
+      }
+    }
+  }
+}
+
+std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
+  if (kind == "cpu") return cpu::make_cpu_backend();
+#ifdef PLANISH_HAS_CUDA
+  if (kind == "cuda") return cuda::make_cuda_backend();
+#endif
+  return nullptr;
+}
+
+int run(int argc, char** argv) {
+  std::string kind = "cpu", filter;
+  int tactics = 4;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view arg = argv[i];
+    if (arg == "--device") kind = argv[i + 1];
+    else if (arg == "--filter") filter = argv[i + 1];
+    else if (arg == "--tactics") tactics = std::stoi(argv[i + 1]);
+    else return std::cerr << "unknown option " << arg << "\n", 2;
+  }
+  const auto backend = backend_of(kind);
+  if (!backend) return std::cout << "skipped: built without a backend '" << kind << "'\n", 77;
+  if (Status s = backend->available(); !s.ok())
+    return std::cout << "skipped: " << s.to_string() << "\n", 77;
+  opdef::OpRegistry registry;
+  ops::register_all_ops(registry);
+  kernel::KernelRegistry kernels;
+  backend->register_kernels(kernels);
+  auto device = backend->device(0, 2);
+  if (!device.ok()) return std::cout << "skipped: " << device.status().to_string() << "\n", 77;
+  Totals totals;
+  for (const opdef::OpCase& c : ops::all_cases()) {
+    if (cat(c.op, ".", c.name).find(filter) == std::string::npos) continue;
+    int64_t elements = 0;
+    for (const opdef::InputCase& input : c.inputs)
+      elements += input.absent ? 0 : ir::element_count(std::span<const int64_t>(input.dims));
+    if (elements <= kMostElements) check_case(registry, kernels, **device, c, tactics, totals);
+  }
+  for (const auto& [kernel, runs] : totals.runs) std::cout << "  " << runs << "\t" << kernel << "\n";
+  std::vector<std::string> without;
+  for (const std::string& op : totals.without)
+    if (!totals.with.count(op)) without.push_back(op);
+  std::cout << "on the reference in every case: " << join(without, " ") << "\n"
+            << totals.subjects << " problems on " << (*device)->info().name << ": "
+            << totals.failures << " wrong\n";
+  return totals.failures == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace planish::conformance
+
+int main(int argc, char** argv) { return planish::conformance::run(argc, argv); }
