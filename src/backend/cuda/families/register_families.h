@@ -4,13 +4,21 @@
 
 namespace planish::cuda {
 
+void register_attention_plain(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
+void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
+void register_rows(kernel::KernelRegistry& registry);
+void register_simt(kernel::KernelRegistry& registry);
 
 // All of them. A line here, its definition in the family's file: nothing else knows families.
 inline void register_families(kernel::KernelRegistry& registry) {
   register_copy(registry);
   register_pointwise(registry);
+  register_rows(registry);
+  register_simt(registry);
+  register_attention_plain(registry);
+  register_elements(registry);
 }
 
 }  // namespace planish::cuda
