@@ -32,6 +32,11 @@ PLANISH_API_NAMESPACE {
 // report.
 enum class Fp32Mode { kFast, kExact };
 
+// What the network's f32 values are computed in. kTf32: f32 values, products of which may be rounded
+// to tf32 on devices that have it. kFp16, kBf16: values and weights become so where operators allow
+// it; sums are accumulated in f32.
+enum class Precision { kFp32, kTf32, kFp16, kBf16 };
+
 // Smallest, usual and largest shapes of one input. The build tunes for `opt` and checks memory for
 // `max`. Each has the input's rank.
 struct ProfileInput {
@@ -52,6 +57,9 @@ struct BuildOptions {
   // Without a profile a symbolic network is tuned at shapes that the build assumes and runs at any.
   std::vector<Profile> profiles;
   Fp32Mode fp32 = Fp32Mode::kFast;
+  Precision precision = Precision::kFp32;
+  // kFp16, kBf16: f32 inputs and outputs of the network take that type too.
+  Precision io_precision = Precision::kFp32;
 
   // Nothing is measured; the cost model decides alone. Same plan on every machine of the kind.
   bool deterministic = false;

@@ -7,6 +7,7 @@
 #include "compiler/lowering.h"
 #include "kernel/cost.h"
 #include "opdef/infer.h"
+#include "passes/convert_precision.h"
 #include "passes/pipeline.h"
 
 namespace planish::compiler {
@@ -24,6 +25,7 @@ double steady_us() {
 passes::PassOptions pass_options(const CompileOptions& options) {
   passes::PassOptions out;
   out.fp32_exact = options.fp32_exact;
+  out.precision = options.precision;
   out.disabled.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   if (!options.print_after.empty()) out.print_after.insert(options.print_after);
   if (options.print)
@@ -90,6 +92,9 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   json report;
   report["before"] = describe_graph(*graph);
   if (options.keep_graph) plan.graph_text = ir::print(*graph);
+  if (options.io_precision != ir::DataType::kF32)
+    PLANISH_RETURN_IF_ERROR(
+        passes::convert_io(*graph, environment.ops, options.io_precision));
   if (!options.reference_only) {
     passes::PassContext context(environment.ops, pass_options(options));
     PLANISH_RETURN_IF_ERROR(passes::optimize(*graph, context));

@@ -32,6 +32,8 @@ struct Profile {
 struct CompileOptions {
   std::vector<Profile> profiles;
   bool fp32_exact = false;       // refuse kernels that round differently (Winograd)
+  ir::DataType precision = ir::DataType::kF32;     // f16, bf16: values of the network become so
+  ir::DataType io_precision = ir::DataType::kF32;  // the same of its inputs and outputs
   bool deterministic = false;    // no measuring: the cost model decides
   std::optional<double> time_budget_s;  // for measuring, counted from the call
   int64_t max_workspace = -1;    // bytes per step; -1: no cap

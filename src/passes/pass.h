@@ -25,6 +25,8 @@ struct PassOptions {
   bool verify = false;
   // --fp32 exact: rewrites that round differently from the source are left out.
   bool fp32_exact = false;
+  // What f32 values become where operators allow it: f16, bf16, or f32 for staying as they are.
+  ir::DataType precision = ir::DataType::kF32;
   // A folded constant may have this many bytes, and exceed its operands' by this many.
   int64_t max_fold_bytes = int64_t(256) << 20;
   int64_t max_fold_growth = int64_t(1) << 20;

@@ -56,6 +56,15 @@ constexpr Pass kFolding[] = {
     {"eliminate_dead", eliminate_dead},
 };
 
+// When arithmetic has moved into weights in full precision; casts that meet cancel.
+constexpr Pass kPrecision[] = {
+    {"convert_precision", convert_precision},
+    {"fold_constants", fold_constants},
+    {"remove_no_ops", remove_no_ops},
+    {"eliminate_duplicates", eliminate_duplicates},
+    {"eliminate_dead", eliminate_dead},
+};
+
 // After folding: siblings that a scale kept apart are equal now.
 constexpr Pass kMerging[] = {
     {"merge_sibling_contractions", merge_sibling_contractions},
@@ -67,15 +76,17 @@ constexpr Pass kFusion[] = {
     {"eliminate_dead", eliminate_dead},
 };
 
-constexpr std::array<Stage, 5> kPipeline = {{
+constexpr std::array<Stage, 6> kPipeline = {{
     {kCanonical, true},
     {kRecognition, false},
     {kFolding, true},
+    {kPrecision, false},
     {kMerging, false},
     {kFusion, false},
 }};
 
 constexpr Pass kAll[] = {
+    {"convert_precision", convert_precision},
     {"eliminate_dead", eliminate_dead},
     {"eliminate_duplicates", eliminate_duplicates},
     {"fold_batch_norm", fold_batch_norm},

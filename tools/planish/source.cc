@@ -43,6 +43,13 @@ Result<std::optional<Profile>> profile_of(const BuildFlags& flags) {
   return std::optional<Profile>(std::move(profile));
 }
 
+Precision precision_of(const std::string& name) {
+  return name == "tf32"   ? Precision::kTf32
+         : name == "fp16" ? Precision::kFp16
+         : name == "bf16" ? Precision::kBf16
+                          : Precision::kFp32;
+}
+
 EngineOptions engine_options(const BuildFlags& flags) {
   EngineOptions options;
   options.threads = flags.threads;
@@ -75,6 +82,14 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
                          "fast allows algorithms that round differently (Winograd)"))
       ->type_name("exact|fast")
       ->check(CLI::IsMember({"exact", "fast"}));
+  add(command.add_option("--precision", precision,
+                         "What f32 values are computed in; sums stay in f32; default fp32"))
+      ->type_name("fp32|tf32|fp16|bf16")
+      ->check(CLI::IsMember({"fp32", "tf32", "fp16", "bf16"}));
+  add(command.add_option("--io-precision", io_precision,
+                         "Type of the network's f32 inputs and outputs; default fp32"))
+      ->type_name("fp32|fp16|bf16")
+      ->check(CLI::IsMember({"fp32", "fp16", "bf16"}));
   add(command.add_option("--timing-cache", timing_cache,
                          "File of measurements; default: in the user's cache folder; '': none"))
       ->type_name("FILE");
@@ -117,6 +132,8 @@ Result<BuildOptions> BuildFlags::options() const {
   if (!profile.ok()) return profile.status();
   if (*profile) out.profiles.push_back(std::move(**profile));
   out.fp32 = fp32 == "exact" ? Fp32Mode::kExact : Fp32Mode::kFast;
+  out.precision = precision_of(precision);
+  out.io_precision = precision_of(io_precision);
   out.timing_cache = timing_cache;
   out.time_budget_s = time_budget;
   out.deterministic = deterministic;

@@ -18,6 +18,7 @@ struct BuildFlags {
   int threads = 0;
   std::vector<std::string> shapes, min_shapes, opt_shapes, max_shapes;
   std::string fp32 = "fast";
+  std::string precision = "fp32", io_precision = "fp32";
   std::optional<std::string> timing_cache;
   std::optional<double> time_budget;
   bool deterministic = false;

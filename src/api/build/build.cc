@@ -7,6 +7,7 @@
 #include "api/build/network_impl.h"
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
+#include "backend/api/device_with_info.h"
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -72,6 +73,12 @@ struct PhaseShare {
 constexpr PhaseShare kPhases[] = {
     {"passes", 0.0, 0.05}, {"tune", 0.05, 0.90}, {"emit", 0.90, 0.98}, {"write", 0.98, 1.0}};
 
+ir::DataType value_type(Precision precision) {
+  return precision == Precision::kFp16   ? ir::DataType::kF16
+         : precision == Precision::kBf16 ? ir::DataType::kBF16
+                                         : ir::DataType::kF32;
+}
+
 compiler::CompileOptions compile_options(const BuildOptions& from) {
   compiler::CompileOptions options;
   for (const Profile& profile : from.profiles) {
@@ -83,6 +90,8 @@ compiler::CompileOptions compile_options(const BuildOptions& from) {
     }
   }
   options.fp32_exact = from.fp32 == Fp32Mode::kExact;
+  options.precision = value_type(from.precision);
+  options.io_precision = value_type(from.io_precision);
   options.deterministic = from.deterministic;
   options.time_budget_s = from.time_budget_s;
   if (from.max_workspace_bytes > 0) options.max_workspace = from.max_workspace_bytes;
@@ -125,6 +134,22 @@ planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> 
 }
 
 }  // namespace
+}  // namespace planish::v1
+
+namespace planish::api {
+
+std::string name_of(v1::Precision precision) {
+  switch (precision) {
+    case v1::Precision::kTf32: return "tf32";
+    case v1::Precision::kFp16: return "fp16";
+    case v1::Precision::kBf16: return "bf16";
+    default: return "fp32";
+  }
+}
+
+}  // namespace planish::api
+
+namespace planish::v1 {
 
 Status Plan::save(const std::string& path) const {
   return api::guarded([&] { return api::to_public(write_file_atomically(path, *impl_->bytes)); });
@@ -155,6 +180,11 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
       PLANISH_API_ASSIGN_OR_RETURN(host, api::find_device("cpu", options.threads));
     }
 
+    if (options.precision == Precision::kTf32) {  // kernels ask the device
+      kernel::DeviceInfo info = device->info();
+      info.properties["tf32"] = "1";
+      device = std::make_shared<backend::DeviceWithInfo>(std::move(device), std::move(info));
+    }
     compiler::CompileOptions inner = compile_options(options);
     if (!options.print_after.empty()) inner.print_after = options.print_after[0];
     inner.print = [&](const std::string& text) {
@@ -198,6 +228,8 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
       PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, host, from.registry->kernels));
     }
     plan.planish_version = version();
+    plan.options["precision"] = api::name_of(options.precision);
+    plan.options["io_precision"] = api::name_of(options.io_precision);
     plan.plugins = plugins_of(plan.program, *from.registry);
     auto impl = std::make_shared<Plan::Impl>();
     PLANISH_API_ASSIGN_OR_RETURN(auto bytes, plan::serialize(plan));

@@ -5,6 +5,7 @@
 
 #include "api/runtime/registry.h"
 #include "ir/graph.h"
+#include "planish/build.h"
 #include "planish/network.h"
 
 namespace planish::v1 {
@@ -23,6 +24,9 @@ namespace planish::api {
 // are inferred anew. Errors name the input, got and expected.
 planish::Status bind_shapes(ir::Graph& graph, const opdef::OpRegistry& registry,
                             const std::map<std::string, std::vector<int64_t>>& shapes);
+
+// "fp16": as the command line and a plan's options say it.
+std::string name_of(v1::Precision precision);
 
 // Up to three of `names` that look like `wanted`, for messages: "; did you mean 'a', 'b'?", or "".
 std::string near_names(const std::string& wanted, const std::vector<std::string>& names);

@@ -6,6 +6,7 @@
 #include "api/runtime/engine_impl.h"
 #include "base/text.h"
 #include "check/verify.h"
+#include "passes/convert_precision.h"
 
 namespace planish::v1 {
 namespace {
@@ -26,6 +27,29 @@ VerifyRow to_row(const check::Comparison& from, const Engine& engine) {
   row.expected = from.expected;
   row.good = from.good;
   return row;
+}
+
+// The graph that a plan of reduced precision is held against: its values rounded as the build's were.
+planish::Result<std::unique_ptr<ir::Graph>> reference_graph(const Network::Impl& network,
+                                                            const plan::Plan& plan,
+                                                            check::VerifyOptions& options) {
+  auto graph = network.graph->clone();
+  const auto option = [&](const char* name) {
+    auto found = plan.options.find(name);
+    return found == plan.options.end() ? std::string() : found->second;
+  };
+  const auto type = [](const std::string& name) {
+    return name == "fp16" ? ir::DataType::kF16 : name == "bf16" ? ir::DataType::kBF16
+                                                                : ir::DataType::kF32;
+  };
+  if (const ir::DataType io = type(option("io_precision")); io != ir::DataType::kF32)
+    PLANISH_RETURN_IF_ERROR(passes::convert_io(*graph, network.registry->ops, io));
+  PLANISH_RETURN_IF_ERROR(passes::convert_precision(*graph, network.registry->ops,
+                                                    type(option("precision")))
+                              .status());
+  // Products of operands of 11 bits where the derived bound thinks of 24.
+  if (option("precision") == "tf32") options.roundoff_factor = 0x1p13;
+  return graph;
 }
 
 }  // namespace
@@ -57,9 +81,11 @@ Result<VerifyReport> verify(const Network& network, const Engine& engine,
     inner.layers = options.layers;
     inner.cancel = options.cancel.flag();
     PLANISH_API_ASSIGN_OR_RETURN(
+        const auto graph, reference_graph(network.impl(), engine.impl()->engine->plan(), inner));
+    PLANISH_API_ASSIGN_OR_RETURN(
         check::VerifyResult result,
-        check::verify(network.impl().registry->ops, *network.impl().graph, engine.impl()->engine,
-                      inputs, expected, inner));
+        check::verify(network.impl().registry->ops, *graph, engine.impl()->engine, inputs, expected,
+                      inner));
     VerifyReport report;
     for (const auto& row : result.outputs) report.outputs.push_back(to_row(row, engine));
     for (const auto& row : result.expected) report.expected.push_back(to_row(row, engine));

@@ -100,14 +100,7 @@ class Trial {
       : device_(device), kernel_(kernel), problem_(problem), subject_(subject),
         expected_(expected) {}
 
-  // "" when all is right.
-  std::string run(const kernel::Tactic& tactic) {
-    const Status status = carry_out(tactic);
-    return status.ok() ? "" : status.to_string();
-  }
-
- private:
-  Status carry_out(const kernel::Tactic& tactic) {
+  Status run(const kernel::Tactic& tactic) {
     const kernel::DeviceInfo& info = device_.info();
     std::vector<ir::Tensor> constants(problem_.operands.size());
     for (size_t i = 0; i < constants.size(); ++i)
@@ -156,6 +149,7 @@ class Trial {
     return ok_status();
   }
 
+ private:
   // The bytes in the device's memory.
   Result<void*> place(const Bytes& bytes) {
     PLANISH_ASSIGN_OR_RETURN(
@@ -244,6 +238,28 @@ Result<Subject> subject_of(const opdef::OpRegistry& registry, const ir::Node& no
   return subject;
 }
 
+std::vector<Attempt> attempts_of(const kernel::KernelRegistry& kernels,
+                                 const kernel::DeviceInfo& device, const Subject& subject,
+                                 int tactics, std::map<std::string, std::string>* refusals) {
+  std::vector<Attempt> out;
+  for (const auto& kernel : kernels.all()) {
+    if (kernel->device_kind() != device.kind || kernel->is_reference()) continue;
+    if (Status s = kernel->supports(subject.problem, device); !s.ok()) {
+      if (refusals) (*refusals)[kernel->name()] = s.message();
+      continue;
+    }
+    for (const kernel::LayoutChoice& layouts : kernel->layouts(subject.problem, device)) {
+      kernel::Problem problem = subject.problem;
+      set_layouts(problem, layouts);
+      const std::vector<kernel::Tactic> all = kernel->tactics(problem, device);
+      const size_t step = tactics > 0 ? std::max<size_t>(1, all.size() / size_t(tactics)) : 1;
+      for (size_t t = 0; t < all.size(); t += step)
+        out.push_back({kernel.get(), layouts, problem, all[t]});
+    }
+  }
+  return out;
+}
+
 Report check(const opdef::OpRegistry& registry, const kernel::KernelRegistry& kernels,
              backend::Device& device, const Subject& subject, int tactics) {
   Report report;
@@ -252,28 +268,15 @@ Report check(const opdef::OpRegistry& registry, const kernel::KernelRegistry& ke
     report.failures.push_back(cat(subject.name, ": reference: ", expected.status().to_string()));
     return report;
   }
-  const kernel::DeviceInfo& info = device.info();
-  for (const auto& kernel : kernels.all()) {
-    if (kernel->device_kind() != info.kind || kernel->is_reference()) continue;
-    if (Status s = kernel->supports(subject.problem, info); !s.ok()) {
-      report.refusals[kernel->name()] = s.message();
-      continue;
-    }
-    for (const kernel::LayoutChoice& layouts : kernel->layouts(subject.problem, info)) {
-      kernel::Problem problem = subject.problem;
-      set_layouts(problem, layouts);
-      const std::vector<kernel::Tactic> all = kernel->tactics(problem, info);
-      const size_t step = tactics > 0 ? std::max<size_t>(1, all.size() / size_t(tactics)) : 1;
-      for (size_t t = 0; t < all.size(); t += step) {
-        const std::string what =
-            Trial(device, *kernel, problem, subject, *expected).run(all[t]);
-        ++report.runs[kernel->name()];
-        if (!what.empty())
-          report.failures.push_back(cat(subject.name, ": ", kernel->name(), " [",
-                                        all[t].to_string(), "] ", layouts_text(layouts), ": ",
-                                        what));
-      }
-    }
+  for (const Attempt& a :
+       attempts_of(kernels, device.info(), subject, tactics, &report.refusals)) {
+    const Status status = Trial(device, *a.kernel, a.problem, subject, *expected).run(a.tactic);
+    ++report.runs[a.kernel->name()];
+    if (status.ok()) continue;
+    report.failures.push_back(cat(subject.name, ": ", a.kernel->name(), " [",
+                                  a.tactic.to_string(), "] ", layouts_text(a.layouts), ": ",
+                                  status.to_string()));
+    if ((report.device_lost = status.code() == Code::kDeviceError)) break;
   }
   return report;
 }

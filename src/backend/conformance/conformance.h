@@ -31,6 +31,7 @@ struct Report {
   std::vector<std::string> failures;
   std::map<std::string, int64_t> runs;                  // by kernel: layouts x tactics that ran
   std::map<std::string, std::string> refusals;          // by kernel: why it takes it not
+  bool device_lost = false;  // a device error: nothing runs on it any more in this process
 };
 
 // The node of `graph`, whose inputs and constants are its operands, as a subject. `inputs` are the
@@ -38,7 +39,20 @@ struct Report {
 Result<Subject> subject_of(const opdef::OpRegistry& registry, const ir::Node& node,
                            const std::vector<ir::Tensor>& inputs, std::string name);
 
-// At most `tactics` of each kernel and layout, evenly chosen; 0: all.
+// One way to carry a subject out.
+struct Attempt {
+  const kernel::KernelDef* kernel = nullptr;
+  kernel::LayoutChoice layouts;
+  kernel::Problem problem;  // with the layouts set
+  kernel::Tactic tactic;
+};
+// Every kernel that takes the subject, in every layout, with at most `tactics` of each, evenly
+// chosen; 0: all. `refusals` (may be null): by kernel, why it takes it not.
+std::vector<Attempt> attempts_of(const kernel::KernelRegistry& kernels,
+                                 const kernel::DeviceInfo& device, const Subject& subject,
+                                 int tactics, std::map<std::string, std::string>* refusals);
+
+// Carries out attempts_of().
 Report check(const opdef::OpRegistry& registry, const kernel::KernelRegistry& kernels,
              backend::Device& device, const Subject& subject, int tactics = 0);
 

@@ -1,10 +1,16 @@
 // Every operator's cases on every kernel of a device: as they stand, with all operands but the first
 // constant, and with an epilogue behind.
 //
-// Usage: conformance_test [--device cpu|cuda] [--filter TEXT] [--tactics N]
-// Exit code: 0 all right, 1 a wrong result, 77 no such device here.
+// Kernels are compiled on all cores first. A kernel that loses the device ends the run, for nothing
+// else works in the process: the last line then says where to go on. --lines adds one JSON line per
+// problem to a file: number, name, right, wrong (texts), refused.
+//
+// Usage: conformance_test [--device cpu|cuda] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
+// Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 77 no such device here.
 #include <cstdio>
+#include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "backend/conformance/conformance.h"
@@ -18,6 +24,7 @@
 #include "ops/case_inputs.h"
 #include "ops/register_ops.h"
 #include "passes/pipeline.h"
+#include "tuner/compile_ahead.h"
 
 namespace planish::conformance {
 namespace {
@@ -91,8 +98,13 @@ struct Totals {
   std::set<std::string> with;
 };
 
-void check_case(const opdef::OpRegistry& registry, const kernel::KernelRegistry& kernels,
-                backend::Device& device, const opdef::OpCase& c, int tactics, Totals& totals) {
+struct CaseSubject {
+  Subject subject;
+  std::string op, title;
+};
+
+void add_subjects(const opdef::OpRegistry& registry, const opdef::OpCase& c,
+                  std::vector<CaseSubject>& out) {
   static constexpr std::string_view kNames[] = {"", " constants", " epilogue"};
   for (const Variant variant : kVariants) {
     auto built = build(registry, c, variant);
@@ -104,18 +116,32 @@ void check_case(const opdef::OpRegistry& registry, const kernel::KernelRegistry&
       bool sized = true;
       for (int r = 0; r < int(subject->problem.results.size()); ++r)
         sized &= ir::is_constant(subject->problem.result_type(r).shape);
-      if (!sized) continue;
-      const Report report = check(registry, kernels, device, *subject, tactics);
-      ++totals.subjects;
-      for (const auto& [kernel, runs] : report.runs) totals.runs[kernel] += runs;
-      (report.runs.empty() ? totals.without : totals.with).insert(c.op);
-      for (const std::string& failure : report.failures) {
-        ++totals.failures;
-        std::cout << failure << "\n  run again: conformance_test --device "
-                  << device.info().kind << " --filter " << c.op << "." << c.name << std::endl;
-      }
+      if (sized) out.push_back({std::move(*subject), c.op, cat(c.op, ".", c.name)});
     }
   }
+}
+
+void compile_all(const kernel::KernelRegistry& kernels, const kernel::DeviceInfo& device,
+                 std::span<const CaseSubject> subjects, int tactics) {
+  std::vector<Attempt> attempts;
+  for (const CaseSubject& one : subjects)
+    for (Attempt& a : attempts_of(kernels, device, one.subject, tactics, nullptr))
+      attempts.push_back(std::move(a));
+  std::vector<tuner::CompileJob> jobs;
+  for (const Attempt& a : attempts) jobs.push_back({a.kernel, &a.problem, &a.tactic});
+  tuner::compile_ahead(jobs, device);
+}
+
+void add_line(std::ofstream& lines, size_t number, const CaseSubject& one, const Report& report) {
+  if (!lines.is_open()) return;
+  int64_t runs = 0;
+  for (const auto& [kernel, count] : report.runs) runs += count;
+  nlohmann::json line{{"number", number},
+                      {"name", one.subject.name},
+                      {"right", runs - int64_t(report.failures.size())},
+                      {"wrong", report.failures}};
+  if (report.runs.empty()) line["refused"] = true;
+  lines << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
 std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
@@ -127,13 +153,16 @@ std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
 }
 
 int run(int argc, char** argv) {
-  std::string kind = "cpu", filter;
+  std::string kind = "cpu", filter, lines_file;
   int tactics = 4;
+  size_t from = 0;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view arg = argv[i];
     if (arg == "--device") kind = argv[i + 1];
     else if (arg == "--filter") filter = argv[i + 1];
     else if (arg == "--tactics") tactics = std::stoi(argv[i + 1]);
+    else if (arg == "--from") from = std::stoul(argv[i + 1]);
+    else if (arg == "--lines") lines_file = argv[i + 1];
     else return std::cerr << "unknown option " << arg << "\n", 2;
   }
   const auto backend = backend_of(kind);
@@ -146,13 +175,34 @@ int run(int argc, char** argv) {
   backend->register_kernels(kernels);
   auto device = backend->device(0, 2);
   if (!device.ok()) return std::cout << "skipped: " << device.status().to_string() << "\n", 77;
-  Totals totals;
+  std::vector<CaseSubject> subjects;
   for (const opdef::OpCase& c : ops::all_cases()) {
     if (cat(c.op, ".", c.name).find(filter) == std::string::npos) continue;
     int64_t elements = 0;
     for (const opdef::InputCase& input : c.inputs)
       elements += input.absent ? 0 : ir::element_count(std::span<const int64_t>(input.dims));
-    if (elements <= kMostElements) check_case(registry, kernels, **device, c, tactics, totals);
+    if (elements <= kMostElements) add_subjects(registry, c, subjects);
+  }
+  std::ofstream lines;
+  if (!lines_file.empty()) lines.open(lines_file, std::ios::app);
+  from = std::min(from, subjects.size());
+  compile_all(kernels, (*device)->info(), std::span(subjects).subspan(from), tactics);
+  Totals totals;
+  for (size_t s = from; s < subjects.size(); ++s) {
+    const CaseSubject& one = subjects[s];
+    const Report report = check(registry, kernels, **device, one.subject, tactics);
+    add_line(lines, s, one, report);
+    ++totals.subjects;
+    for (const auto& [kernel, runs] : report.runs) totals.runs[kernel] += runs;
+    (report.runs.empty() ? totals.without : totals.with).insert(one.op);
+    for (const std::string& failure : report.failures) {
+      ++totals.failures;
+      std::cout << failure << "\n  run again: conformance_test --device " << kind << " --filter "
+                << one.title << std::endl;
+    }
+    if (report.device_lost)
+      return std::cout << "the device is lost; go on with --from " << s + 1 << " of "
+                       << subjects.size() << std::endl, 3;
   }
   for (const auto& [kernel, runs] : totals.runs) std::cout << "  " << runs << "\t" << kernel << "\n";
   std::vector<std::string> without;

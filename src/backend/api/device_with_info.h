@@ -1,0 +1,38 @@
+// A device that describes itself differently: all else is the device's own.
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "backend/api/backend.h"
+
+namespace planish::backend {
+
+class DeviceWithInfo : public Device {
+ public:
+  DeviceWithInfo(std::shared_ptr<Device> device, kernel::DeviceInfo info)
+      : device_(std::move(device)), info_(std::move(info)) {}
+  const kernel::DeviceInfo& info() const override { return info_; }
+  Result<std::unique_ptr<Memory>> allocate(int64_t bytes, ir::MemorySpace space) override {
+    return device_->allocate(bytes, space);
+  }
+  Result<std::unique_ptr<Stream>> create_stream() override { return device_->create_stream(); }
+  Result<std::unique_ptr<Stream>> wrap_stream(void* handle) override {
+    return device_->wrap_stream(handle);
+  }
+  Result<std::unique_ptr<Event>> create_event() override { return device_->create_event(); }
+  Status copy(Stream& stream, void* to, ir::MemorySpace to_space, const void* from,
+              ir::MemorySpace from_space, int64_t bytes) override {
+    return device_->copy(stream, to, to_space, from, from_space, bytes);
+  }
+  ir::MemorySpace home() const override { return device_->home(); }
+  Result<std::vector<double>> time_us(const kernel::Launchable& launchable,
+                                      std::span<const kernel::RunArgs> args, int rounds) override {
+    return device_->time_us(launchable, args, rounds);
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  kernel::DeviceInfo info_;
+};
+
+}  // namespace planish::backend

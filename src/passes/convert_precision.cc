@@ -1,0 +1,190 @@
+#include "passes/convert_precision.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "opdef/infer.h"
+#include "passes/passes.h"
+#include "passes/rewrite.h"
+
+namespace planish::passes {
+namespace {
+
+double largest_of(DataType type) {
+  return type == DataType::kF16 ? 65504.0 : 3.3895313892515355e38;
+}
+
+Tensor rounded(const Tensor& tensor, DataType type) {
+  const double most = largest_of(type);
+  std::vector<double> values = tensor.f64_values();
+  for (double& v : values)
+    if (std::isfinite(v)) v = std::clamp(v, -most, most);
+  return Tensor::from_f64(type, tensor.dims(), values);
+}
+
+bool keeps_f32(const opdef::OpDef& op) {
+  return op.has_subgraphs || op.random || op.name.find("Quantize") != std::string::npos ||
+         op.name.find("QLinear") != std::string::npos || op.name == "BitCast";
+}
+
+Result<Node*> add_cast(Graph& graph, const opdef::OpRegistry& registry, Value* from, DataType to,
+                       Node* before) {
+  Node* cast = graph.add_node("Cast", {from}, {{"to", to}}, {TensorType{}}, before);
+  opdef::fill_defaults(*registry.find("Cast"), cast->attrs);
+  if (from->producer) cast->sources = from->producer->sources;
+  else if (before) cast->sources = before->sources;
+  PLANISH_RETURN_IF_ERROR(opdef::infer_node(registry, *cast));
+  return cast;
+}
+
+// The output `v` in another type; its name goes to the cast.
+Status cast_output(Graph& graph, const opdef::OpRegistry& registry, Value* v, DataType to) {
+  const std::string name = v->name;
+  const bool keep = v->keep;
+  PLANISH_ASSIGN_OR_RETURN(Node * cast, add_cast(graph, registry, v, to, nullptr));
+  Value* result = cast->outputs[0];
+  for (Value*& output : graph.outputs)
+    if (output == v) output = result;
+  if (v->producer) {
+    graph.rename(v, graph.unique_name(cat(name, "@", ir::name_of(v->type.dtype))));
+    graph.rename(result, name);
+    v->keep = false;
+  }
+  result->keep = keep;
+  return ok_status();
+}
+
+class Converter {
+ public:
+  Converter(Graph& graph, const opdef::OpRegistry& registry, DataType type)
+      : graph_(graph), registry_(registry), type_(type) {
+    for (const auto& [id, value] : graph.values())
+      if (value->type.dtype == DataType::kF32) was_f32_.insert(value.get());
+  }
+
+  Result<bool> run() {
+    std::vector<Node*> nodes;
+    for (const auto& node : graph_.nodes()) nodes.push_back(node.get());
+    for (Node* node : nodes) PLANISH_RETURN_IF_ERROR(convert(node));
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      Value* v = graph_.outputs[i];
+      if (was_f32_.count(v) && v->type.dtype != DataType::kF32)
+        PLANISH_RETURN_IF_ERROR(cast_output(graph_, registry_, v, DataType::kF32));
+    }
+    drop_unread_constants();
+    return changed_;
+  }
+
+ private:
+  // `v` in the given one of the two types, made once.
+  Result<Value*> as(Value* v, DataType type, Node* reader) {
+    if (v->type.dtype == type) return v;
+    Value*& known = cast_[{v, type}];
+    if (known) return known;
+    if (v->constant) {
+      known = graph_.add_constant(graph_.unique_name(v->name), rounded(*v->constant, type));
+      changed_ = true;
+      return known;
+    }
+    // In front of the first reader: nodes are looked at in order, and all others come later.
+    PLANISH_ASSIGN_OR_RETURN(Node * cast, add_cast(graph_, registry_, v, type, reader));
+    changed_ = true;
+    return known = cast->outputs[0];
+  }
+
+  bool may_reduce(const opdef::OpDef& op, int i) const {
+    if (op.inputs.empty() || (i < 32 && (op.host_inputs >> i & 1))) return false;
+    const auto& spec = op.inputs[size_t(std::min(i, int(op.inputs.size()) - 1))];
+    return spec.types.contains(type_);
+  }
+
+  Status convert(Node* node) {
+    const opdef::OpDef* op = registry_.find(node->op);
+    if (!op) return unsupported(cat("no operator is named '", node->op, "'"));
+    const std::vector<Value*> before = node->inputs;
+    if (!keeps_f32(*op) && try_reduced(node, *op)) return ok_status();
+    // What became reduced is widened again for this node.
+    for (size_t i = 0; i < before.size(); ++i) {
+      Value* v = before[i];
+      if (v && was_f32_.count(v) && v->type.dtype == type_) {
+        PLANISH_ASSIGN_OR_RETURN(v, as(v, DataType::kF32, node));
+      }
+      graph_.set_input(node, int(i), v);
+    }
+    return opdef::infer_node(registry_, *node);
+  }
+
+  // True when the node runs on the reduced type (or has no f32 operand to reduce).
+  bool try_reduced(Node* node, const opdef::OpDef& op) {
+    if (node->op == "Cast") {
+      auto to = node->attrs.find("to");
+      if (to != node->attrs.end() && std::get<DataType>(to->second) == DataType::kF32 &&
+          !graph_.is_output(node->outputs[0])) {
+        to->second = type_;
+        changed_ = true;
+      }
+      return opdef::infer_node(registry_, *node).ok();
+    }
+    bool any = false;
+    for (size_t i = 0; i < node->inputs.size(); ++i) {
+      Value* v = node->inputs[i];
+      if (!v || v->type.dtype != DataType::kF32 || !may_reduce(op, int(i))) continue;
+      auto reduced = as(v, type_, node);
+      if (!reduced.ok()) return false;
+      graph_.set_input(node, int(i), *reduced);
+      any = true;
+    }
+    if (!opdef::infer_node(registry_, *node).ok()) return false;
+    changed_ |= any;
+    return true;
+  }
+
+  void drop_unread_constants() {
+    std::vector<Value*> unread;
+    for (const auto& [id, value] : graph_.values())
+      if (value->constant && value->uses.empty() && !graph_.is_output(value.get()))
+        unread.push_back(value.get());
+    for (Value* v : unread) graph_.erase_value(v);
+  }
+
+  Graph& graph_;
+  const opdef::OpRegistry& registry_;
+  const DataType type_;
+  std::set<const Value*> was_f32_;
+  std::map<std::pair<Value*, DataType>, Value*> cast_;
+  bool changed_ = false;
+};
+
+}  // namespace
+
+Result<bool> convert_precision(ir::Graph& graph, const opdef::OpRegistry& registry, DataType type) {
+  if (type == DataType::kF32 || graph.nodes().empty()) return false;
+  if (type != DataType::kF16 && type != DataType::kBF16)
+    return invalid_argument(cat("precision ", ir::name_of(type), ": expected f16 or bf16"));
+  return Converter(graph, registry, type).run();
+}
+
+Status convert_io(ir::Graph& graph, const opdef::OpRegistry& registry, DataType type) {
+  for (Value* v : graph.inputs) {
+    if (v->type.dtype != DataType::kF32) continue;
+    v->type.dtype = type;
+    if (v->uses.empty()) continue;
+    const std::vector<ir::Use> uses = v->uses;
+    PLANISH_ASSIGN_OR_RETURN(
+        Node * cast, add_cast(graph, registry, v, DataType::kF32, graph.nodes().front().get()));
+    for (const ir::Use& use : uses) graph.set_input(use.node, use.index, cast->outputs[0]);
+  }
+  for (size_t i = 0; i < graph.outputs.size(); ++i)
+    if (graph.outputs[i]->type.dtype == DataType::kF32)
+      PLANISH_RETURN_IF_ERROR(cast_output(graph, registry, graph.outputs[i], type));
+  return ok_status();
+}
+
+Result<bool> convert_precision(ir::Graph& graph, PassContext& context) {
+  return convert_precision(graph, context.registry, context.options.precision);
+}
+
+}  // namespace planish::passes
