@@ -5,6 +5,7 @@
 //   devices=0          how many GPUs there are
 //   capability=80      major and minor of the GPU
 //   memory=1048576     bytes of device memory
+//   NAME=missing       the driver lacks function NAME
 //   NAME=RESULT@CALL   the call numbered CALL (from 1) of function NAME, and all later ones, give
 //                      CUresult RESULT
 #include <cuda.h>
@@ -299,7 +300,10 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE("cuEventElapsedTime", fake_cuEventElapsedTime),
 #undef FAKE
   };
-  auto found = functions.find(name);
+  const char* settings = std::getenv("FAKE_CUDA");
+  const bool missing =
+      settings && std::strstr(settings, (std::string(name) + "=missing").c_str());
+  auto found = missing ? functions.end() : functions.find(name);
   *function = found == functions.end() ? nullptr : found->second;
   if (outcome)
     *outcome = *function ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
