@@ -89,9 +89,9 @@ class GpuStream : public backend::Stream {
     CUgraph graph = nullptr;
     PLANISH_CUDA(driver.cuStreamEndCapture(stream_, &graph));
     CUgraphExec executable = nullptr;
-    const CUresult result = driver.cuGraphInstantiate(&executable, graph, 0);
+    const CUresult result = driver.cuGraphInstantiateWithFlags(&executable, graph, 0);
     driver.cuGraphDestroy(graph);
-    PLANISH_RETURN_IF_ERROR(driver_status(result, "cuGraphInstantiate"));
+    PLANISH_RETURN_IF_ERROR(driver_status(result, "cuGraphInstantiateWithFlags"));
     return std::unique_ptr<backend::CapturedGraph>(std::make_unique<GpuGraph>(gpu_, executable));
   }
   Status record(backend::Event& event) override {

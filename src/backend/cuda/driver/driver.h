@@ -1,7 +1,8 @@
 // The CUDA driver, loaded at run time: building and loading Planish needs no libcuda.
 //
 // Functions are asked for by name and by the driver version that this code was written against, so
-// that each has the signature below whatever driver is installed.
+// that each has the signature below whatever driver is installed. (Names are the driver's own, which
+// cuda.h hides behind macros: cuGraphInstantiate is another function than the macro says.)
 #pragma once
 #include <cuda.h>
 
@@ -48,7 +49,7 @@ inline constexpr int kMinDriverVersion = 12040;
   X(cuStreamSynchronize, (CUstream))                                                                \
   X(cuStreamBeginCapture, (CUstream, CUstreamCaptureMode))                                          \
   X(cuStreamEndCapture, (CUstream, CUgraph*))                                                       \
-  X(cuGraphInstantiate, (CUgraphExec*, CUgraph, unsigned long long))                                \
+  X(cuGraphInstantiateWithFlags, (CUgraphExec*, CUgraph, unsigned long long))                       \
   X(cuGraphLaunch, (CUgraphExec, CUstream))                                                         \
   X(cuGraphDestroy, (CUgraph))                                                                      \
   X(cuGraphExecDestroy, (CUgraphExec))                                                              \
@@ -76,7 +77,6 @@ inline constexpr int kMinDriverVersion = 12040;
 #undef cuMemsetD8Async
 #undef cuStreamDestroy
 #undef cuStreamBeginCapture
-#undef cuGraphInstantiate
 #undef cuEventDestroy
 #undef cuEventElapsedTime
 

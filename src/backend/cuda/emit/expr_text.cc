@@ -182,13 +182,21 @@ std::string cast_text(DataType from, DataType to, const std::string& a) {
   return ir::is_float(from) ? cat("trunc_i64(", a, ")") : a;
 }
 
+// Nodes that a cast to an integer reads: a result a rounding below a whole number would lose one.
+std::vector<bool> truncated_nodes(const Expr& expr) {
+  std::vector<bool> out(expr.nodes.size());
+  for (const ExprNode& n : expr.nodes)
+    if (n.op == ScalarOp::kCast && !ir::is_float(n.dtype)) out[size_t(n.a)] = true;
+  return out;
+}
+
 Status refuse(const ExprNode& n) {
   return unsupported(cat("the expression's ", kernel::info(n.op).name, " of ", ir::name_of(n.dtype),
                          " has no CUDA text"));
 }
 
 Result<std::string> node_text(const Expr& expr, const ExprNode& n, std::span<const std::string> args,
-                              const std::vector<std::string>& values) {
+                              const std::vector<std::string>& values, bool truncated) {
   if (!names_of(n.dtype)) return refuse(n);
   if (n.op == ScalarOp::kArg) return args[size_t(n.a)];
   if (n.op == ScalarOp::kImm) return literal(n);
@@ -198,6 +206,8 @@ Result<std::string> node_text(const Expr& expr, const ExprNode& n, std::span<con
   std::string text;
   if (n.op == ScalarOp::kCast) text = cast_text(expr.nodes[size_t(n.a)].dtype, n.dtype, a);
   else if (n.dtype == DataType::kBool) text = bool_text(n, expr.nodes[size_t(n.a)].dtype, a, b);
+  else if (truncated && n.op == ScalarOp::kPow && ir::is_float(n.dtype))
+    text = cat("(float)pow((double)", a, ", (double)", b, ")");
   else text = ir::is_float(n.dtype) ? float_text(n, a, b, c) : integer_text(n, a, b, c);
   if (text.empty()) return refuse(n);
   return text;
@@ -231,9 +241,10 @@ Result<ExprText> print_expr(const Expr& expr, std::span<const std::string> args,
                             std::string_view prefix) {
   ExprText out;
   std::vector<std::string> values;
+  const std::vector<bool> truncated = truncated_nodes(expr);
   for (size_t i = 0; i < expr.nodes.size(); ++i) {
     const ExprNode& n = expr.nodes[i];
-    PLANISH_ASSIGN_OR_RETURN(std::string text, node_text(expr, n, args, values));
+    PLANISH_ASSIGN_OR_RETURN(std::string text, node_text(expr, n, args, values, truncated[i]));
     std::string name = cat(prefix, i);
     const std::string_view type = register_type(n.dtype);
     out.body += cat("const ", type, " ", name, " = (", type, ")(", text, ");\n");

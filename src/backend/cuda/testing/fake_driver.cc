@@ -219,8 +219,8 @@ CUresult fake_cuStreamEndCapture(CUstream stream, CUgraph* graph) {
   s.capturing = false;
   return CUDA_SUCCESS;
 }
-CUresult fake_cuGraphInstantiate(CUgraphExec* executable, CUgraph graph, unsigned long long) {
-  PLANTED(cuGraphInstantiate);
+CUresult fake_cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, unsigned long long) {
+  PLANTED(cuGraphInstantiateWithFlags);
   *executable = reinterpret_cast<CUgraphExec>(new Graph(*reinterpret_cast<Graph*>(graph)));
   return CUDA_SUCCESS;
 }
@@ -295,7 +295,7 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE("cuMemcpy2DAsync", fake_cuMemcpy2DAsync),
       FAKE("cuMemsetD8Async", fake_cuMemsetD8Async), FAKE("cuStreamDestroy", fake_cuStreamDestroy),
       FAKE("cuStreamBeginCapture", fake_cuStreamBeginCapture),
-      FAKE("cuGraphInstantiate", fake_cuGraphInstantiate),
+      FAKE("cuGraphInstantiateWithFlags", fake_cuGraphInstantiateWithFlags),
       FAKE("cuEventDestroy", fake_cuEventDestroy),
       FAKE("cuEventElapsedTime", fake_cuEventElapsedTime),
 #undef FAKE
