@@ -46,37 +46,13 @@ void addends(const Expr& expr, int node, std::vector<int>& out) {
   }
 }
 
-}  // namespace
-
-std::optional<SimpleEpilogue> simple_epilogue(const Problem& problem,
-                                              const kernel::RootAndEpilogue& view,
-                                              int channel_axis) {
+// What node `at` of the epilogue adds to the root's result: nothing else than one bias per channel
+// and one tensor of its shape. nullopt when it is another kind of node.
+std::optional<SimpleEpilogue> sum_with_root(const Problem& problem,
+                                            const kernel::RootAndEpilogue& view, int at,
+                                            int channel_axis) {
   SimpleEpilogue simple;
-  if (!view.epilogue) return simple;
   const Expr& expr = *view.epilogue;
-  if (expr.outputs.size() != 1) return std::nullopt;
-  int at = expr.outputs[0];
-  const auto immediate = [&](int node) {
-    const ExprNode& n = expr.nodes[size_t(node)];
-    return n.op == ScalarOp::kImm ? std::optional<double>(n.imm) : std::nullopt;
-  };
-  // Clamps, outermost first: min(max(x, lo), hi) and the like.
-  for (;;) {
-    const ExprNode& n = expr.nodes[size_t(at)];
-    if (n.op != ScalarOp::kMax && n.op != ScalarOp::kMin) break;
-    int value = n.a;
-    auto bound = immediate(n.b);
-    if (!bound) {
-      bound = immediate(n.a);
-      value = n.b;
-    }
-    if (!bound) return std::nullopt;
-    // Inner bounds are clamped by the outer ones already found.
-    const float b = std::clamp(float(*bound), simple.lo, simple.hi);
-    if (n.op == ScalarOp::kMax) simple.lo = b;
-    else simple.hi = b;
-    at = value;
-  }
   std::vector<int> sum;
   addends(expr, at, sum);
   const std::vector<int64_t> out = dims_of(problem, view.root_output);
@@ -100,6 +76,84 @@ std::optional<SimpleEpilogue> simple_epilogue(const Problem& problem,
     }
   }
   if (!has_root) return std::nullopt;
+  return simple;
+}
+
+// The largest sum inside an epilogue that takes the root's result whole, for the kernel to do in
+// registers; the expression that is left reads it in the root's place.
+struct Peeled {
+  SimpleEpilogue simple;
+  Expr rest;
+};
+std::optional<Peeled> peel_sum(const Problem& problem, const kernel::RootAndEpilogue& view,
+                               int channel_axis, bool has_bias) {
+  const Expr& expr = *view.epilogue;
+  std::vector<int> uses(expr.nodes.size());
+  int root_arg = -1;
+  for (size_t i = 0; i < expr.nodes.size(); ++i) {
+    const ExprNode& n = expr.nodes[i];
+    if (n.op == ScalarOp::kArg) {
+      if (view.epilogue_inputs[size_t(n.a)] == view.root_output) root_arg = int(i);
+      continue;
+    }
+    for (int32_t operand : {n.a, n.b, n.c})
+      if (operand >= 0) ++uses[size_t(operand)];
+  }
+  for (int32_t output : expr.outputs) ++uses[size_t(output)];
+  std::optional<Peeled> found;
+  for (int at = root_arg; at >= 0 && uses[size_t(at)] == 1;) {
+    // The one reader of what was peeled so far.
+    int reader = -1;
+    for (size_t i = 0; i < expr.nodes.size() && reader < 0; ++i)
+      if (expr.nodes[i].op == ScalarOp::kAdd && (expr.nodes[i].a == at || expr.nodes[i].b == at))
+        reader = int(i);
+    if (reader < 0) break;
+    auto simple = sum_with_root(problem, view, reader, channel_axis);
+    if (!simple || (has_bias && simple->bias >= 0)) break;
+    found = Peeled{*simple, expr};
+    found->rest.nodes[size_t(reader)] = expr.nodes[size_t(root_arg)];
+    at = reader;
+  }
+  if (found) found->rest = kernel::simplified(found->rest);
+  return found;
+}
+
+}  // namespace
+
+std::optional<SimpleEpilogue> simple_epilogue(const Problem& problem,
+                                              const kernel::RootAndEpilogue& view,
+                                              int channel_axis) {
+  if (!view.epilogue) return SimpleEpilogue{};
+  const Expr& expr = *view.epilogue;
+  if (expr.outputs.size() != 1) return std::nullopt;
+  int at = expr.outputs[0];
+  const auto immediate = [&](int node) {
+    const ExprNode& n = expr.nodes[size_t(node)];
+    return n.op == ScalarOp::kImm ? std::optional<double>(n.imm) : std::nullopt;
+  };
+  // Clamps, outermost first: min(max(x, lo), hi) and the like.
+  SimpleEpilogue clamps;
+  for (;;) {
+    const ExprNode& n = expr.nodes[size_t(at)];
+    if (n.op != ScalarOp::kMax && n.op != ScalarOp::kMin) break;
+    int value = n.a;
+    auto bound = immediate(n.b);
+    if (!bound) {
+      bound = immediate(n.a);
+      value = n.b;
+    }
+    if (!bound) return std::nullopt;
+    // Inner bounds are clamped by the outer ones already found.
+    const float b = std::clamp(float(*bound), clamps.lo, clamps.hi);
+    if (n.op == ScalarOp::kMax) clamps.lo = b;
+    else clamps.hi = b;
+    at = value;
+  }
+  auto simple = sum_with_root(problem, view, at, channel_axis);
+  if (simple) {
+    simple->lo = clamps.lo;
+    simple->hi = clamps.hi;
+  }
   return simple;
 }
 
@@ -197,8 +251,11 @@ Result<BoundEpilogue> BoundEpilogue::bind(const kernel::BindArgs& args,
     std::vector<ir::DataType> types;
     for (int value : view.epilogue_inputs) types.push_back(problem.type_of(value).dtype);
     out.post_inputs_ = view.epilogue_inputs;
+    auto peeled = peel_sum(problem, view, channel_axis, bias >= 0);
+    if (peeled) out.simple_ = peeled->simple;
+    if (out.simple_.bias >= 0) bias = out.simple_.bias;
     out.post_ = std::make_shared<PointwiseProgram>(
-        *view.epilogue, std::move(types), std::vector<ir::DataType>{ir::DataType::kF32},
+        peeled ? std::move(peeled->rest) : *view.epilogue, std::move(types), std::vector<ir::DataType>{ir::DataType::kF32},
         pointwise_shape(problem, view.epilogue_inputs, dims, blocked, vector_width(best_isa())),
         best_isa());
   }

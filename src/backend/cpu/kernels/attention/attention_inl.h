@@ -41,7 +41,7 @@ void score_softmax(const ScoreArgs& a) {
     const V top = V::set(largest(peak));
     V total = V::zero();
     for (int64_t b = 0; b < blocks; b++) {
-      const V e = exp(V::load(row + b * a.block) - top);
+      const V e = exp_or_zero(V::load(row + b * a.block) - top);
       e.store(row + b * a.block);
       total = total + e;
     }

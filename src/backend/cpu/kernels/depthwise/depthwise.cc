@@ -68,6 +68,7 @@ void run_depthwise(const ConvProblem& p, Isa isa, const ConvArgs& args, ThreadTe
     const float* rows[kMaxKernelHeight];
     DepthwiseRowArgs a = base;
     a.rows = rows;
+    int64_t waiting = 0;  // pixels before this row's end that the epilogue has not seen
     for (int64_t i = begin; i < end; i++) {
       const int64_t y = i % out_height, block = i / out_height % blocks,
                     n = i / out_height / blocks;
@@ -82,7 +83,11 @@ void run_depthwise(const ConvProblem& p, Isa isa, const ConvArgs& args, ThreadTe
       a.residual = e.residual != nullptr ? e.residual + dense : nullptr;
       a.output = args.output + n * out_batch + at;
       row_kernel(a);
-      finish.run(a.output, 0, dense, a.out_width, 1, block == blocks - 1);
+      waiting += a.out_width;
+      if (waiting * width < kFinishFloats && y + 1 < out_height && i + 1 < end) continue;
+      const int64_t back = (waiting - a.out_width) * width;
+      finish.run(a.output - back, 0, dense - back, waiting, 1, block == blocks - 1);
+      waiting = 0;
     }
   });
 }

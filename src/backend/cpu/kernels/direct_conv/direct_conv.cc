@@ -241,6 +241,15 @@ class BandTask {
       t.weights = weights + s * g_.lanes * g_.width * j;
       const int64_t share = t.steps * g_.width * g_.width;  // what one tile prefetches
       int64_t tiles_done = 0;
+      // Finished pixels wait until a call of the epilogue is worth it.
+      int64_t waiting_from = y0 * g_.out_width, waiting = 0;
+      const auto finish = [&](int64_t least) {
+        if (!last || waiting * g_.width < least) return;
+        const int64_t at = waiting_from * g_.width;
+        finish_.run(output + at, plane, dense + at, waiting, j, tail);
+        waiting_from += waiting;
+        waiting = 0;
+      };
       for_each_tile(
           j, y0, y1,
           [&](TileFn tile, int64_t input_offset, int64_t second, int64_t pixel, int64_t rows) {
@@ -256,8 +265,10 @@ class BandTask {
             if (args_.epilogue.residual != nullptr)
               t.residual = args_.epilogue.residual + dense + pixel * g_.width;
             tile(t);
-            if (last) finish_.run(t.output, plane, dense + pixel * g_.width, rows, j, tail);
+            waiting += rows;
+            finish(kFinishFloats);
           });
+      finish(1);
     }
   }
 

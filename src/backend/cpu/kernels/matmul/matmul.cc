@@ -153,6 +153,11 @@ class Product {
                   w_.ragged(thread));
       }
     }
+    if (epilogue_.post == nullptr) return;
+    const int64_t n0 = c0 * g_.j * g_.width, count = std::min(c1 * g_.j * g_.width, g_.n) - n0;
+    for (int64_t r = m0; r < m1; r++) {
+      epilogue_.post(epilogue_.post_context, c_ + r * g_.c_row + n0, dense_ + r * g_.n + n0, count);
+    }
   }
 
   void run_chunk(int64_t m0, int64_t m1, int64_t chunk, int64_t k, float* partial,
@@ -184,14 +189,7 @@ class Product {
       t.residual = residual_ != nullptr ? residual_ + first * g_.c_row + n0 : nullptr;
       if (last && !whole) t.partial_out = ragged;
       tiles_.single[j][rows](t);
-      if (!last) continue;
-      if (!whole) store_ragged(t, ragged, rows, lanes, g_.n - n0);
-      if (epilogue_.post != nullptr) {
-        for (int64_t r = 0; r < rows; r++) {
-          epilogue_.post(epilogue_.post_context, t.output + r * g_.c_row,
-                         dense_ + (first + r) * g_.n + n0, std::min(lanes, g_.n - n0));
-        }
-      }
+      if (last && !whole) store_ragged(t, ragged, rows, lanes, g_.n - n0);
     }
   }
 
@@ -244,7 +242,7 @@ std::vector<MatmulTactic> enumerate_matmul_tactics(const MatmulProblem& p, Isa i
     t.rows = row_tasks > 1 ? round_up(ceil_div(g.m, row_tasks), 14) : 0;
     t.chunks = ceil_div(ceil_div(g.n_blocks, t.j_blocks), chunk_tasks);
     t.k_blocks = k / g.width < g.k_blocks ? k / g.width : 0;
-    if (list.size() < 8 && std::find(list.begin(), list.end(), t) == list.end()) list.push_back(t);
+    if (list.size() < 12 && std::find(list.begin(), list.end(), t) == list.end()) list.push_back(t);
   };
   constexpr int64_t kAll = int64_t{1} << 40;
   const int64_t team = g.over_batch ? 1 : threads;
@@ -258,7 +256,9 @@ std::vector<MatmulTactic> enumerate_matmul_tactics(const MatmulProblem& p, Isa i
   for (int j : {2, 3, 4}) {
     add(j, 1, team, kAll);
     if (j < 4) add(j, 1, 4 * team, 512);
+    if (j < 4) add(j, 1, 4 * team, 128);
     if (j == 2) add(j, 1, 4 * team, 256);
+    if (j == 3) add(j, 1, team, 192);
     if (j == 2 && g.m >= 28 * team) add(j, team * ceil_div(g.m, team * 256), 1, 512);
   }
   return list;

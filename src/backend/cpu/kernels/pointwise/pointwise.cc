@@ -136,6 +136,12 @@ int64_t truncated(float v) {
 struct Registers {
   std::vector<float> f;
   std::vector<int64_t> i;
+  std::vector<const float*> value;  // by node, this block
+  // By node: which run of its argument the register holds, and how many elements of it.
+  struct Held {
+    int64_t run, count;
+  };
+  std::vector<Held> held;
 };
 Registers& registers() {
   thread_local Registers r;
@@ -215,12 +221,31 @@ PointwiseProgram::PointwiseProgram(Expr expr, std::vector<DataType> args,
       isa_(isa) {
   count_ = 1;
   for (int64_t s : shape.sizes) count_ *= s;
-  for (const auto& steps : shape_.arg_steps) {
-    bool scalar = true;
-    for (int64_t step : steps) scalar &= step == 0;
-    const bool dense = steps.size() == 1 && steps[0] == 1;
-    loads_.push_back(scalar ? Load::kScalar : dense ? Load::kDense : Load::kSpread);
+  for (size_t a = 0; a < shape_.arg_steps.size(); ++a) {
+    const auto& steps = shape_.arg_steps[a];
+    int64_t dense_step = 1;
+    bool dense = true;
+    for (size_t d = steps.size(); d-- > 0;) {
+      dense &= steps[d] == dense_step;
+      dense_step *= shape_.sizes[d];
+    }
+    loads_.push_back(dense ? Load::kDense : Load::kSpread);
+    const Repeat& repeat = repeats_.emplace_back(repeat_of(shape_, int(a)));
+    if (repeat.run >= kPointwiseBlock / 4 && repeat.run % 16 == 0 && repeat.run < shortest_run_)
+      shortest_run_ = repeat.run;
   }
+  const int last_node = int(expr_.nodes.size()) - 1;
+  const ScalarOp last_op = expr_.nodes.back().op;
+  if (last_op != ScalarOp::kArg && last_op != ScalarOp::kImm &&
+      expr_.nodes.back().dtype == DataType::kF32)
+    for (size_t o = 0; o < expr_.outputs.size(); ++o)
+      if (expr_.outputs[o] == last_node && output_types_[o] == DataType::kF32)
+        direct_output_ = int(o);
+  // Registers whose content outlives a block: nothing else may use them.
+  const auto stays = [&](const ExprNode& n) {
+    return n.op == ScalarOp::kImm ||
+           (n.op == ScalarOp::kArg && repeats_[size_t(n.a)].period > 0);
+  };
   // Registers are reused when their last reader has run.
   std::vector<int> last(expr_.nodes.size(), -1);
   for (size_t i = 0; i < expr_.nodes.size(); ++i) {
@@ -235,8 +260,7 @@ PointwiseProgram::PointwiseProgram(Expr expr, std::vector<DataType> args,
   for (size_t i = 0; i < expr_.nodes.size(); ++i) {
     const bool is_float = in_float_file(expr_.nodes[i].dtype);
     auto& free_list = is_float ? free_floats : free_ints;
-    // Immediates are filled once per range, so nothing else may use their register.
-    if (free_list.empty() || expr_.nodes[i].op == ScalarOp::kImm) {
+    if (free_list.empty() || stays(expr_.nodes[i])) {
       slot_[i] = is_float ? float_slots_++ : int_slots_++;
     } else {
       slot_[i] = free_list.back();
@@ -248,13 +272,29 @@ PointwiseProgram::PointwiseProgram(Expr expr, std::vector<DataType> args,
     int count = 0;
     for (int32_t operand : {n.a, n.b, n.c}) {
       if (operand < 0 || last[size_t(operand)] != int(i)) continue;
-      if (expr_.nodes[size_t(operand)].op == ScalarOp::kImm) continue;
+      if (stays(expr_.nodes[size_t(operand)])) continue;
       if (std::find(seen, seen + count, operand) != seen + count) continue;
       seen[count++] = operand;
       const DataType t = expr_.nodes[size_t(operand)].dtype;
       (in_float_file(t) ? free_floats : free_ints).push_back(slot_[size_t(operand)]);
     }
   }
+}
+
+PointwiseProgram::Repeat PointwiseProgram::repeat_of(const PointwiseShape& shape, int arg) {
+  const std::vector<int64_t>& steps = shape.arg_steps[size_t(arg)];
+  const size_t inner = steps.size() - 1;
+  Repeat repeat{1, 1};
+  size_t axis = steps.size();
+  if (steps[inner] == 1 && inner > 0 && steps[inner - 1] == 0 &&
+      kPointwiseBlock % shape.sizes[inner] == 0) {
+    repeat.period = repeat.run = shape.sizes[inner];
+    axis = inner;
+  } else if (steps[inner] != 0) {
+    return {};
+  }
+  while (axis > 0 && steps[axis - 1] == 0) repeat.run *= shape.sizes[--axis];
+  return repeat;
 }
 
 void PointwiseProgram::run(std::span<const void* const> args, std::span<void* const> outputs,
@@ -306,56 +346,81 @@ void PointwiseProgram::spread(int arg, const void* data, int64_t begin, int64_t 
   }
 }
 
+const float* PointwiseProgram::load(const ExprNode& node, const void* data, int64_t at, int64_t n,
+                                    float* f, int64_t* q, int64_t& held_run,
+                                    int64_t& held_count) const {
+  const int64_t m = padded(n);
+  const DataType dtype = arg_types_[size_t(node.a)];
+  if (loads_[size_t(node.a)] == Load::kDense) {
+    if (dtype == DataType::kF32 && n == m) return static_cast<const float*>(data) + at;
+    load_block(dtype, data, at, n, f, q);
+    return f;
+  }
+  const Repeat& repeat = repeats_[size_t(node.a)];
+  const int64_t run = repeat.period > 0 ? at / repeat.run : 0;
+  if (repeat.period == 0 || at % repeat.period != 0 || (at + n - 1) / repeat.run != run) {
+    held_run = -1;
+    spread(node.a, data, at, n, f, q);
+    return f;
+  }
+  if (held_run == run && held_count >= m) return f;
+  held_run = run;
+  held_count = m;
+  const int64_t first = std::min(repeat.period, m);
+  spread(node.a, data, at, std::min(first, n), f, q);
+  // The rest of the block repeats what is there.
+  for (int64_t have = first; have < m; have *= 2) {
+    const int64_t more = std::min(have, m - have);
+    if (f) std::copy_n(f, more, f + have);
+    else std::copy_n(q, more, q + have);
+  }
+  return f;
+}
+
 void PointwiseProgram::run_range(std::span<const void* const> args,
                                  std::span<void* const> outputs, int64_t begin,
                                  int64_t end) const {
   const PointwiseKernels& k = pointwise_kernels(isa_);
+  const size_t nodes = expr_.nodes.size();
   Registers& r = registers();
   const size_t floats = size_t(float_slots_ + 1) * kPointwiseBlock;
   const size_t ints = size_t(int_slots_ + 1) * kPointwiseBlock;
   if (r.f.size() < floats) r.f.resize(floats);
   if (r.i.size() < ints) r.i.resize(ints);
+  if (r.value.size() < nodes) r.value.resize(nodes);
+  r.held.assign(nodes, {-1, 0});
   const auto f_of = [&](size_t node) { return r.f.data() + slot_[node] * kPointwiseBlock; };
   const auto i_of = [&](size_t node) { return r.i.data() + slot_[node] * kPointwiseBlock; };
   // What does not change from block to block.
-  for (size_t i = 0; i < expr_.nodes.size(); ++i) {
+  const int64_t longest = padded(std::min<int64_t>(kPointwiseBlock, end - begin));
+  for (size_t i = 0; i < nodes; ++i) {
     const ExprNode& n = expr_.nodes[i];
     if (n.op != ScalarOp::kImm) continue;
-    if (n.dtype == DataType::kBool)
-      std::fill_n(f_of(i), kPointwiseBlock, n.imm_int ? 1.f : 0.f);
-    else if (in_float_file(n.dtype)) std::fill_n(f_of(i), kPointwiseBlock, float(n.imm));
-    else std::fill_n(i_of(i), kPointwiseBlock, n.imm_int);
+    if (n.dtype == DataType::kBool) std::fill_n(f_of(i), longest, n.imm_int ? 1.f : 0.f);
+    else if (in_float_file(n.dtype)) std::fill_n(f_of(i), longest, float(n.imm));
+    else std::fill_n(i_of(i), longest, n.imm_int);
+    r.value[i] = in_float_file(n.dtype) ? f_of(i) : nullptr;
   }
-  std::vector<const float*> value(expr_.nodes.size());
-  for (int64_t at = begin; at < end; at += kPointwiseBlock) {
-    const int64_t n = std::min<int64_t>(kPointwiseBlock, end - at), m = padded(n);
-    for (size_t i = 0; i < expr_.nodes.size(); ++i) {
+  std::vector<const float*>& value = r.value;
+  for (int64_t at = begin, n = 0; at < end; at += n) {
+    // A block ends where a broadcast argument moves on.
+    n = std::min({int64_t(kPointwiseBlock), end - at, shortest_run_ - at % shortest_run_});
+    const int64_t m = padded(n);
+    for (size_t i = 0; i < nodes; ++i) {
       const ExprNode& node = expr_.nodes[i];
+      if (node.op == ScalarOp::kImm) continue;
       const bool is_float = in_float_file(node.dtype);
       float* f = is_float ? f_of(i) : nullptr;
       int64_t* q = is_float ? nullptr : i_of(i);
+      if (i + 1 == nodes && direct_output_ >= 0 && n == m)
+        f = static_cast<float*>(outputs[size_t(direct_output_)]) + at;
       value[i] = f;
-      const bool from_float =
-          node.op != ScalarOp::kArg && node.a >= 0 && in_float_file(expr_.nodes[size_t(node.a)].dtype);
+      if (node.op == ScalarOp::kArg) {
+        value[i] = load(node, args[size_t(node.a)], at, n, f, q, r.held[i].run, r.held[i].count);
+        continue;
+      }
+      const bool from_float = node.a >= 0 && in_float_file(expr_.nodes[size_t(node.a)].dtype);
       switch (node.op) {
-        case ScalarOp::kImm: continue;
-        case ScalarOp::kArg: {
-          const void* data = args[size_t(node.a)];
-          const Load load = loads_[size_t(node.a)];
-          const DataType dtype = arg_types_[size_t(node.a)];
-          if (load == Load::kDense) {
-            if (dtype == DataType::kF32 && n == m)
-              value[i] = static_cast<const float*>(data) + at;  // read where it lies
-            else load_block(dtype, data, at, n, f, q);
-          } else if (load == Load::kScalar) {
-            load_block(dtype, data, 0, 1, f, q);
-            if (is_float) std::fill(f + 1, f + m, f[0]);
-            else std::fill(q + 1, q + m, q[0]);
-          } else {
-            spread(node.a, data, at, n, f, q);
-          }
-          continue;
-        }
         case ScalarOp::kCast: {
           const size_t a = size_t(node.a);
           if (is_float && from_float) {
@@ -394,6 +459,7 @@ void PointwiseProgram::run_range(std::span<const void* const> args,
       else wrap_block(node.dtype, q, n);
     }
     for (size_t o = 0; o < expr_.outputs.size(); ++o) {
+      if (int(o) == direct_output_ && n == m) continue;
       const size_t node = size_t(expr_.outputs[o]);
       const bool is_float = in_float_file(expr_.nodes[node].dtype);
       store_block(output_types_[o], value[node], is_float ? nullptr : i_of(node), at, n, outputs[o]);

@@ -4,7 +4,9 @@
 // An Expr is run node by node over blocks of kPointwiseBlock elements that stay in L1. Floating values
 // and bool (0 or 1) live in float registers, integers in int64 registers; f16 and bf16 are widened on
 // load and rounded on store and at their nodes. Arguments that are dense like the output are read in
-// place, all others are spread into a block first: broadcast costs a copy, never a branch per element.
+// place, all others are spread into a block first: broadcast costs a copy, never a branch per element,
+// and a block that holds what the last one held is not filled again. The last node writes straight
+// into the output.
 #pragma once
 
 #include <cstdint>
@@ -53,13 +55,24 @@ class PointwiseProgram {
   int64_t count() const { return count_; }
 
  private:
-  enum class Load : uint8_t { kDense, kScalar, kSpread };
+  enum class Load : uint8_t { kDense, kSpread };
+  // Inside each `run` elements the values repeat every `period`; period 0: they do not.
+  struct Repeat {
+    int64_t period = 0, run = 1;
+  };
+  static Repeat repeat_of(const PointwiseShape& shape, int arg);
+  // Elements [at, at + n) of an argument, padded to whole vectors: where they lie, or a register.
+  const float* load(const kernel::ExprNode& node, const void* data, int64_t at, int64_t n, float* f,
+                    int64_t* i, int64_t& held_run, int64_t& held_count) const;
   void spread(int arg, const void* data, int64_t begin, int64_t n, float* f, int64_t* i) const;
 
   kernel::Expr expr_;
   std::vector<ir::DataType> arg_types_, output_types_;
   PointwiseShape shape_;
   std::vector<Load> loads_;
+  std::vector<Repeat> repeats_;  // by argument
+  int64_t shortest_run_ = int64_t(1) << 62;  // of the repeats worth aligning blocks with
+  int direct_output_ = -1;       // the output that the last node alone makes
   std::vector<int> slot_;        // per node: its register in its file
   int float_slots_ = 0, int_slots_ = 0;
   int64_t count_ = 0;

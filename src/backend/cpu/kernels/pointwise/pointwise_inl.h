@@ -1,4 +1,4 @@
-// The block loops, once for every instruction set. Plain loops are left to the compiler's vectorizer;
+// The block loops, once for every instruction set. `out` may be an operand. Plain loops are left to the compiler's vectorizer;
 // elementary functions are vector templates.
 #pragma once
 
@@ -13,14 +13,14 @@ namespace {
 using kernel::ScalarOp;
 
 template <class F>
-inline __attribute__((always_inline)) void each(const float* __restrict a, float* __restrict out,
-                                                int64_t n, F f) {
+inline __attribute__((always_inline)) void each(const float* a, float* out, int64_t n, F f) {
+  PLANISH_IVDEP
   for (int64_t i = 0; i < n; i++) out[i] = f(a[i]);
 }
 template <class F>
-inline __attribute__((always_inline)) void each2(const float* __restrict a,
-                                                 const float* __restrict b, float* __restrict out,
+inline __attribute__((always_inline)) void each2(const float* a, const float* b, float* out,
                                                  int64_t n, F f) {
+  PLANISH_IVDEP
   for (int64_t i = 0; i < n; i++) out[i] = f(a[i], b[i]);
 }
 
@@ -115,8 +115,8 @@ void binary_block(ScalarOp op, const float* a, const float* b, float* out, int64
   }
 }
 
-void select_block(const float* __restrict c, const float* __restrict a, const float* __restrict b,
-                  float* __restrict out, int64_t n) {
+void select_block(const float* c, const float* a, const float* b, float* out, int64_t n) {
+  PLANISH_IVDEP
   for (int64_t i = 0; i < n; i++) out[i] = c[i] != 0 ? a[i] : b[i];
 }
 void select_int_block(const float* __restrict c, const int64_t* __restrict a,

@@ -47,7 +47,7 @@ void softmax_row(const float* input, float* output, int64_t n) {
   const V peak = V::set(largest(m));
   V total = V::zero();
   for_each_vector<V>(n, [&](int64_t i, int count) {
-    const V e = exp(load_some<V>(input + i, count) - peak);
+    const V e = exp_or_zero(load_some<V>(input + i, count) - peak);
     store_some(e, output + i, count);
     total = total + fill_rest(e, count, 0);
   });

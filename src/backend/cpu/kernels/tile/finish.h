@@ -8,6 +8,9 @@
 
 namespace planish::cpu {
 
+// Floats per channel block that one call should see at least: calls cost time, L1 is small.
+constexpr int64_t kFinishFloats = 1024;
+
 struct TileFinish {
   const Epilogue* epilogue = nullptr;
   int width = 0;  // V
