@@ -1,9 +1,10 @@
 // verify(): an engine's values against the reference interpreter's, element by element.
 //
-// The interpreter runs twice: plain (every value rounded to its type) gives the reference, wide (all
-// in double) shows how much rounding the model itself causes. The bound of a value is
-//   max(16 max|plain - wide|, 64 u max|plain|),   u: unit roundoff of the value's type,
-// 16 times that when the engine sums by Winograd's transforms,
+// The interpreter runs plain (every value rounded to its type), which gives the reference, wide (all in
+// double) and, where that does not settle it, with sums rounded as in f32. The bound of a value is
+//   max(16 max|rounded - wide|, 64 u max|plain|),   u: unit roundoff of the value's type,
+// first with plain in the place of rounded, which is the tighter one; 16 times that when the engine
+// sums by Winograd's transforms,
 // so that integers and bools must be equal unless the model's own rounding reaches them. The
 // comparison is written so that NaN fails: a NaN on one side only, or infinities of different sign,
 // are an infinite error.

@@ -1,5 +1,6 @@
 #include "eval/interpreter.h"
 
+#include <cmath>
 #include <map>
 
 #include "base/text.h"
@@ -60,6 +61,46 @@ Status bind_inputs(const ir::Graph& graph, std::span<const Tensor> inputs) {
   return ok_status();
 }
 
+// Puts on every element of a contraction the error of a running sum of K products in f32: the root of
+// the sum of the squared partial sums, each rounded with an error of u / sqrt(3). Partial sums of
+// products p_i that have no common sign grow as sqrt(k mean p^2), those of a common sign as k / K of the
+// result R, so the squares add up to K Q / 2 + K R^2 / 3 with Q the sum of p^2: the op of the operands'
+// squares. Signs alternate without a pattern.
+void round_sums(const opdef::OpRegistry& registry, const OpDef& op, const ir::Node& node,
+                std::span<const Tensor* const> inputs, std::vector<Tensor>& outputs) {
+  if (!is_narrow_float(outputs[0].dtype())) return;
+  std::vector<Tensor> squares(inputs.size());
+  std::vector<const Tensor*> pointers;
+  ir::Graph alone;  // the node with the dims of this run
+  std::vector<Value*> operands;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    pointers.push_back(inputs[i] ? &squares[i] : nullptr);
+    operands.push_back(inputs[i] ? alone.add_input(cat("x", i), inputs[i]->type()) : nullptr);
+    if (!inputs[i]) continue;
+    squares[i] = *inputs[i];
+    if (!is_narrow_float(squares[i].dtype())) continue;
+    std::vector<double> values = squares[i].f64_values();
+    for (double& v : values) v *= v;
+    squares[i] = Tensor::from_f64(DataType::kF64, inputs[i]->dims(), values);
+  }
+  Options wide;
+  wide.wide = true;
+  const auto sums = evaluate_op(registry, op, node.attrs, pointers, int(outputs.size()), wide);
+  if (!sums.ok() || (*sums)[0].count() != outputs[0].count()) return;
+  const double k = double(op.accumulation(
+      *alone.add_node(node.op, operands, node.attrs, {outputs[0].type()})));
+  const double u = ir::unit_roundoff(DataType::kF32) / std::sqrt(3.0);
+  Tensor rounded = outputs[0].clone();
+  uint64_t state = 1;
+  for (int64_t i = 0; i < rounded.count(); ++i) {
+    const double r = rounded.f64(i);
+    const double error = u * std::sqrt(k * (std::fabs((*sums)[0].f64(i)) / 2 + r * r / 3));
+    state = state * 0x5851f42d4c957f2du + 0x14057b7ef767814fu;
+    rounded.set_f64(i, r + (state >> 63 ? error : -error));
+  }
+  outputs[0] = std::move(rounded);
+}
+
 class Run {
  public:
   Run(const opdef::OpRegistry& registry, const ir::Graph& graph, const Options& options)
@@ -101,6 +142,8 @@ class Run {
                                  inner_options());
     if (!evaluated.ok() && options_.wide) evaluated = narrow_step(*op, node);
     PLANISH_ASSIGN_OR_RETURN(auto outputs, std::move(evaluated));
+    if (options_.rounded_sums && op->kind == opdef::FusionKind::kContraction && op->accumulation)
+      round_sums(registry_, *op, node, inputs, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (options_.observer) options_.observer(*node.outputs[i], outputs[i]);
       if (uses_left_[node.outputs[i]->id] > 0)

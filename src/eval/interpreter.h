@@ -1,9 +1,11 @@
 // The reference interpreter: runs a graph op by op with the ops' plain reference code. It is the
 // oracle that every kernel, pass and engine is compared with.
 //
-// Two modes. Plain: every value is rounded to its declared type, arithmetic inside an op is in
-// double. Wide: all floating values are held in double throughout (integers and bool unchanged), so
-// that |plain - wide| estimates the rounding error the model itself causes.
+// Plain: every value is rounded to its declared type, arithmetic inside an op is in double. Wide: all
+// floating values are held in double throughout (integers and bool unchanged). With rounded sums:
+// plain, and each sum of products carries an error of the size that adding it up in f32 makes. So
+// |rounded - wide| is the rounding error that the model causes in f32 arithmetic, wherever in it a sum
+// cancels.
 // Thread-safe: graphs are only read.
 #pragma once
 #include <atomic>
@@ -20,6 +22,7 @@ namespace planish::eval {
 
 struct Options {
   bool wide = false;
+  bool rounded_sums = false;  // not together with wide
   // Called with every computed value of the outermost graph.
   std::function<void(const ir::Value&, const ir::Tensor&)> observer;
   const std::atomic<bool>* cancel = nullptr;  // checked between nodes
