@@ -40,6 +40,20 @@ passes::PassOptions pass_options(const CompileOptions& options) {
   return out;
 }
 
+// What one build measures, for a build without a timing cache: partitions are priced by problems that
+// come again.
+class MemoryTimes : public tuner::TimeStore {
+ public:
+  std::optional<double> find(const std::string& key) const override {
+    auto found = times_.find(key);
+    return found == times_.end() ? std::nullopt : std::optional<double>(found->second);
+  }
+  void put(const std::string& key, double us, double) override { times_[key] = us; }
+
+ private:
+  std::map<std::string, double> times_;
+};
+
 // Small constants that shape arithmetic left behind are numbers; a view of the graph for people.
 json describe_graph(const ir::Graph& graph) {
   json ops = json::object();
@@ -80,7 +94,10 @@ Status check_caps(const plan::Program& program, const Lowered& lowered,
 }  // namespace
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
-                           const Environment& environment) {
+                           const Environment& given) {
+  MemoryTimes own_times;
+  Environment environment = given;
+  if (!environment.times) environment.times = &own_times;
   if (environment.device.home() != ir::MemorySpace::kHost && !environment.host)
     return failed_precondition("a device with memory of its own needs a host device beside it");
   const auto now_us = options.now_us ? options.now_us : std::function<double()>(steady_us);
@@ -101,7 +118,15 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
     report["passes"] = describe_passes(context);
   }
   report["after"] = describe_graph(*graph);
+  PartitionNotes notes;
+  if (!options.reference_only) {
+    PLANISH_ASSIGN_OR_RETURN(notes, choose_partition(*graph, options, environment, deadline));
+  }
   PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(graph), options, environment));
+  for (LoweredNode& entry : lowered.nodes)
+    if (auto found = notes.find(node_key(*entry.node)); found != notes.end())
+      entry.considered.insert(entry.considered.begin(), found->second.begin(),
+                              found->second.end());
   PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment));
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline));
   PLANISH_ASSIGN_OR_RETURN(plan.program, emit(lowered, options, environment));

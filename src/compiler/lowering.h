@@ -85,6 +85,14 @@ Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete
 std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
                                                         const std::vector<Profile>& profiles);
 
+// What was compared where a region could be had whole and in parts, by node_key() of what was chosen.
+using PartitionNotes = std::map<std::string, std::vector<plan::Considered>>;
+
+// Splits the regions whose parts are cheaper than the whole, by measured time where the options allow
+// measuring; decisions that name a region's parts, or the region, are followed instead.
+Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
+                                        const Environment& environment, double deadline_us);
+
 // Classifies nodes, makes problems, splits regions no kernel takes, materializes known contents.
 Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                       const Environment& environment);
@@ -93,9 +101,10 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
 Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
                               const Environment& environment);
 
-// Measures or predicts, then chooses layouts and kernels over the whole graph.
+// Measures or predicts, then chooses layouts and kernels over the whole graph. `every`: also measures
+// nodes that have one alternative, whose time decides nothing here.
 Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
-              double deadline_us);
+              double deadline_us, bool every = false);
 
 // Microseconds of changing a value's layout, by the cost model.
 double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,

@@ -64,12 +64,12 @@ void compile_candidates(const Lowered& lowered, const Work& work, const tuner::T
 }
 
 Status measure(Lowered& lowered, const CompileOptions& options, const Environment& environment,
-               double deadline_us, const std::function<double()>& now_us) {
+               double deadline_us, const std::function<double()>& now_us, bool every) {
   std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
   for (size_t i = 0; i < lowered.nodes.size(); ++i) {
     const LoweredNode& entry = lowered.nodes[i];
     if (entry.kind != NodeKind::kCompute || entry.binds_symbols || entry.on_host ||
-        entry.alternatives.size() < 2)
+        entry.alternatives.size() < (every ? 1u : 2u))
       continue;
     by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));
   }
@@ -295,7 +295,7 @@ double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, con
 }
 
 Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
-              double deadline_us) {
+              double deadline_us, bool every) {
   std::function<double()> now_us = options.now_us;
   if (!now_us)
     now_us = [] {
@@ -306,7 +306,7 @@ Status select(Lowered& lowered, const CompileOptions& options, const Environment
   if (!options.decisions.empty())
     PLANISH_RETURN_IF_ERROR(apply_decisions(lowered, options.decisions));
   if (!options.deterministic)
-    PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, now_us));
+    PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, now_us, every));
   for (LoweredNode& entry : lowered.nodes) {
     drop_unmeasured(entry);
     keep_fastest(entry);

@@ -1,0 +1,219 @@
+// Partition: a region that some kernel takes may still be slower than its parts, with the kernels and
+// layouts that those can have. So a region is priced twice, whole and in its next finer parts, each as a
+// program of its own at the opt shapes (kernels, layouts and inner conversions, boundaries left out),
+// and the cheaper way stays. Parts that are regions are asked again.
+//
+// Predictions come first and settle it in a deterministic build. Else both ways are measured where the
+// prediction leaves it open: regions of several roots when the parts are predicted to take at most twice
+// as long, of one root when they are predicted to take no longer. Only sums of measured times are
+// compared with each other; when time runs out, predictions decide.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "compiler/lowering.h"
+#include "opdef/infer.h"
+#include "opdef/make_problem.h"
+#include "passes/region.h"
+
+namespace planish::compiler {
+namespace {
+
+constexpr double kOpenFactor = 2;     // parts of several roots: predicted at most so much slower
+constexpr double kWholeFactor = 0.98; // at equal times fewer steps are better
+
+// Of a chosen program: its steps and the conversions between them.
+struct Cost {
+  double us = 0, predicted_us = 0;
+  bool measured = true;
+  int steps = 0;
+};
+
+class Partitioner {
+ public:
+  Partitioner(ir::Graph& graph, const CompileOptions& options, const Environment& environment,
+              double deadline_us)
+      : graph_(graph), options_(options), environment_(environment), deadline_us_(deadline_us),
+        context_(environment.ops) {
+    frame_.opt_binding = opt_binding(graph, options.profiles);
+    decisions_ = nlohmann::json::parse(options.decisions, nullptr, /*allow_exceptions=*/false);
+  }
+
+  Status run() {
+    std::vector<ir::Node*> open;
+    for (const auto& node : graph_.nodes())
+      if (node->op == passes::kRegion) open.push_back(node.get());
+    bool changed = false;
+    while (!open.empty()) {
+      ir::Node* region = open.back();
+      open.pop_back();
+      PLANISH_ASSIGN_OR_RETURN(const Choice choice, choose(*region));
+      if (!choice.split) {
+        note(node_key(*region), choice);
+        continue;
+      }
+      changed = true;
+      PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(graph_, region, context_));
+      for (ir::Node* part : parts) {
+        note(node_key(*part), choice);
+        if (part->op == passes::kRegion) open.push_back(part);
+      }
+    }
+    if (changed && !graph_.sort()) return internal_error("a cycle after choosing a partition");
+    return ok_status();
+  }
+
+  PartitionNotes take_notes() { return std::move(notes_); }
+
+ private:
+  struct Choice {
+    bool split = false;
+    std::optional<plan::Considered> other;  // the way not taken, and why not
+  };
+
+  void note(const std::string& key, const Choice& choice) {
+    if (choice.other) notes_[key].push_back(*choice.other);
+  }
+
+  Result<Choice> choose(const ir::Node& region) {
+    PLANISH_ASSIGN_OR_RETURN(const kernel::Problem problem,
+                             opdef::make_problem(environment_.ops, region));
+    const auto concrete = frame_.at_opt(problem);
+    if (!concrete || !agrees(environment_.ops, region, *concrete, frame_.lookup())) return Choice();
+    auto whole = alone(region, *concrete);
+    auto parts = whole->clone();
+    PLANISH_ASSIGN_OR_RETURN(
+        const auto made,
+        passes::split_region(*parts, parts->nodes().front().get(), context_));
+    if (const auto steps = decisions_.is_object() ? decisions_.find("steps") : decisions_.end();
+        steps != decisions_.end() && steps->is_object()) {
+      Choice given;
+      given.split = std::all_of(made.begin(), made.end(), [&](const ir::Node* part) {
+        return steps->contains(node_key(*part)) || part->op == passes::kRegion;
+      }) && std::any_of(made.begin(), made.end() - 1, [&](const ir::Node* part) {
+        return steps->contains(node_key(*part));
+      });
+      return given;
+    }
+    const std::string key = kernel::fingerprint(*concrete);
+    if (auto known = known_.find(key); known != known_.end()) return known->second;
+    const bool several = passes::roots_of(region, context_).size() > 1;
+    PLANISH_ASSIGN_OR_RETURN(Choice choice, price(*whole, *parts, several));
+    return known_[key] = std::move(choice);
+  }
+
+  Result<Choice> price(const ir::Graph& whole, const ir::Graph& parts, bool several) {
+    PLANISH_ASSIGN_OR_RETURN(Cost one, cost_of(whole, /*predict=*/true));
+    if (one.steps != 1) return Choice();  // no kernel takes it whole
+    PLANISH_ASSIGN_OR_RETURN(Cost many, cost_of(parts, /*predict=*/true));
+    if (options_.deterministic) return compared(one, many, false);
+    if (many.predicted_us > (several ? kOpenFactor : kWholeFactor) * one.predicted_us)
+      return Choice();
+    PLANISH_ASSIGN_OR_RETURN(Cost measured_one, cost_of(whole, /*predict=*/false));
+    PLANISH_ASSIGN_OR_RETURN(Cost measured_many, cost_of(parts, /*predict=*/false));
+    if (!measured_one.measured || !measured_many.measured) return compared(one, many, false);
+    return compared(measured_one, measured_many, true);
+  }
+
+  static Choice compared(const Cost& one, const Cost& many, bool measured) {
+    Choice choice;
+    choice.split = many.us < kWholeFactor * one.us;
+    const std::string parts = cat(many.steps, " parts");
+    const auto us = [](double v) { return int64_t(v * 100) / 100.0; };
+    const Cost& other = choice.split ? one : many;
+    choice.other = plan::Considered{choice.split ? "one step" : parts, "", other.predicted_us,
+                                    measured ? other.us : -1, ""};
+    choice.other->refused =
+        cat(measured ? "measured " : "predicted ", us(other.us), " us, against ",
+            us(choice.split ? many.us : one.us), " us as ", choice.split ? parts : "one step");
+    return choice;
+  }
+
+  // The region as the only node of a graph of concrete shapes.
+  static std::unique_ptr<ir::Graph> alone(const ir::Node& region, const kernel::Problem& concrete) {
+    auto graph = std::make_unique<ir::Graph>();
+    std::vector<ir::Value*> operands;
+    for (size_t i = 0; i < region.inputs.size(); ++i) {
+      const ir::Value* v = region.inputs[i];
+      if (!v) operands.push_back(nullptr);
+      else if (ir::Value* same = graph->find(v->name)) operands.push_back(same);
+      else if (v->constant) operands.push_back(graph->add_constant(v->name, *v->constant));
+      else operands.push_back(graph->add_input(v->name, concrete.operands[i].type));
+    }
+    ir::Attributes attrs;
+    for (const auto& [key, value] : region.attrs) attrs[key] = ir::clone(value);
+    std::vector<ir::TensorType> types;
+    for (size_t i = 0; i < region.outputs.size(); ++i)
+      types.push_back(concrete.result_type(int(i)));
+    ir::Node* node = graph->add_node(region.op, operands, std::move(attrs), types);
+    for (size_t i = 0; i < region.outputs.size(); ++i)
+      graph->rename(node->outputs[i], region.outputs[i]->name);
+    graph->outputs = node->outputs;
+    return graph;
+  }
+
+  Result<Cost> cost_of(const ir::Graph& graph, bool predict) {
+    auto copy = graph.clone();
+    PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment_.ops, *copy));
+    CompileOptions options = options_;
+    options.deterministic = predict;
+    options.profiles.clear();
+    options.decisions.clear();
+    options.progress = nullptr;
+    PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(copy), options, environment_));
+    PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment_));
+    PLANISH_RETURN_IF_ERROR(select(lowered, options, environment_, deadline_us_, /*every=*/true));
+    Cost cost;
+    for (const LoweredNode& entry : lowered.nodes) {
+      const Alternative& a = entry.choice();
+      cost.us += a.us();
+      cost.predicted_us += a.predicted_us;
+      if (a.kernel) {
+        cost.measured &= a.measured_us >= 0;
+        ++cost.steps;
+      }
+      for (const ir::Value* v : entry.node->outputs) {
+        const double us = conversions_us(lowered, *v, a.layouts.results[size_t(v->output_index)]);
+        cost.us += us;
+        cost.predicted_us += us;
+      }
+    }
+    return cost;
+  }
+
+  // Of a value for its readers, each layout once.
+  double conversions_us(const Lowered& lowered, const ir::Value& v, const ir::Layout& made) const {
+    std::vector<ir::Layout> wanted;
+    for (const ir::Use& use : v.uses) {
+      const LoweredNode& reader = lowered.nodes[size_t(lowered.index.at(use.node))];
+      const ir::Layout& layout = reader.choice().layouts.operands[size_t(use.index)];
+      if (std::find(wanted.begin(), wanted.end(), layout) == wanted.end()) wanted.push_back(layout);
+    }
+    double us = 0;
+    for (const ir::Layout& layout : wanted)
+      if (!same_bytes(v.type.shape, made, layout))
+        us += conversion_us(v.type, made, layout, environment_.device.info());
+    return us;
+  }
+
+  ir::Graph& graph_;
+  const CompileOptions& options_;
+  const Environment& environment_;
+  const double deadline_us_;
+  passes::PassContext context_;
+  Lowered frame_;  // the opt binding only
+  nlohmann::json decisions_;
+  std::map<std::string, Choice> known_;
+  PartitionNotes notes_;
+};
+
+}  // namespace
+
+Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
+                                        const Environment& environment, double deadline_us) {
+  Partitioner partitioner(graph, options, environment, deadline_us);
+  PLANISH_RETURN_IF_ERROR(partitioner.run());
+  return partitioner.take_notes();
+}
+
+}  // namespace planish::compiler
