@@ -77,6 +77,9 @@ Result<Built> build(const OpCase& c, DataType dtype, bool wrapped) {
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     opdef::InputCase input = c.inputs[i];
     if (input.dtype == DataType::kF32) input.dtype = dtype;
+    // Recurrent layers have weights.
+    const bool recurrent = c.op == "LSTM" || c.op == "GRU" || c.op == "RNN";
+    if (recurrent && i >= 1 && i <= 3) input.constant = true;
     const ir::Tensor t = ops::make_input(input, i + 1);
     if (input.absent) {
       operands.push_back(nullptr);

@@ -8,8 +8,10 @@ void register_attention_plain(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
+void register_recurrent(kernel::KernelRegistry& registry);
 void register_rows(kernel::KernelRegistry& registry);
 void register_simt(kernel::KernelRegistry& registry);
+void register_top_k(kernel::KernelRegistry& registry);
 
 // All of them. A line here, its definition in the family's file: nothing else knows families.
 inline void register_families(kernel::KernelRegistry& registry) {
@@ -18,6 +20,8 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_rows(registry);
   register_simt(registry);
   register_attention_plain(registry);
+  register_recurrent(registry);
+  register_top_k(registry);
   register_elements(registry);
 }
 
