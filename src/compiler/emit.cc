@@ -356,10 +356,22 @@ class Emitter {
       case NodeKind::kView: return emit_view(entry);
       case NodeKind::kConcat: return emit_concat(entry);
       case NodeKind::kSlice: return emit_slice(entry);
-      case NodeKind::kContent:
+      case NodeKind::kContent: return is_read(entry) ? emit_compute(entry) : ok_status();
       case NodeKind::kCompute: return emit_compute(entry);
     }
     return ok_status();
+  }
+
+  // Some kernel reads the node's values, or they leave the network; views and slices know by now.
+  bool is_read(const LoweredNode& entry) const {
+    for (const ir::Value* v : entry.node->outputs) {
+      if (graph_.is_output(v)) return true;
+      for (const ir::Use& use : v->uses) {
+        const NodeKind kind = lowered_of(use.node).kind;
+        if (kind == NodeKind::kCompute || kind == NodeKind::kConcat || use.index == 0) return true;
+      }
+    }
+    return false;
   }
 
   Status emit_view(const LoweredNode& entry) {

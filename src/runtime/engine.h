@@ -140,6 +140,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // `previous` is null for the first phase.
   Result<std::shared_ptr<const Phase>> bind_phase(const Phase* previous,
                                                   const Binding& binding) const;
+  Status bind_steps(Phase& phase, const Binding& binding) const;
   Status bind_step(Phase& phase, int step, const Binding& binding) const;
   Status plan_memory(Phase& phase, const Binding& binding) const;
 

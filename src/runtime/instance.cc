@@ -1,5 +1,7 @@
 // Binding a phase: concrete shapes for its steps, kernels bound, memory planned.
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "base/text.h"
 #include "kernel/cost.h"
@@ -68,17 +70,39 @@ Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
                             p.values[v].constant};
   }
   phase->steps.resize(size_t(phase->end_step - phase->first_step));
-  for (int s = phase->first_step; s < phase->end_step; ++s) {
-    if (Status status = bind_step(*phase, s, binding); !status.ok()) {
-      const plan::Step& step = p.steps[size_t(s)];
-      return status.at(cat("step ", s, " (", step.kernel, ") from '", join(step.sources), "'"));
-    }
-  }
+  PLANISH_RETURN_IF_ERROR(bind_steps(*phase, binding));
   PLANISH_RETURN_IF_ERROR(plan_memory(*phase, binding));
   if (options_.max_memory > 0 && phase->arena_bytes > options_.max_memory)
     return resource_exhausted(cat("the arena for these shapes takes ", phase->arena_bytes,
                                   " bytes, max_memory is ", options_.max_memory));
   return std::shared_ptr<const Phase>(phase);
+}
+
+// A device's kernels may have to be compiled for shapes that the plan has none for: on all cores.
+Status Engine::bind_steps(Phase& phase, const Binding& binding) const {
+  const plan::Program& p = plan_.program;
+  const bool parallel = device_->home() != ir::MemorySpace::kHost && phase.steps.size() > 1;
+  const size_t cores = parallel ? std::max(1u, std::thread::hardware_concurrency()) : 1;
+  std::atomic<int> next{phase.first_step};
+  std::mutex mutex;
+  std::pair<int, Status> failure{phase.end_step, {}};  // the first in the steps' order
+  const auto work = [&] {
+    for (int s; (s = next++) < phase.end_step;) {
+      Status status = bind_step(phase, s, binding);
+      if (status.ok()) continue;
+      std::lock_guard lock(mutex);
+      if (s < failure.first) failure = {s, std::move(status)};
+      return;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(cores, phase.steps.size()); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (failure.second.ok()) return ok_status();
+  const plan::Step& step = p.steps[size_t(failure.first)];
+  return failure.second.at(
+      cat("step ", failure.first, " (", step.kernel, ") from '", join(step.sources), "'"));
 }
 
 Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {

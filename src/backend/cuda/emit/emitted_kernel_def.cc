@@ -1,5 +1,6 @@
 #include "backend/cuda/emit/emitted_kernel_def.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "backend/cuda/device/gpu.h"
@@ -88,17 +89,29 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
     PLANISH_ASSIGN_OR_RETURN(artifact, decode(args.artifact));
     why = difference(artifact, *args.problem, *args.device);
   }
+  std::span<const std::byte> packed = args.packed;
+  kernel::Blob repacked;
   if (!why.empty()) {
     if (const Status s = nvrtc_available(); !s.ok())
       return Status(Code::kIncompatible, cat("the compiled kernel does not fit (", why,
                                              ") and cannot be made anew: ", s.message()));
+    PLANISH_RETURN_IF_ERROR(supports(*args.problem, *args.device));
+    // The plan's tactic where it is legal for these shapes, else the best guess, weights and all.
+    kernel::Tactic tactic = *args.tactic;
+    const std::vector<kernel::Tactic> legal = tactics(*args.problem, *args.device);
+    if (std::find(legal.begin(), legal.end(), tactic) == legal.end()) {
+      tactic = legal.at(0);
+      PLANISH_ASSIGN_OR_RETURN(repacked,
+                               pack(*args.problem, tactic, *args.device, args.constants));
+      packed = repacked.bytes;
+    }
     PLANISH_ASSIGN_OR_RETURN(artifact,
-                             make_artifact(*this, *args.problem, *args.tactic, *args.device));
+                             make_artifact(*this, *args.problem, tactic, *args.device));
   }
   for (const ArtifactKernel& kernel : artifact.kernels)
     PLANISH_RETURN_IF_ERROR(check_places(*args.problem, kernel.launch));
   PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> gpu, gpu_of(*args.device));
-  return make_launcher(std::move(gpu), std::move(artifact), args.packed);
+  return make_launcher(std::move(gpu), std::move(artifact), packed);
 }
 
 }  // namespace planish::cuda
