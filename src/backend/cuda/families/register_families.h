@@ -5,19 +5,24 @@
 namespace planish::cuda {
 
 void register_attention_plain(kernel::KernelRegistry& registry);
+void register_attention_wgmma(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
+void register_plain_contraction(kernel::KernelRegistry& registry);
 void register_recurrent(kernel::KernelRegistry& registry);
 void register_rows(kernel::KernelRegistry& registry);
 void register_simt(kernel::KernelRegistry& registry);
 void register_top_k(kernel::KernelRegistry& registry);
+void register_wgmma(kernel::KernelRegistry& registry);
 
 // All of them. A line here, its definition in the family's file: nothing else knows families.
 inline void register_families(kernel::KernelRegistry& registry) {
   register_copy(registry);
   register_pointwise(registry);
   register_rows(registry);
+  register_wgmma(registry);
+  register_plain_contraction(registry);
   register_simt(registry);
   register_attention_plain(registry);
   register_recurrent(registry);

@@ -1,0 +1,48 @@
+#include <gtest/gtest.h>
+
+#include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/families/register_families.h"
+#include "backend/cuda/testing/compile_testing.h"
+#include "backend/cuda/testing/contraction_testing.h"
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+
+const EmittedKernelDef& family() {
+  static kernel::KernelRegistry& registry = *[] {
+    auto* made = new kernel::KernelRegistry();
+    register_attention_wgmma(*made);
+    return made;
+  }();
+  return static_cast<const EmittedKernelDef&>(*registry.find("cuda.attention_wgmma"));
+}
+
+TEST(CudaAttentionWgmma, RefusesWithAReason) {
+  const auto why = [](const AttentionCase& c, DataType type) {
+    return family().supports(attention_problem(c, type), testing_device()).message();
+  };
+  EXPECT_EQ(why({1, 12, 128, 128, 64}, DataType::kF16), "");
+  EXPECT_NE(why({1, 12, 128, 128, 80}, DataType::kF16).find("heads of 80"), std::string::npos);
+  EXPECT_NE(why({1, 12, 128, 128, 64}, DataType::kF32).find("f16 or bf16"), std::string::npos);
+  EXPECT_NE(why({1, 12, 128, 100, 64, 0, false, true}, DataType::kF16).find("causal"), std::string::npos);
+  EXPECT_NE(why({1, 12, 128, 128, 64, 0, false, false, {1, 1, 1, 64}}, DataType::kF16).find("mask"), std::string::npos);
+}
+
+TEST(CudaAttentionWgmma, CompilesWithoutSpills) {
+  PLANISH_NEEDS_NVRTC();
+  const AttentionCase cases[] = {{2, 12, 128, 128, 64, 0, true}, {1, 4, 300, 500, 128, 2},
+                                 {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}}};
+  for (const AttentionCase& c : cases) {
+    const kernel::Problem problem = attention_problem(c, c.size == 128 ? DataType::kBF16 : DataType::kF16);
+    for (const kernel::Tactic& tactic : family().tactics(problem, testing_device())) {
+      auto step = family().emit(problem, tactic, testing_device());
+      ASSERT_TRUE(step.ok()) << step.status().to_string();
+      expect_compiles(*step);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace planish::cuda

@@ -1,0 +1,217 @@
+// Printing an epilogue: vectors of neighbouring channels are loaded and stored with the widest access
+// that every address allows; the expression between them is printed once per channel.
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "backend/cuda/emit/expr_text.h"
+#include "backend/cuda/families/contraction/epilogue.h"
+#include "base/text.h"
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+
+constexpr std::string_view kAccessText = R"CUDA(
+DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
+DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
+DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
+DEV void get_near(u32 (&d)[4], const void* p) { asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p) : "memory"); }
+DEV void get_near(u32 (&d)[2], const void* p) { asm volatile("ld.global.cg.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p) : "memory"); }
+DEV void get_near(u32 (&d)[1], const void* p) { asm volatile("ld.global.cg.u32 %0, [%1];" : "=r"(d[0]) : "l"(p) : "memory"); }
+DEV void put(void* p, const u32 (&d)[4]) { asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" :: "l"(p), "r"(d[0]), "r"(d[1]), "r"(d[2]), "r"(d[3]) : "memory"); }
+DEV void put(void* p, const u32 (&d)[2]) { asm volatile("st.global.v2.u32 [%0], {%1,%2};" :: "l"(p), "r"(d[0]), "r"(d[1]) : "memory"); }
+DEV void put(void* p, const u32 (&d)[1]) { asm volatile("st.global.u32 [%0], %1;" :: "l"(p), "r"(d[0]) : "memory"); }
+)CUDA";
+
+int64_t size_of(DataType type) { return ir::bits_of(type) / 8; }
+// Types whose vectors travel as 32-bit words.
+bool in_words(DataType type) {
+  return type == DataType::kF32 || type == DataType::kF16 || type == DataType::kBF16;
+}
+
+class Printer {
+ public:
+  Printer(const Epilogue& epilogue, const EpilogueStyle& style)
+      : epilogue_(epilogue), style_(style) {}
+
+  Result<EpilogueText> print() {
+    for (size_t i = 0; i < epilogue_.inputs.size(); ++i) add_input(i);
+    for (size_t i = 0; i < epilogue_.results.size(); ++i) add_pointer(cat("y", i), epilogue_.results[i], true);
+    PLANISH_RETURN_IF_ERROR(add_finish());
+    EpilogueText out;
+    out.parameters = parameters_;
+    out.make = cat("const Epilogue e = {", names_, "};");
+    out.functions = cat(
+        kAccessText, "struct Epilogue {\n", members_, "};\nstruct Fixed {\n", fixed_members_,
+        "};\nstruct Near {\n", near_members_, "};\n",
+        "DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {\n", fixed_body_,
+        "}\nDEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {\n",
+        near_body_, "}\nDEV void prefetch_near(const Epilogue& e, u32 row, int channel) {\n",
+        prefetch_body_, "}\nDEV void finish(const Epilogue& e, const float (&sum)[", style_.lanes,
+        "], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {\n", finish_body_,
+        "}\n");
+    out.args = std::move(args_);
+    out.near_registers = near_registers_;
+    out.fixed_registers = fixed_registers_;
+    return out;
+  }
+
+ private:
+  // Neighbouring elements of one load or store.
+  int width_of(const Access& a) const {
+    if (a.channel_step != 1 || !in_words(a.type)) return 1;
+    int64_t width = std::min<int64_t>(style_.lanes, 16 / size_of(a.type));
+    int64_t divisor = style_.group_channels;
+    for (int64_t step : a.row_steps) divisor = std::gcd(divisor, step);
+    while (width > 1 && divisor % width) width /= 2;
+    return int(width);
+  }
+
+  void add_pointer(const std::string& name, const Access& a, bool result) {
+    const std::string type = cat(result ? "" : "const ", memory_type(a.type), "*");
+    parameters_ += cat(", ", type, " __restrict__ ", name);
+    members_ += cat("  ", type, " ", name, ";\n");
+    names_ += cat(names_.empty() ? "" : ", ", name);
+    args_.push_back(result ? KernelArg::result(a.index) : KernelArg::operand(a.index));
+  }
+
+  // Elements from the base to row `row`, as text over the u32 `row`.
+  std::string row_offset(const Access& a) const {
+    // One pitch for the whole row index, or for its last dims alone.
+    std::string out;
+    std::string rest = "row";
+    size_t d = a.row_steps.size();
+    while (d > 0) {
+      const int64_t step = a.row_steps[d - 1];
+      int64_t span = epilogue_.row_dims[d - 1];
+      size_t first = d - 1;  // dims [first, d) move as one
+      while (first > 0 && (epilogue_.row_dims[first - 1] == 1 ||
+                           a.row_steps[first - 1] == (step ? step * span : 0))) {
+        span *= epilogue_.row_dims[first - 1];
+        --first;
+      }
+      const std::string index = first == 0 ? rest : cat("(", rest, " % ", span, "u)");
+      if (step) out += cat(out.empty() ? "" : " + ", "(u64)", index, " * ", step, "u");
+      rest = cat("(", rest, " / ", span, "u)");
+      d = first;
+    }
+    return out.empty() ? "0" : out;
+  }
+
+  std::string guard(int lane) const {
+    return style_.channel_tail ? cat("if (channel + ", lane, " < end) ") : "";
+  }
+
+  void add_input(size_t i) {
+    const Access& a = epilogue_.inputs[i];
+    const std::string name = cat("x", i);
+    add_pointer(name, a, false);
+    const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; });
+    const bool fixed = a.constant && !by_row;
+    const std::string base = cat("e.", name, by_row ? cat(" + ", row_offset(a)) : std::string());
+    const std::string holder = fixed ? "fixed" : "near";
+    std::string& body = fixed ? fixed_body_ : near_body_;
+    std::string& members = fixed ? fixed_members_ : near_members_;
+    int& registers = fixed ? fixed_registers_ : near_registers_;
+    const int lanes = a.channel_step ? style_.lanes : 1;
+    const int width = width_of(a);
+    const int words = int(width * size_of(a.type) / 4);
+    if (in_words(a.type) && words > 0) {
+      const int per_word = int(4 / size_of(a.type)), chunks = lanes / width;
+      members += cat("  u32 ", name, "[", chunks, "][", words, "];\n");
+      registers += lanes / per_word;
+      body += cat("  { const ", memory_type(a.type), "* p = ", base,
+                  a.channel_step ? " + channel" : "", ";\n");
+      if (by_row && a.channel_step)
+        prefetch_body_ += cat("  asm volatile(\"prefetch.global.L2 [%0];\" ::\"l\"(", base, " + channel));\n");
+      for (int c = 0; c < chunks; ++c) {
+        if (style_.channel_tail)
+          for (int w = 0; w < words; ++w) body += cat("    ", holder, ".", name, "[", c, "][", w, "] = 0;\n");
+        body += cat("    ", lanes == 1 ? std::string() : guard(c * width), "get_", holder, "(",
+                    holder, ".", name, "[", c, "], p + ", c * width, ");\n");
+      }
+      body += "  }\n";
+      for (int l = 0; l < style_.lanes; ++l) {
+        const int at = lanes == 1 ? 0 : l, word = at % width / per_word;
+        const std::string source = cat(holder, ".", name, "[", at / width, "][", word, "]");
+        const std::string_view half = at % per_word ? "high" : "low";
+        lane_values_[i].push_back(a.type == DataType::kF32 ? cat("__uint_as_float(", source, ")")
+                                  : cat(a.type == DataType::kF16 ? "f16_" : "bf16_", half, "(", source, ")"));
+      }
+      return;
+    }
+    members += cat("  ", register_type(a.type), " ", name, "[", lanes, "];\n");
+    registers += lanes;
+    body += cat("  { const ", memory_type(a.type), "* p = ", base, ";\n");
+    for (int l = 0; l < lanes; ++l) {
+      const std::string at = cat("p[", a.channel_step ? cat("(u64)(channel + ", l, ") * ", a.channel_step, "u") : "0", "]");
+      if (style_.channel_tail && lanes > 1) {
+        body += cat("    ", holder, ".", name, "[", l, "] = 0; ", guard(l));
+      } else {
+        body += "    ";
+      }
+      body += cat(holder, ".", name, "[", l, "] = ",
+                  load_text(a.type, fixed ? at : cat("*(const volatile ", memory_type(a.type), "*)&", at)), ";\n");
+    }
+    body += "  }\n";
+    for (int l = 0; l < style_.lanes; ++l)
+      lane_values_[i].push_back(cat(holder, ".", name, "[", lanes == 1 ? 0 : l, "]"));
+  }
+
+  Status add_finish() {
+    std::vector<std::vector<std::string>> values(epilogue_.results.size());
+    for (int l = 0; l < style_.lanes; ++l) {
+      std::vector<std::string> args = {cat("sum[", l, "]")};
+      for (size_t i = 0; i < epilogue_.inputs.size(); ++i) args.push_back(lane_values_[i][size_t(l)]);
+      PLANISH_ASSIGN_OR_RETURN(ExprText text, print_expr(epilogue_.expr, args, cat("v", l, "_")));
+      finish_body_ += text.body;
+      for (size_t r = 0; r < values.size(); ++r) values[r].push_back(text.outputs[r]);
+    }
+    for (size_t r = 0; r < values.size(); ++r) add_store(r, values[r]);
+    return ok_status();
+  }
+
+  void add_store(size_t r, const std::vector<std::string>& values) {
+    const Access& a = epilogue_.results[r];
+    const int width = width_of(a);
+    const int words = int(width * size_of(a.type) / 4);
+    finish_body_ += cat("  { ", memory_type(a.type), "* p = e.y", r, " + ", row_offset(a),
+                        a.channel_step == 1 ? " + channel" : "", ";\n");
+    for (int l = 0; l < style_.lanes; l += words > 0 && in_words(a.type) ? width : 1) {
+      finish_body_ += cat("    ", guard(l));
+      if (!in_words(a.type) || words == 0) {
+        const std::string at = a.channel_step == 1 ? cat(l)
+                               : cat("(u64)(channel + ", l, ") * ", a.channel_step, "u");
+        finish_body_ += cat("p[", at, "] = ", store_text(a.type, values[size_t(l)]), ";\n");
+        continue;
+      }
+      finish_body_ += cat("{ const u32 d[", words, "] = {");
+      for (int w = 0; w < words; ++w) {
+        const size_t at = size_t(l + w * width / words);
+        finish_body_ += w ? ", " : "";
+        if (a.type == DataType::kF32) finish_body_ += cat("__float_as_uint(", values[at], ")");
+        else finish_body_ += cat(a.type == DataType::kF16 ? "pack_f16x2(" : "pack_bf16x2(", values[at], ", ", values[at + 1], ")");
+      }
+      finish_body_ += cat("}; put(p + ", l, ", d); }\n");
+    }
+    finish_body_ += "  }\n";
+  }
+
+  const Epilogue& epilogue_;
+  const EpilogueStyle& style_;
+  std::string parameters_, names_, members_, fixed_members_, near_members_;
+  std::string fixed_body_, near_body_, prefetch_body_, finish_body_;
+  std::vector<KernelArg> args_;
+  std::map<size_t, std::vector<std::string>> lane_values_;  // by input, one per lane
+  int near_registers_ = 0, fixed_registers_ = 0;
+};
+
+}  // namespace
+
+Result<EpilogueText> print_epilogue(const Epilogue& epilogue, const EpilogueStyle& style) {
+  return Printer(epilogue, style).print();
+}
+
+}  // namespace planish::cuda

@@ -1,0 +1,196 @@
+// Predicted times and the short list. The model counts clocks of one SM per ring step: tensor cores,
+// shared memory, L2; fill and epilogue per tile; whole waves; then the memory's and L2's own floors.
+#include <algorithm>
+#include <cmath>
+
+#include "backend/cuda/families/wgmma/tile.h"
+
+namespace planish::cuda::wgmma {
+namespace {
+
+// One table of constants, in clocks at 1.7 GHz and bytes per clock.
+constexpr double kClocksPerUs = 1700;
+constexpr double kSharedPerClock = 128, kL2PerClock = 60;
+constexpr double kClusterFactor = 1.03;  // CTAs in lock-step
+constexpr double kFillClocks = 900, kEpilogueClocks = 300, kEpilogueBytesPerClock = 40;
+constexpr double kClusterReduceClocks = 450;
+constexpr double kMemoryBytesPerUs = 4.3e6, kL2BytesPerUs = 8.5e6, kGapUs = 0.5;
+constexpr double kL2Bytes = 50e6;
+
+double epilogue_bytes(const Product& p) {
+  double bytes = 0;
+  for (const Access& a : p.epilogue.results) bytes += ir::bits_of(a.type) / 8;
+  for (const Access& a : p.epilogue.inputs)
+    if (!a.constant || std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; }))
+      bytes += ir::bits_of(a.type) / 8;
+  return bytes;
+}
+
+double input_bytes(const Product& p, int element_bytes) {
+  if (p.is_conv)
+    return double(p.conv.images * p.conv.height * p.conv.width * p.conv.channels) * element_bytes;
+  return double(p.left.matrices * p.rows * p.depth) * element_bytes;
+}
+
+}  // namespace
+
+double predict_us(const Product& p, const Plan& plan, int sm_count) {
+  const Tile& t = plan.tile;
+  const double rows = t.row_tile(), channels = t.channel_tile();
+  const int high = t.high();
+  const double tensor = rows * channels / 32 * (plan.step_bytes / 128.0);
+  const double shared = double(plan.step_bytes) * (high + double(high) / 64 * t.width + rows + channels);
+  const double l2 = double(plan.step_bytes) * (rows / t.share_rows + channels / t.share_weights);
+  const int residents = std::max(1, std::min(t.residents, kMaxSharedBytes / (plan.shared_bytes + 1024)));
+  const double step = std::max({tensor, shared / kSharedPerClock, l2 / kL2PerClock});
+  const double steps = std::ceil(double(plan.steps) / t.split);
+  double epilogue = kEpilogueClocks + rows * channels / t.split * epilogue_bytes(p) / kEpilogueBytesPerClock;
+  const double ctas = double(plan.cluster_tiles) * t.cluster();
+  const double slots = double(sm_count) * residents * (t.ping_pong ? 2 : 1);
+  const double waves = std::max(1.0, std::ceil(ctas / slots));
+  if ((t.ping_pong || residents > 1) && waves * residents > 1) epilogue *= 0.3;
+  // CTAs of one SM share its units; a lone tile has them for itself.
+  const double sharing = std::min(double(residents) * (t.ping_pong ? 2 : 1), std::max(1.0, std::ceil(ctas / sm_count)));
+  const double tile = std::max(steps * step * sharing, steps * 130.0) + epilogue +
+                      (t.split > 1 ? kClusterReduceClocks : 0);
+  const double lockstep = t.share_rows * t.share_weights > 1 ? kClusterFactor : 1;
+  const double compute = lockstep * (kFillClocks + waves * tile) / kClocksPerUs;
+  const double weights = double(p.batches * p.channels) * double(p.depth * p.taps()) * plan.element_bytes;
+  const double outputs = double(p.batches) * double(p.rows * p.channels) * epilogue_bytes(p);
+  const double bytes = input_bytes(p, plan.element_bytes) + weights + outputs;
+  const double memory = bytes > kL2Bytes ? bytes / kMemoryBytesPerUs : bytes / kL2BytesPerUs;
+  return std::max(compute, memory + 0.3 * compute) + kGapUs;
+}
+
+namespace {
+
+// Tiles by name: groups, blocks, width, residents.
+struct Shape {
+  int groups, blocks, width, residents;
+};
+constexpr Shape kLarge[] = {{3, 1, 128, 1}, {2, 1, 256, 1}, {2, 2, 128, 1}, {2, 1, 192, 1}, {3, 1, 192, 1},
+                            {2, 2, 96, 1},  {2, 1, 128, 2}, {2, 1, 128, 1}, {1, 1, 256, 2}, {3, 1, 64, 2},
+                            {3, 1, 96, 1},  {2, 1, 96, 2},  {2, 2, 64, 2},  {2, 1, 144, 1}};
+constexpr Shape kMedium[] = {{2, 1, 64, 2}, {2, 1, 64, 3}, {1, 1, 128, 3}, {1, 2, 128, 2}, {1, 2, 64, 3},
+                             {1, 1, 64, 4}, {1, 1, 64, 3}, {1, 1, 96, 3},  {2, 1, 32, 2}};
+constexpr Shape kSmall[] = {{1, 1, 64, 2}, {1, 1, 64, 1}, {1, 1, 32, 4}, {1, 1, 32, 2}, {1, 1, 16, 4},
+                            {1, 1, 48, 2}, {1, 1, 96, 1}, {2, 1, 64, 1}, {1, 1, 128, 2}};
+
+class Lister {
+ public:
+  Lister(const Product& p, int sm_count) : p_(p), sm_count_(sm_count) {}
+
+  std::vector<Tile> list(size_t limit) {
+    const bool packed = p_.right_constant;
+    for (const Shape& s : kLarge) {
+      add(s);
+      add(s, [](Tile& t) { t.share_weights = 2; });
+      add(s, [](Tile& t) { t.share_rows = 2; });
+    }
+    for (const Shape& s : kMedium) add(s);
+    for (const Shape& s : kSmall) {
+      add(s);
+      for (int split : {2, 4, 8}) add(s, [&](Tile& t) { t.split = split; });
+    }
+    for (const Shape& s : {Shape{2, 1, 128, 1}, Shape{2, 1, 64, 1}})
+      for (int split : {2, 4, 8}) add(s, [&](Tile& t) { t.split = split; });
+    for (const Shape& s : {Shape{2, 1, 128, 1}, Shape{2, 2, 128, 1}, Shape{2, 2, 192, 1}, Shape{2, 2, 96, 1}})
+      for (int shared : {1, 2}) {
+        add(s, [&](Tile& t) { t.ping_pong = true; t.share_weights = shared; });
+        if (shared > 1) add(s, [&](Tile& t) { t.ping_pong = true; t.share_rows = shared; });
+      }
+    if (packed) add_swapped();
+    return best(limit);
+  }
+
+ private:
+  void add(const Shape& s) { add(s, [](Tile&) {}); }
+  template <class Change>
+  void add(const Shape& s, Change change) {
+    Tile t;
+    t.groups = s.groups;
+    t.blocks = s.blocks;
+    t.width = s.width;
+    t.residents = s.residents;
+    change(t);
+    for (const auto& [us, tile] : found_)
+      if (tile == t) return;
+    auto plan = plan_of(p_, t);
+    if (!plan.ok() || !sensible(*plan)) return;
+    found_.push_back({predict_us(p_, *plan, sm_count_), t});
+  }
+
+  void add_swapped() {
+    if (p_.channels <= 128)
+      for (const Shape& s : {Shape{1, 1, 256, 2}, Shape{1, 1, 192, 2}, Shape{1, 1, 128, 3}, Shape{2, 1, 128, 2}})
+        add(s, [](Tile& t) { t.swap = true; });
+    if (p_.rows <= 64)
+      for (int width : {8, 16, 24, 32, 48, 64})
+        if (width >= p_.rows || width == 64)
+          for (int split : {1, 2, 4, 8})
+            for (int blocks : {1, 2})
+              add({1, blocks, width, 2}, [&](Tile& t) { t.swap = true; t.split = split; });
+  }
+
+  // Operations that take many registers beside the sums.
+  bool heavy_epilogue() const {
+    return std::any_of(p_.epilogue.expr.nodes.begin(), p_.epilogue.expr.nodes.end(), [](const kernel::ExprNode& n) {
+      return n.op >= kernel::ScalarOp::kExp && n.op <= kernel::ScalarOp::kSoftplus && n.op != kernel::ScalarOp::kSigmoid;
+    });
+  }
+
+  bool sensible(const Plan& plan) const {
+    const Tile& t = plan.tile;
+    // 96 registers for 64 sums; fewer still for three CTAs.
+    if (t.residents > 1 && t.groups > 1 && plan.sums() >= 64 && heavy_epilogue()) return false;
+    if (t.residents > 2 && t.groups > 1 && (plan.element_bytes == 4 || heavy_epilogue())) return false;
+    // Pairs of channels mean many calls and addresses.
+    if (plan.lanes == 2 && !t.swap && t.residents > 2 && plan.sums() >= 64) return false;
+    const double ctas = double(plan.cluster_tiles) * t.cluster();
+    const double padded = double(plan.row_tiles * t.row_tile()) * double(plan.channel_tiles * t.channel_tile());
+    const double waste = padded / (double(p_.rows) * double(p_.channels));
+    if (t.split > 1 && (ctas / t.split >= 0.75 * sm_count_ || plan.steps / t.split < 2)) return false;
+    if (t.split > 1 && ctas > 2.0 * sm_count_) return false;
+    const bool shares = t.share_rows * t.share_weights > 1;
+    if (shares && (ctas <= sm_count_ / 2 || (!t.ping_pong && t.row_tile() * t.channel_tile() < 128 * 128)))
+      return false;
+    if (t.share_weights > 1 && plan.row_tiles % t.share_weights && plan.row_tiles < 20) return false;
+    if (t.ping_pong && ctas < 2 * sm_count_) return false;
+    // Half-empty tiles only where there is nothing smaller to take.
+    if (waste > 1.4 && ctas > sm_count_ && t.width > 64) return false;
+    if (!t.swap && t.channel_tile() >= 2 * std::max<int64_t>(p_.channels, 16) && t.channel_tile() > 32) return false;
+    return plan.stages >= 3 || plan.steps < 3 || t.row_tile() * t.channel_tile() >= 128 * 192;
+  }
+
+  std::vector<Tile> best(size_t limit) {
+    std::stable_sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Tile> out;
+    for (const auto& [us, tile] : found_) {
+      if (out.size() >= limit || (us > 1.4 * found_[0].first && out.size() >= 6)) break;
+      out.push_back(tile);
+    }
+    const Tile safe{.groups = 2, .blocks = 1, .width = 64, .residents = 2};
+    if (std::find(out.begin(), out.end(), safe) == out.end() && plan_of(p_, safe).ok()) {
+      if (out.size() >= limit) out.pop_back();
+      out.push_back(safe);
+    }
+    if (out.empty())  // transposed operands come in 64s
+      for (const Shape& s : {Shape{1, 1, 64, 2}, Shape{1, 1, 128, 1}}) {
+        Tile t{.groups = s.groups, .blocks = s.blocks, .width = s.width, .residents = s.residents};
+        if (plan_of(p_, t).ok()) out.push_back(t);
+      }
+    return out;
+  }
+
+  const Product& p_;
+  int sm_count_;
+  std::vector<std::pair<double, Tile>> found_;
+};
+
+}  // namespace
+
+std::vector<Tile> candidates(const Product& product, int sm_count, size_t limit) {
+  return Lister(product, sm_count).list(limit);
+}
+
+}  // namespace planish::cuda::wgmma

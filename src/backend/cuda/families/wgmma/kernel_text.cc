@@ -1,0 +1,388 @@
+#include "backend/cuda/families/wgmma/kernel_text.h"
+
+#include "backend/cuda/emit/prelude.h"
+#include "backend/cuda/families/wgmma/device_text.h"
+#include "base/text.h"
+
+namespace planish::cuda::wgmma {
+namespace {
+
+class Constants {
+ public:
+  Constants& operator()(std::string_view name, int64_t value) {
+    text_ += cat("constexpr int ", name, " = ", value, ";\n");
+    return *this;
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+// Sums of a small product stay beside what its epilogue reads, which then is loaded early.
+bool loads_early(const Plan& plan, const EpilogueText& epilogue) {
+  const int calls = plan.sums() / plan.lanes / plan.tile.split;
+  return !plan.tile.ping_pong && plan.sums() <= 64 &&
+         calls * epilogue.near_registers + calls * epilogue.fixed_registers <= 32;
+}
+
+// Registers for what epilogue calls read beside the sums: loaded in gangs, two in flight if they fit.
+struct Gangs {
+  int size = 1, buffers = 1;
+};
+Gangs gangs_of(const Plan& plan, const EpilogueText& epilogue) {
+  const int near = epilogue.near_registers, calls = plan.sums() / plan.lanes / plan.tile.split;
+  Gangs gangs;
+  if (near == 0) return gangs;
+  const bool tight = plan.sums() > 128 || (plan.sums() >= 64 && plan.tile.residents > 1);
+  const int budget = tight ? 4 : plan.sums() > 64 ? 24 : plan.tile.residents > 1 ? 16 : 48;
+  gangs.buffers = 2 * near <= budget && calls > 1 ? 2 : 1;
+  while (calls % (2 * gangs.size) == 0 && 2 * gangs.size * near * gangs.buffers <= budget) gangs.size *= 2;
+  return gangs;
+}
+
+std::string constants_text(const Product& p, const Plan& plan, const EpilogueText& epilogue) {
+  const bool early = loads_early(plan, epilogue);
+  const Gangs gangs = gangs_of(plan, epilogue);
+  const Tile& t = plan.tile;
+  Constants c;
+  c("kGroups", t.groups)("kBlocks", t.blocks)("kWide", t.width)("kSums", t.width / 2);
+  c("kSwap", t.swap)("kPingPong", t.ping_pong)("kResidents", t.residents);
+  c("kShareWeights", t.share_weights)("kShareRows", t.share_rows)("kSplit", t.split);
+  c("kCluster", t.cluster())("kStages", plan.stages)("kStepBytes", plan.step_bytes);
+  c("kStepDepth", plan.step_depth)("kSteps", plan.steps)("kChunks", plan.chunks);
+  c("kRowTile", t.row_tile())("kChannelTile", t.channel_tile());
+  c("kRowTiles", plan.row_tiles)("kChannelTiles", plan.channel_tiles);
+  c("kTiles", plan.cluster_tiles)("kRows", p.rows)("kChannels", p.channels);
+  c("kLeftBytes", plan.left_bytes())("kRightBytes", plan.right_bytes());
+  c("kStageBytes", plan.stage_bytes)("kReduceBytes", plan.reduce_bytes);
+  c("kProducerWarps", plan.producer_warps)("kConsumerRegisters", plan.consumer_registers);
+  c("kProducerRegisters", plan.producer_registers)("kThreads", plan.threads());
+  c("kLanes", plan.lanes)("kPermuted", plan.permuted)("kEarly", early);
+  c("kGang", gangs.size)("kBuffers", gangs.buffers);
+  c("kPrefetch", epilogue.near_registers > 0 && !plan.tile.swap && plan.tile.row_tile() >= 128);
+  c("kLeftDepthOuter", plan.left == Source::kDepthOuter);
+  c("kRightDepthOuter", plan.right == Source::kDepthOuter);
+  c("kSwizzle", plan.step_bytes == 128 ? 1 : 2)("kElementBytes", plan.element_bytes);
+  const int64_t columns = plan.channel_tiles / t.share_rows;
+  c("kRaster", columns < 8 ? columns : 8);
+  return c.take();
+}
+
+std::string left_text(const Product& p, const Plan& plan) {
+  const bool multicast = plan.tile.share_rows > 1;
+  if (plan.left == Source::kIm2col) {
+    const ConvGeometry& g = p.conv;
+    return cat(
+        "DEV void load_left(u32 to, const TensorMap* map, u32 barrier, int batch, int step, int row) {\n"
+        "  const int chunk = step % kChunks, tap = step / kChunks, tx = tap % ", g.taps_x, ", ty = tap / ", g.taps_x,
+        ";\n  const int image = row / ", g.out_height * g.out_width, ", at = row % ", g.out_height * g.out_width,
+        ";\n  const int h = at / ", g.out_width, " * ", g.stride_y, " - ", g.top, ", w = at % ", g.out_width, " * ",
+        g.stride_x, " - ", g.left, ";\n  load_pixels", multicast ? "_multicast" : "",
+        "(to, map, barrier, batch * ", p.batches > 1 ? p.depth : 0, " + chunk * kStepDepth, w, h, image, (u16)(tx * ",
+        g.dilation_x, "), (u16)(ty * ", g.dilation_y, ")",
+        multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n}\n");
+  }
+  std::string out = p.is_conv ? std::string() : batch_index_text("left_matrix", p.left, p.batch_dims);
+  out += "DEV void load_left(u32 to, const TensorMap* map, u32 barrier, int batch, int step, int row) {\n";
+  if (plan.left == Source::kDepthOuter)
+    out += "#pragma unroll\n  for (int i = 0; i < kRowTile / 64; ++i)\n"
+           "    load_box(to + i * kStepDepth * 128, map, barrier, row + 64 * i, step * kStepDepth, left_matrix(batch));\n";
+  else
+    out += cat("  load_box", multicast ? "_multicast" : "", "(to, map, barrier, ",
+               p.is_conv ? cat("batch * ", p.batches > 1 ? p.depth : 0, " + step * kStepDepth, row, 0")
+                         : std::string("step * kStepDepth, row, left_matrix(batch)"),
+               multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n");
+  return out + "}\n";
+}
+
+std::string right_text(const Product& p, const Plan& plan) {
+  const bool multicast = plan.tile.share_weights > 1;
+  std::string out;
+  const bool packed = plan.right == Source::kPacked;
+  if (!packed) out += batch_index_text("right_matrix", p.right, p.batch_dims);
+  out += "DEV void load_right(u32 to, const TensorMap* map, u32 barrier, int batch, int step, int channel) {\n";
+  if (plan.right == Source::kDepthOuter)
+    out += "#pragma unroll\n  for (int i = 0; i < kChannelTile / 64; ++i)\n"
+           "    load_box(to + i * kStepDepth * 128, map, barrier, channel + 64 * i, step * kStepDepth, right_matrix(batch));\n";
+  else
+    out += cat("  load_box", multicast ? "_multicast" : "", "(to, map, barrier, step * kStepDepth, channel, ",
+               packed ? "batch" : "right_matrix(batch)", multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n");
+  return out + "}\n";
+}
+
+// Descriptors of both sides at a stage, and one step of products.
+constexpr std::string_view kStepText = R"CUDA(
+// Distance in a descriptor (16-byte units) of the next 32 bytes of depth.
+constexpr int kLeftNext = kLeftDepthOuter ? 128 * (32 / kElementBytes) / 16 : 2;
+constexpr int kRightNext = kRightDepthOuter ? 128 * (32 / kElementBytes) / 16 : 2;
+DEV u64 left_matrix_at(u32 tile, int row) {
+  if (kLeftDepthOuter) return matrix(tile + row / 64 * kStepDepth * 128, 1, kStepDepth * 128, 1024);
+  return matrix(tile + row * kStepBytes, kSwizzle, 16, 8 * kStepBytes);
+}
+DEV u64 right_matrix_at(u32 tile, int channel) {
+  if (kRightDepthOuter) return matrix(tile + channel / 64 * kStepDepth * 128, 1, kStepDepth * 128, 1024);
+  return matrix(tile + channel * kStepBytes, kSwizzle, 16, 8 * kStepBytes);
+}
+DEV void multiply_step(float (&sum)[kBlocks][kSums], u32 stage, int high, bool add) {
+  const u64 wide = kSwap ? left_matrix_at(stage, 0) : right_matrix_at(stage + kLeftBytes, 0);
+  wgmma_begin();
+#pragma unroll
+  for (int i = 0; i < kBlocks; ++i) {
+    const u64 tall = kSwap ? right_matrix_at(stage + kLeftBytes, high + 64 * i) : left_matrix_at(stage, high + 64 * i);
+#pragma unroll
+    for (int k = 0; k < kStepBytes / 32; ++k)
+      multiply(sum[i], tall + k * (kSwap ? kRightNext : kLeftNext), wide + k * (kSwap ? kLeftNext : kRightNext), add || k > 0);
+  }
+  wgmma_commit();
+}
+)CUDA";
+
+// Which sums of a thread one call of finish() takes, and where they belong.
+constexpr std::string_view kUnitText = R"CUDA(
+constexpr int kUnits = kBlocks * kSums / kLanes;       // calls of finish() for a thread's sums
+constexpr int kQuarters = kPermuted / kLanes;          // calls that share a thread's run of channels
+constexpr int kSets = kSwap ? 1 : kWide / (4 * kPermuted);
+struct Unit { int block, half, set, quarter, column; };
+// Units that share channels follow each other.
+DEV Unit unit_of(int u) {
+  if (kSwap) return {0, 0, 0, 0, u};
+  return {u / 2 % kBlocks, u % 2, u / (2 * kBlocks * kQuarters), u / (2 * kBlocks) % kQuarters, 0};
+}
+DEV void gather(const float (&sum)[kBlocks][kSums], const Unit& u, float (&out)[kLanes]) {
+#pragma unroll
+  for (int l = 0; l < kLanes; ++l)
+    out[l] = kSwap ? sum[l / 2 % kBlocks][4 * (u.column / 2) + 2 * (l % 2) + u.column % 2]
+                   : sum[u.block][(u.set * (kPermuted / 2) + u.quarter * (kLanes / 2) + l / 2) * 4 + 2 * u.half + l % 2];
+}
+// Row and first channel inside the tile; `high`: first row of the thread's group on the high side.
+DEV int row_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
+  if (kSwap) return 8 * (u.column / 2) + 2 * (lane & 3) + u.column % 2;
+  return high + 64 * u.block + 16 * warp + (lane >> 2) + 8 * u.half;
+}
+DEV int channel_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
+  if (kSwap) return high + 2 * kBlocks * (8 * warp + (lane >> 2));
+  return u.set * 4 * kPermuted + (lane & 3) * kPermuted + u.quarter * kLanes;
+}
+)CUDA";
+
+constexpr std::string_view kBodyText = R"CUDA(
+constexpr int kColumns = kChannelTiles / kShareRows, kBands = (kRowTiles + kShareWeights - 1) / kShareWeights;
+struct Place { int batch, row_tile, channel_tile; };
+// Tiles go down the rows in strips of up to kRaster channel tiles, so that a wave reads few operands.
+DEV Place place_of(int tile, u32 rank) {
+  const int batch = tile / (kBands * kColumns), at = tile % (kBands * kColumns);
+  const int strip = at / (kRaster * kBands), in = at - strip * kRaster * kBands;
+  const int wide = min(kRaster, kColumns - strip * kRaster);
+  return {batch, in / wide * kShareWeights + (kShareWeights > 1 ? (int)rank : 0),
+          (strip * kRaster + in % wide) * kShareRows + (kShareRows > 1 ? (int)rank : 0)};
+}
+struct Ring {
+  u32 stage, parity;
+  __device__ __forceinline__ void next() { if (++stage == kStages) { stage = 0; parity ^= 1; } }
+  __device__ __forceinline__ void skip(int steps) {
+    stage += steps % kStages; parity ^= steps / kStages & 1;
+    if (stage >= kStages) { stage -= kStages; parity ^= 1; }
+  }
+};
+DEV void release(u32 barrier, u32 lane) {
+  if (kCluster / kSplit > 1) { if (lane < kCluster) barrier_arrive_at(barrier, lane); }
+  else if (lane == 0) barrier_arrive(barrier);
+}
+// Partial sums into a CTA of the cluster, and out of one's own.
+template <int kN> DEV void give(u32 to, const float (&x)[kN]) {
+#pragma unroll
+  for (int i = 0; i < kN; i += kN % 4 ? 2 : 4)
+    if (kN % 4) asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]) : "memory");
+    else asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]), "f"(x[(i + 2) % kN]), "f"(x[(i + 3) % kN]) : "memory");
+}
+template <int kN> DEV void take(u32 from, float (&x)[kN]) {
+#pragma unroll
+  for (int i = 0; i < kN; i += 2) {
+    float a, b;
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(a), "=f"(b) : "r"(from + 4 * i) : "memory");
+    x[i] += a; x[i + 1] += b;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads, kResidents)
+ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap right PARAMETERS) {
+  extern __shared__ __align__(1024) unsigned char shared[];
+  const u32 thread = threadIdx.x, warp = __shfl_sync(~0u, thread >> 5, 0), lane = thread & 31;
+  const u32 ring = shared_address(shared), reduce = ring + kStages * kStageBytes;
+  const u32 full = reduce + kReduceBytes, empty = full + 8 * kStages, turn = empty + 8 * kStages;
+  const u32 rank = kCluster > 1 ? cluster_rank() : 0;
+  const int first = blockIdx.x / kCluster, stride = gridDim.x / kCluster;
+  const int begin = kSplit > 1 ? kSteps * (int)rank / kSplit : 0, end = kSplit > 1 ? kSteps * ((int)rank + 1) / kSplit : kSteps;
+  if (thread == 0) {
+    if (ring & 1023) __trap();
+    for (int i = 0; i < kStages; ++i) {
+      barrier_init(full + 8 * i, 1);
+      barrier_init(empty + 8 * i, (kPingPong ? 4 : 4 * kGroups) * (kCluster / kSplit));
+    }
+    if (kPingPong) { barrier_init(turn, 4); barrier_init(turn + 8, 4); }
+    barrier_init_fence();
+  }
+  if (kCluster / kSplit > 1) cluster_sync();
+  else { __syncthreads(); if (kSplit > 1) cluster_arrive(); }
+
+  if (warp >= 4 * kGroups) {  // ---- producer
+    if (kProducerWarps == 4) fewer_registers<kProducerRegisters>();
+    if (warp == 4 * kGroups && lane == 0) {
+      prefetch_map(&left); prefetch_map(&right);
+      const int right_part = rank * (kChannelTile / kShareWeights), left_part = rank * (kRowTile / kShareRows);
+      const auto bring_right = [&](const Place& p, int step, u32 stage) {
+        const int part = kShareWeights > 1 ? right_part : 0;
+        load_right(ring + stage * kStageBytes + kLeftBytes + part * kStepBytes, &right, full + 8 * stage, p.batch, step,
+                   p.channel_tile * kChannelTile + part);
+      };
+      Ring r = {0, 1};
+      int ahead = 0;  // stages whose weights were loaded before the producers of the input were done
+      if (RIGHT_IS_PACKED && first < kTiles) {
+        const Place p = place_of(first, rank);
+        ahead = min(kStages, end - begin);
+        for (int i = 0; i < ahead; ++i) { barrier_expect(full + 8 * i, kStageBytes); bring_right(p, begin + i, i); }
+      }
+      grid_wait();
+      for (int tile = first; tile < kTiles; tile += stride) {
+        const Place p = place_of(tile, rank);
+        const int part = kShareRows > 1 ? left_part : 0;
+#pragma unroll 1
+        for (int step = begin; step < end; ++step) {
+          if (ahead > 0) --ahead;
+          else { barrier_wait(empty + 8 * r.stage, r.parity); barrier_expect(full + 8 * r.stage, kStageBytes); bring_right(p, step, r.stage); }
+          load_left(ring + r.stage * kStageBytes + part * kStepBytes, &left, full + 8 * r.stage, p.batch, step,
+                    p.row_tile * kRowTile + part);
+          r.next();
+        }
+      }
+      grid_launch();
+    }
+    __syncwarp();
+    if (kSplit > 1) { cluster_wait(); cluster_sync(); }
+  } else {  // ---- consumers
+    if (kProducerWarps == 4) more_registers<kConsumerRegisters>();
+    MAKE_EPILOGUE
+    const u32 group = warp >> 2, quad = warp & 3;
+    const int high = kPingPong ? 0 : group * kBlocks * 64;
+    Ring r = {0, 0};
+    u32 my_turn = group ^ 1;
+    if (kPingPong && group == 1) r.skip(kSteps);
+    if (!kEarly) grid_wait();
+    for (int tile = first + (kPingPong ? (int)group * stride : 0); tile < kTiles; tile += kPingPong ? 2 * stride : stride) {
+      const Place p = place_of(tile, rank);
+      const int row0 = p.row_tile * kRowTile, channel0 = p.channel_tile * kChannelTile;
+      constexpr int kMine = kUnits / kSplit;
+      const auto row_at = [&](const Unit& u) { return row0 + row_in_tile(u, high, quad, lane); };
+      const auto channel_at = [&](const Unit& u) { return channel0 + channel_in_tile(u, high, quad, lane); };
+      const u32 row_base = ROW_BASE;
+      const int channel_base = CHANNEL_BASE;
+      Fixed fixed[kEarly ? kMine : 1];
+      Near near[kEarly ? 1 : kBuffers][kEarly ? kMine : kGang];
+      const auto unit_at = [&](int v) { return unit_of(v + (kSplit > 1 ? (int)rank * kMine : 0)); };
+      const auto bring_near = [&](int gang, Near* to) {
+#pragma unroll
+        for (int i = 0; i < kGang; ++i) {
+          const Unit u = unit_at(gang * kGang + i);
+          if (row_at(u) < kRows && channel_at(u) < kChannels)
+            load_near(e, to[i], row_base + row_at(u), channel_base + channel_at(u), channel_base + kChannels);
+        }
+      };
+      if (kEarly) {
+#pragma unroll
+        for (int v = 0; v < kMine; ++v)
+          if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+        grid_wait();
+#pragma unroll
+        for (int v = 0; v < kMine; ++v)
+          if (row_at(unit_at(v)) < kRows && channel_at(unit_at(v)) < kChannels)
+            load_near(e, near[0][v], row_base + row_at(unit_at(v)), channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+      } else if (kPrefetch && kSplit == 1) {  // what the epilogue reads moves towards L2 beside the products
+#pragma unroll
+        for (int i = 0; i < 2 * kBlocks; ++i) {
+          const int row = row0 + high + 64 * (i / 2) + 16 * quad + (lane >> 2) + 8 * (i % 2);
+          for (int c = (lane & 3) * 64; c < kChannelTile; c += 256)
+            if (row < kRows && channel0 + c < kChannels) prefetch_near(e, row_base + row, channel_base + channel0 + c);
+        }
+      }
+      float sum[kBlocks][kSums];
+      if (kPingPong) { barrier_wait(turn + 8 * group, my_turn); my_turn ^= 1; }
+      u32 previous = 0;
+#pragma unroll 1
+      for (int step = begin; step < end; ++step) {
+        barrier_wait(full + 8 * r.stage, r.parity);
+        multiply_step(sum, ring + r.stage * kStageBytes, high, step > begin);
+        wgmma_wait<1>();
+        if (step > begin) release(empty + 8 * previous, lane);
+        previous = r.stage;
+        r.next();
+      }
+      if (kPingPong && lane == 0) barrier_arrive(turn + 8 * (group ^ 1));
+      if (!kEarly) bring_near(0, near[0]);
+      wgmma_wait<0>();
+      release(empty + 8 * previous, lane);
+      if (kPingPong) r.skip(kSteps);
+
+      if (kSplit > 1) {  // every CTA of the cluster gets its share of all sums
+        cluster_wait();
+#pragma unroll
+        for (int v = 0; v < kUnits; ++v) {
+          float part[kLanes];
+          gather(sum, unit_of(v), part);
+          const u32 to = of_rank(reduce + ((rank * kMine + v % kMine) * kGroups * 128 + thread) * (kLanes * 4), v / kMine);
+          give(to, part);
+        }
+        cluster_sync();
+      }
+#pragma unroll
+      for (int v = 0; v < kMine; ++v) {
+        const Unit u = unit_at(v);
+        float part[kLanes];
+        if constexpr (kSplit > 1) {
+#pragma unroll
+          for (int l = 0; l < kLanes; ++l) part[l] = 0;
+#pragma unroll
+          for (int s = 0; s < kSplit; ++s) take(reduce + ((s * kMine + v) * kGroups * 128 + thread) * (kLanes * 4), part);
+        } else {
+          gather(sum, u, part);
+        }
+        const int gang = v / kGang;
+        if (!kEarly && v % kGang == 0) {
+          if (kBuffers == 2 && (gang + 1) * kGang < kMine) bring_near(gang + 1, near[(gang + 1) % kBuffers]);
+          if (kBuffers == 1 && gang > 0) bring_near(gang, near[0]);
+        }
+        const int channel = channel_at(u), row = row_at(u);
+        if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && channel < kChannels)
+          load_fixed(e, fixed[0], channel_base + channel, channel_base + kChannels);
+        if (row < kRows && channel < kChannels)
+          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], row_base + row,
+                 channel_base + channel, channel_base + kChannels);
+      }
+    }
+  }
+  if (kCluster / kSplit > 1) { __syncwarp(); cluster_sync(); }  // nobody leaves while a peer can still write here
+}
+)CUDA";
+
+}  // namespace
+
+std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& epilogue,
+                        const std::string& entry) {
+  const Tile& t = plan.tile;
+  std::string body(kBodyText);
+  replace_all(body, "ENTRY", entry);
+  replace_all(body, "PARAMETERS", epilogue.parameters);
+  replace_all(body, "MAKE_EPILOGUE", epilogue.make);
+  replace_all(body, "RIGHT_IS_PACKED", plan.right == Source::kPacked ? "true" : "false");
+  replace_all(body, "ROW_BASE", row_base_text(p, "p.batch"));
+  replace_all(body, "CHANNEL_BASE", channel_base_text(p, "p.batch"));
+  const bool left_outer = plan.left == Source::kDepthOuter, right_outer = plan.right == Source::kDepthOuter;
+  return cat(kPrelude, async_text(), constants_text(p, plan, epilogue),
+             instruction_text("multiply", p.type, t.width,
+                              (t.swap ? right_outer : left_outer) ? Operand::kSharedMnMajor
+                                                                  : Operand::kSharedKMajor,
+                              t.swap ? left_outer : right_outer),
+             left_text(p, plan), right_text(p, plan), kStepText, epilogue.functions, kUnitText, body);
+}
+
+}  // namespace planish::cuda::wgmma

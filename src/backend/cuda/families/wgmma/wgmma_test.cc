@@ -1,0 +1,201 @@
+// The tensor-core contractions without a GPU: what is refused, that a tile's sums cover its outputs
+// once, that the packed weights are where the kernel looks for them, and that every tactic of a sample
+// compiles without spills.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/families/register_families.h"
+#include "backend/cuda/families/wgmma/pack.h"
+#include "backend/cuda/testing/compile_testing.h"
+#include "backend/cuda/testing/contraction_testing.h"
+#include "base/hash.h"
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+using wgmma::Plan;
+using wgmma::Tile;
+
+const EmittedKernelDef& family(const std::string& name) {
+  static kernel::KernelRegistry& registry = *[] {
+    auto* made = new kernel::KernelRegistry();
+    register_wgmma(*made);
+    register_plain_contraction(*made);
+    return made;
+  }();
+  return static_cast<const EmittedKernelDef&>(*registry.find(name));
+}
+const EmittedKernelDef& wgmma_family() { return family("cuda.contraction_wgmma"); }
+const EmittedKernelDef& plain_family() { return family("cuda.contraction_plain"); }
+
+const Behind kBoth{true, true, Activation::kRelu};
+kernel::Problem residual_conv(DataType type = DataType::kF16) {
+  return conv_problem({2, 64, 14, 14, 256, 1, 1, 1, 0, 0, 1, 1, kBoth}, type);
+}
+
+// Row and packed column (or, swapped, packed row and column) of sum `i` of block `block` of a thread,
+// as the wgmma accumulator lies: lane l, register 4 j + 2 h + e holds row 16 warp + l / 4 + 8 h and
+// column 8 j + 2 (l % 4) + e.
+struct SumPlace {
+  int64_t high, wide;
+};
+SumPlace accumulator(const Tile& t, int thread, int block, int i) {
+  const int group = t.ping_pong ? 0 : thread / 128, warp = thread % 128 / 32, lane = thread % 32;
+  const int j = i / 4, h = i / 2 % 2, e = i % 2;
+  return {group * t.blocks * 64 + block * 64 + 16 * warp + lane / 4 + 8 * h, 8 * j + 2 * (lane % 4) + e};
+}
+
+// The sums that one epilogue call takes: neighbouring channels of one row (kUnitText in
+// kernel_text.cc).
+TEST(CudaWgmma, EverySumBelongsToOneOutputAndChannelsFollowEachOther) {
+  auto product = product_of(residual_conv());
+  ASSERT_TRUE(product.ok());
+  std::vector<Tile> tiles(6);
+  tiles[1] = {.groups = 1, .blocks = 1, .width = 48};
+  tiles[2] = {.groups = 2, .blocks = 2, .width = 64, .swap = true};
+  tiles[3] = {.groups = 1, .blocks = 1, .width = 8, .swap = true};
+  tiles[4] = {.groups = 2, .blocks = 2, .width = 192, .ping_pong = true};
+  tiles[5] = {.groups = 3, .blocks = 1, .width = 8};
+  for (const Tile& t : tiles) {
+    auto made = wgmma::plan_of(*product, t);
+    ASSERT_TRUE(made.ok()) << made.status().to_string();
+    const Plan& plan = *made;
+    std::set<std::pair<int64_t, int64_t>> seen;
+    for (int thread = 0; thread < 128 * (t.ping_pong ? 1 : t.groups); ++thread)
+      for (int block = 0; block < t.blocks; ++block)
+        for (int i = 0; i < t.width / 2; ++i) {
+          const SumPlace at = accumulator(t, thread, block, i);
+          const int64_t row = t.swap ? at.wide : at.high;
+          const int64_t channel = wgmma::channel_of_packed_row(plan, t.swap ? at.high : at.wide);
+          EXPECT_TRUE(seen.insert({row, channel}).second) << row << " " << channel;
+          const int lane = thread % 32, warp = thread % 128 / 32;
+          if (t.swap) {
+            const int first = (t.ping_pong ? 0 : thread / 128) * t.blocks * 64 + 2 * t.blocks * (8 * warp + lane / 4);
+            EXPECT_EQ(channel, first + 2 * block + i / 2 % 2);
+          } else {
+            const int set = i / 4 / (plan.permuted / 2), j = i / 4 % (plan.permuted / 2);
+            EXPECT_EQ(channel, set * 4 * plan.permuted + lane % 4 * plan.permuted + 2 * j + i % 2);
+          }
+        }
+    EXPECT_EQ(int64_t(seen.size()), int64_t(t.row_tile()) * t.channel_tile());
+  }
+}
+
+TEST(CudaWgmma, PackedWeightsAreAPermutationWithZerosBeside) {
+  const kernel::Problem problem = conv_problem({1, 40, 9, 9, 70, 3, 3, 1, 1, 1, 1, 1, {}}, DataType::kF16);
+  auto product = product_of(problem);
+  ASSERT_TRUE(product.ok());
+  std::vector<double> values;
+  for (int i = 0; i < 70 * 40 * 9; ++i) values.push_back(i % 2048 + 1);
+  const ir::Tensor weights = ir::Tensor::from_f64(DataType::kF16, {70, 40, 3, 3}, values);
+  for (const Tile& t : {Tile{.groups = 1, .blocks = 1, .width = 64}, Tile{.groups = 1, .blocks = 2, .width = 32, .swap = true}}) {
+    auto plan = wgmma::plan_of(*product, t);
+    ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+    const kernel::Blob blob = wgmma::pack_weights(*product, *plan, weights, false);
+    EXPECT_EQ(int64_t(blob.bytes.size()), plan->packed_bytes(1));
+    const ir::Tensor packed = ir::Tensor::view(
+        DataType::kF16, {plan->packed_channels, 9, int64_t(plan->chunks) * plan->step_depth}, blob.bytes.data(), nullptr);
+    for (int64_t row = 0; row < plan->packed_channels; ++row)
+      for (int64_t tap = 0; tap < 9; ++tap)
+        for (int64_t d = 0; d < packed.dim(2); ++d) {
+          const int64_t channel = wgmma::channel_of_packed_row(*plan, row);
+          const double want = channel < 70 && d < 40 ? values[size_t((channel * 40 + d) * 9 + tap)] : 0;
+          ASSERT_EQ(packed.f64((row * 9 + tap) * packed.dim(2) + d), want) << row << " " << tap << " " << d;
+        }
+  }
+}
+
+TEST(CudaWgmma, RefusesWithAReason) {
+  const auto why = [&](const kernel::Problem& problem, const std::string& isa = "sm_90a") {
+    return wgmma_family().supports(problem, testing_device(isa)).message();
+  };
+  EXPECT_NE(why(residual_conv(), "sm_80").find("sm_90a"), std::string::npos);
+  EXPECT_NE(why(residual_conv(DataType::kF32)).find("tf32"), std::string::npos);
+  EXPECT_NE(why(conv_problem({1, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, {}}, DataType::kF16)).find("multiple of 16"), std::string::npos);
+  EXPECT_NE(why(conv_problem({1, 64, 32, 32, 64, 3, 3, 1, 1, 1, 1, 8, {}}, DataType::kF16)).find("group"), std::string::npos);
+  EXPECT_EQ(why(residual_conv()), "");
+  kernel::DeviceInfo tf32 = testing_device();
+  tf32.properties["tf32"] = "1";
+  EXPECT_TRUE(wgmma_family().supports(residual_conv(DataType::kF32), tf32).ok());
+}
+
+TEST(CudaWgmma, TacticsAreAtMostTwelveAndReadBack) {
+  for (const int64_t n : {1, 8, 128})
+    for (const int64_t k : {64, 256, 1000}) {
+      const kernel::Problem problem = conv_problem({n, 256, 14, 14, k, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16);
+      const auto tactics = wgmma_family().tactics(problem, testing_device());
+      EXPECT_GE(tactics.size(), 3u);
+      EXPECT_LE(tactics.size(), 12u);
+      for (const kernel::Tactic& t : tactics) EXPECT_EQ(wgmma::write(wgmma::read(t)), t);
+    }
+}
+
+// The text of a small fixed set, by hash: a change of what is emitted must be meant. The failure
+// prints the new hash.
+TEST(CudaWgmma, EmittedTextIsGolden) {
+  struct Golden {
+    kernel::Problem problem;
+    Tile tile;
+    std::string hash;
+  };
+  const Golden golden[] = {
+      {residual_conv(), {.groups = 2, .blocks = 1, .width = 128}, "97dd1d662f596615d37c940119f0e7eb"},
+      {conv_problem({1, 512, 7, 7, 512, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kBF16), {.groups = 1, .width = 64, .residents = 2, .split = 8}, "fd52c17f7479529b1750aac4d79d99f1"},
+      {product_problem({{2}, 64, 64, 64, false, {2}, {}}, DataType::kF16), {.groups = 1, .width = 64}, "1a4c18e60ea0c156b56993a0dc7caa8a"},
+  };
+  for (const Golden& g : golden) {
+    const kernel::Problem problem = laid_out(wgmma_family(), g.problem, testing_device());
+    auto step = wgmma_family().emit(problem, wgmma::write(g.tile), testing_device());
+    ASSERT_TRUE(step.ok()) << step.status().to_string();
+    const std::string& source = step->kernels[0].source;
+    EXPECT_EQ(to_string(hash128(std::string_view(source))), g.hash) << step->kernels[0].entry;
+  }
+}
+
+TEST(CudaWgmma, TacticsOfASampleCompileWithoutSpills) {
+  PLANISH_NEEDS_NVRTC();
+  const kernel::Problem problems[] = {
+      residual_conv(),
+      conv_problem({32, 128, 28, 28, 128, 3, 3, 1, 1, 1, 1, 1, {true, false, Activation::kRelu}}, DataType::kBF16),
+      product_problem({{}, 1, 1000, 2048, true, {}, {true, false, Activation::kNone}}, DataType::kF16),
+      product_problem({{2, 3}, 72, 200, 64, false, {1, 3}, {false, true, Activation::kSilu}}, DataType::kF16),
+  };
+  for (const kernel::Problem& problem : problems) {
+    const kernel::Problem laid = laid_out(wgmma_family(), problem, testing_device());
+    std::vector<kernel::Tactic> tactics = wgmma_family().tactics(laid, testing_device());
+    tactics.resize(std::min<size_t>(tactics.size(), 4));
+    for (const kernel::Tactic& tactic : tactics) {
+      auto step = wgmma_family().emit(laid, tactic, testing_device());
+      ASSERT_TRUE(step.ok()) << step.status().to_string();
+      expect_compiles(*step);
+    }
+  }
+}
+
+TEST(CudaPlainContraction, TakesWhatTensorCoresRefuse) {
+  const kernel::DeviceInfo device = testing_device();
+  EXPECT_TRUE(plain_family().supports(residual_conv(DataType::kF32), device).ok());
+  EXPECT_TRUE(plain_family().supports(conv_problem({1, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, {}}, DataType::kF16), device).ok());
+  EXPECT_TRUE(plain_family().supports(conv_problem({1, 24, 9, 9, 36, 3, 3, 1, 1, 1, 1, 6, {}}, DataType::kBF16), device).ok());
+  EXPECT_NE(plain_family().supports(residual_conv(), testing_device("sm_75")).message().find("sm_80"), std::string::npos);
+}
+
+TEST(CudaPlainContraction, TacticsCompileWithoutSpillsForBothArchitectures) {
+  PLANISH_NEEDS_NVRTC();
+  for (const auto& [problem, isa] : {std::pair{residual_conv(DataType::kF32), "sm_90a"}, std::pair{residual_conv(), "sm_80"},
+        std::pair{gemm_problem({33, 65, 47, true, true, false, 0.5, 2, {33, 1}}, DataType::kF32), "sm_80"}}) {
+    const kernel::DeviceInfo device = testing_device(isa);
+    const kernel::Problem laid = laid_out(plain_family(), problem, device);
+    for (const kernel::Tactic& tactic : plain_family().tactics(laid, device)) {
+      auto step = plain_family().emit(laid, tactic, device);
+      ASSERT_TRUE(step.ok()) << step.status().to_string();
+      expect_compiles(*step, isa);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace planish::cuda

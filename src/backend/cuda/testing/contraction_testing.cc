@@ -1,0 +1,153 @@
+#include "backend/cuda/testing/contraction_testing.h"
+
+#include <cmath>
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+using kernel::ExprBuilder;
+using kernel::Problem;
+using kernel::ScalarOp;
+
+ir::TensorType type_of(DataType type, const std::vector<int64_t>& dims) {
+  return {type, ir::to_shape(dims)};
+}
+
+int add_operand(Problem& problem, DataType type, const std::vector<int64_t>& dims, bool constant) {
+  kernel::Operand operand;
+  operand.type = type_of(type, dims);
+  operand.constant = constant;
+  problem.operands.push_back(std::move(operand));
+  return int(problem.operands.size()) - 1;
+}
+
+int activated(ExprBuilder& b, int x, Activation activation, DataType type) {
+  switch (activation) {
+    case Activation::kNone: return x;
+    case Activation::kRelu: return b.max(x, b.imm(0, type));
+    case Activation::kSilu: return b.mul(x, b.unary(ScalarOp::kSigmoid, x));
+    case Activation::kGelu: {
+      const int erf = b.unary(ScalarOp::kErf, b.mul(x, b.imm(std::sqrt(0.5), type)));
+      return b.mul(b.mul(x, b.imm(0.5, type)), b.add(erf, b.imm(1, type)));
+    }
+  }
+  return x;
+}
+
+// Puts the root stage and, where something stands behind it, an expression.
+void finish(Problem& problem, kernel::Stage root, const std::vector<int64_t>& out, DataType type,
+            const Behind& behind, const std::vector<int64_t>& bias_dims) {
+  const bool plain = !behind.bias && !behind.residual && behind.activation == Activation::kNone;
+  std::vector<int> inputs;
+  ExprBuilder b;
+  int x = b.arg(0, type);
+  if (behind.bias) {
+    inputs.push_back(add_operand(problem, type, bias_dims, true));
+    x = b.add(x, b.arg(int(inputs.size()), type));
+  }
+  if (behind.residual) {
+    inputs.push_back(add_operand(problem, type, out, false));
+    x = b.add(x, b.arg(int(inputs.size()), type));
+  }
+  x = activated(b, x, behind.activation, type);
+  const int value = int(problem.operands.size());
+  root.outputs = {type_of(type, out)};
+  problem.stages.push_back(std::move(root));
+  problem.results = {value};
+  if (plain) return;
+  kernel::Stage stage;
+  stage.op = std::string(kernel::kExprStage);
+  stage.inputs = {value};
+  stage.inputs.insert(stage.inputs.end(), inputs.begin(), inputs.end());
+  stage.outputs = {type_of(type, out)};
+  stage.expr = b.finish({x}, int(inputs.size()) + 1);
+  problem.stages.push_back(std::move(stage));
+  problem.results = {value + 1};
+}
+
+}  // namespace
+
+Problem attention_problem(const AttentionCase& c, DataType type) {
+  Problem problem;
+  const int64_t kv = c.kv_heads ? c.kv_heads : c.heads;
+  const auto dims = [&](int64_t heads, int64_t rows) {
+    return c.flat ? std::vector<int64_t>{c.batch, rows, heads * c.size}
+                  : std::vector<int64_t>{c.batch, heads, rows, c.size};
+  };
+  kernel::Stage root;
+  root.op = "Attention";
+  root.inputs = {add_operand(problem, type, dims(c.heads, c.queries), false),
+                 add_operand(problem, type, dims(kv, c.keys), false),
+                 add_operand(problem, type, dims(kv, c.keys), false)};
+  if (!c.mask.empty()) root.inputs.push_back(add_operand(problem, c.mask_type, c.mask, false));
+  if (c.flat) {
+    root.attrs["q_num_heads"] = c.heads;
+    root.attrs["kv_num_heads"] = kv;
+  }
+  root.attrs["is_causal"] = int64_t(c.causal);
+  finish(problem, std::move(root), dims(c.heads, c.queries), type, {}, {});
+  return problem;
+}
+
+Problem conv_problem(const ConvCase& c, DataType type) {
+  Problem problem;
+  kernel::Stage root;
+  root.op = "Conv";
+  root.inputs = {add_operand(problem, type, {c.n, c.c, c.h, c.w}, false),
+                 add_operand(problem, type, {c.k, c.c / c.groups, c.r, c.s}, true)};
+  root.attrs["group"] = c.groups;
+  root.attrs["strides"] = std::vector<int64_t>{c.stride, c.stride};
+  root.attrs["dilations"] = std::vector<int64_t>{c.dilation, c.dilation};
+  root.attrs["pads"] = std::vector<int64_t>{c.pad_y, c.pad_x, c.pad_y, c.pad_x};
+  root.attrs["kernel_shape"] = std::vector<int64_t>{c.r, c.s};
+  const auto size = [&](int64_t in, int64_t taps, int64_t pad) {
+    return (in + 2 * pad - (taps - 1) * c.dilation - 1) / c.stride + 1;
+  };
+  const std::vector<int64_t> out = {c.n, c.k, size(c.h, c.r, c.pad_y), size(c.w, c.s, c.pad_x)};
+  finish(problem, std::move(root), out, type, c.behind, {1, c.k, 1, 1});
+  return problem;
+}
+
+Problem product_problem(const ProductCase& c, DataType type) {
+  Problem problem;
+  std::vector<int64_t> a = c.batch, b = c.right_batch, out = c.batch;
+  a.insert(a.end(), {c.m, c.k});
+  b.insert(b.end(), {c.k, c.n});
+  out.insert(out.end(), {c.m, c.n});
+  kernel::Stage root;
+  root.op = "MatMul";
+  root.inputs = {add_operand(problem, type, a, false),
+                 add_operand(problem, type, b, c.constant_right)};
+  finish(problem, std::move(root), out, type, c.behind, {c.n});
+  return problem;
+}
+
+Problem gemm_problem(const GemmCase& c, DataType type) {
+  Problem problem;
+  kernel::Stage root;
+  root.op = "Gemm";
+  const std::vector<int64_t> a = c.trans_a ? std::vector<int64_t>{c.k, c.m} : std::vector<int64_t>{c.m, c.k};
+  const std::vector<int64_t> b = c.trans_b ? std::vector<int64_t>{c.n, c.k} : std::vector<int64_t>{c.k, c.n};
+  root.inputs = {add_operand(problem, type, a, false),
+                 add_operand(problem, type, b, c.constant_right)};
+  if (!c.c.empty()) root.inputs.push_back(add_operand(problem, type, c.c, true));
+  root.attrs = {{"transA", int64_t(c.trans_a)}, {"transB", int64_t(c.trans_b)},
+                {"alpha", c.alpha}, {"beta", c.beta}};
+  finish(problem, std::move(root), {c.m, c.n}, type, {}, {});
+  return problem;
+}
+
+Problem laid_out(const kernel::KernelDef& def, Problem problem, const kernel::DeviceInfo& device) {
+  const std::vector<kernel::LayoutChoice> layouts = def.layouts(problem, device);
+  if (layouts.empty()) return problem;
+  for (size_t i = 0; i < problem.operands.size(); ++i)
+    problem.operands[i].type.layout = layouts[0].operands[i];
+  for (size_t i = 0; i < problem.results.size(); ++i) {
+    const auto [stage, output] = problem.stage_of(problem.results[i]);
+    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts[0].results[i];
+  }
+  return problem;
+}
+
+}  // namespace planish::cuda

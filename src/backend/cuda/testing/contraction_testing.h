@@ -1,0 +1,55 @@
+// Problems of the contraction families for tests: convolutions and matrix products with the epilogues
+// that networks have, laid out as a kernel wants them.
+#pragma once
+#include <string>
+
+#include "backend/cuda/emit/emitted_kernel_def.h"
+
+namespace planish::cuda {
+
+enum class Activation { kNone, kRelu, kGelu, kSilu };
+
+// What stands behind a root: x + bias[channel] (+ residual), activation, conversion.
+struct Behind {
+  bool bias = false;
+  bool residual = false;
+  Activation activation = Activation::kNone;
+};
+
+struct ConvCase {
+  int64_t n, c, h, w, k, r, s;
+  int64_t stride = 1, pad_y = 0, pad_x = 0, dilation = 1, groups = 1;
+  Behind behind = {};
+};
+struct ProductCase {
+  std::vector<int64_t> batch;  // leading dims of the left operand
+  int64_t m, n, k;
+  bool constant_right = true;
+  std::vector<int64_t> right_batch = {};
+  Behind behind = {};
+};
+struct GemmCase {
+  int64_t m, n, k;
+  bool trans_a = false, trans_b = false, constant_right = true;
+  double alpha = 1, beta = 1;
+  std::vector<int64_t> c = {};  // dims of C; empty: absent
+};
+
+struct AttentionCase {
+  int64_t batch, heads, queries, keys, size;
+  int64_t kv_heads = 0;  // 0: as many as heads
+  bool flat = false, causal = false;
+  std::vector<int64_t> mask = {};  // dims; empty: none
+  ir::DataType mask_type = ir::DataType::kF16;
+};
+
+kernel::Problem attention_problem(const AttentionCase& c, ir::DataType type);
+kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
+kernel::Problem product_problem(const ProductCase& c, ir::DataType type);
+kernel::Problem gemm_problem(const GemmCase& c, ir::DataType type);
+
+// The problem with the kernel's first choice of layouts.
+kernel::Problem laid_out(const kernel::KernelDef& def, kernel::Problem problem,
+                         const kernel::DeviceInfo& device);
+
+}  // namespace planish::cuda
