@@ -17,22 +17,6 @@ using ir::Layout;
 using plan::ProgramValue;
 using plan::Step;
 
-uint64_t content_hash(const ir::Tensor& t) {
-  uint64_t h = 0x9E3779B97F4A7C15u ^ uint64_t(t.dtype());
-  for (int64_t d : t.dims()) h = (h ^ uint64_t(d)) * 0xBF58476D1CE4E5B9u;
-  const auto* p = t.data_as<uint8_t>();
-  const int64_t n = t.bytes();
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    uint64_t word;
-    __builtin_memcpy(&word, p + i, 8);
-    h = (h ^ word) * 0x94D049BB133111EBu;
-    h ^= h >> 29;
-  }
-  for (; i < n; ++i) h = (h ^ p[i]) * 0x94D049BB133111EBu;
-  return h ^ (h >> 32);
-}
-
 // Physical elements before index `begin` of `axis` (0 or 1, or behind dims of 1) under a layout.
 Dim element_offset(const ir::Shape& whole, const Layout& layout, int axis, const Dim& begin) {
   Dim inner = 1;
@@ -148,7 +132,7 @@ class Emitter {
     const int id = add_value(v->name, v->type, Layout{}, space);
     ProgramValue& value = program_.values[size_t(id)];
     value.kind = plan::ValueKind::kConstant;
-    const uint64_t hash = content_hash(*v->constant);
+    const uint64_t hash = plan::content_hash(*v->constant);
     for (size_t i = 0; i < program_.constants.size(); ++i)
       if (program_.constants[i].hash == hash &&
           program_.constants[i].tensor.same_bytes(*v->constant))

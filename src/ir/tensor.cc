@@ -6,18 +6,14 @@
 #include <new>
 
 #include "base/float_types.h"
+#include "base/large_memory.h"
 #include "base/text.h"
 
 namespace planish::ir {
 namespace {
 
-constexpr size_t kAlignment = 64;
-
 std::shared_ptr<void> allocate(int64_t bytes) {
-  const size_t size = size_t(bytes > 0 ? bytes : 1);
-  void* data = ::operator new(size, std::align_val_t(kAlignment));
-  return std::shared_ptr<void>(data,
-                               [](void* p) { ::operator delete(p, std::align_val_t(kAlignment)); });
+  return std::shared_ptr<void>(allocate_large(size_t(bytes)), std::free);
 }
 
 unsigned packed_bits(const void* data, int64_t index, int bits) {

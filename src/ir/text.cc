@@ -17,6 +17,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "ir/graph.h"
 #include "ir/text_form.h"
@@ -53,26 +54,12 @@ std::string quoted(std::string_view text) {
 }
 
 uint64_t digest(const Tensor& tensor) {
-  uint64_t hash = 0x9e3779b97f4a7c15ull;
-  const auto mix = [&hash](uint64_t word) {
-    hash = (hash ^ word) * 0xff51afd7ed558ccdull;
-    hash ^= hash >> 32;
-  };
-  mix(uint64_t(tensor.dtype()));
-  mix(uint64_t(tensor.rank()));
-  for (int64_t d : tensor.dims()) mix(uint64_t(d));
-  const auto* bytes = tensor.data_as<char>();
-  const int64_t count = tensor.bytes();
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes + i, 8);
-    mix(word);
-  }
-  uint64_t tail = 0;
-  if (i < count) std::memcpy(&tail, bytes + i, size_t(count - i));
-  mix(tail);
-  return hash;
+  Hasher hasher;
+  hasher.add_number(uint64_t(tensor.dtype()));
+  hasher.add_number(uint64_t(tensor.rank()));
+  for (int64_t d : tensor.dims()) hasher.add_number(uint64_t(d));
+  hasher.add(std::as_bytes(std::span(tensor.data_as<char>(), size_t(tensor.bytes()))));
+  return hasher.hash64();
 }
 
 namespace {

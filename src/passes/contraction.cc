@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/large_memory.h"
+
 namespace planish::passes {
 namespace {
 
@@ -62,19 +64,25 @@ std::optional<Tensor> rounded(DataType dtype, std::vector<int64_t> dims,
 std::optional<Tensor> scaled(const Contraction& c, const std::vector<double>& a, bool by_output) {
   const Tensor& w = *c.node->inputs[1]->constant;
   if (std::all_of(a.begin(), a.end(), [](double v) { return v == 1; })) return w;
-  Tensor out(w.dtype(), w.dims());
   bool finite = true;
+  Tensor out;
   if (w.dtype() == DataType::kF32) {
+    // Not zeroed first: these are the large weights of a network.
+    const std::shared_ptr<void> owner(allocate_large(size_t(w.bytes())), std::free);
+    auto* data = static_cast<float*>(owner.get());
     const float* from = w.data_as<float>();
-    float* to = out.mutable_data_as<float>();
     for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
       const double factor = a[size_t(by_output ? output : input)];
+      float not_finite = 0;  // 0 times infinity and NaN is NaN
       for (int64_t i = begin; i < begin + count; ++i) {
-        to[i] = float(double(from[i]) * factor);
-        finite &= std::isfinite(to[i]);
+        data[i] = float(double(from[i]) * factor);
+        not_finite += data[i] * 0.0f;
       }
+      finite &= not_finite == 0;
     });
+    out = Tensor::view(w.dtype(), w.dims(), data, owner);
   } else {
+    out = Tensor(w.dtype(), w.dims());
     for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
       const double factor = a[size_t(by_output ? output : input)];
       for (int64_t i = begin; i < begin + count; ++i) {

@@ -268,7 +268,7 @@ class Encoder {
     for (const Constant& c : p.constants) {
       auto name = optional_text(c.name);
       auto t = tensor(c.tensor);
-      constants.push_back(wire::CreateConstant(builder_, name, t, content_hash(c.tensor)));
+      constants.push_back(wire::CreateConstant(builder_, name, t, c.hash));
     }
     std::vector<Offset<wire::Step>> steps;
     for (const Step& s : p.steps) steps.push_back(step(s));

@@ -1,8 +1,10 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/text.h"
+#include "base/thread_team.h"
 
 namespace planish::runtime {
 namespace {
@@ -180,31 +182,49 @@ void Engine::trace_roots() {
 Status Engine::pack_weights() {
   const plan::Program& p = plan_.program;
   packed_.resize(p.steps.size());
-  for (size_t s = 0; s < p.steps.size(); ++s) {
-    const plan::Step& step = p.steps[s];
-    bool packs = false;
-    std::string key = cat(step.kernel, " ", step.kernel_version, " ", step.tactic.to_string(), " ",
-                          device_info_of(int(s)).isa, " ",
-                          kernel::fingerprint(step.problem, /*with_dims=*/false));
-    std::vector<ir::Tensor> constants(step.operands.size());
-    for (size_t i = 0; i < step.operands.size(); ++i) {
-      const int v = step.operands[i];
-      if (v < 0 || p.values[size_t(v)].kind != plan::ValueKind::kConstant) continue;
-      const plan::Constant& constant = p.constants[size_t(p.values[size_t(v)].constant)];
-      constants[i] = constant.tensor;
-      if (kernels_[s]->packs(step.problem, int(i))) {
-        packs = true;
-        key += cat(" ", i, ":", constant.hash);
+  std::vector<Status> status(p.steps.size());
+  const auto pack = [&](int64_t begin, int64_t end, int) {
+    for (int64_t s = begin; s < end; ++s) {
+      try {
+        status[size_t(s)] = pack_step(size_t(s));
+      } catch (const std::bad_alloc&) {
+        status[size_t(s)] = resource_exhausted("no memory for packed weights").at(step_name(p, size_t(s)));
       }
     }
-    if (!packs) continue;
-    auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
-      if (!step.packed.empty()) return kernel::Blob{step.packed};
-      return kernels_[s]->pack(step.problem, step.tactic, device_info_of(int(s)), constants);
-    });
-    if (!blob.ok()) return blob.status().at(step_name(p, s));
-    packed_[s] = std::move(blob).value();
+  };
+  // Steps are packed side by side, one at a time: their weights differ in size.
+  ThreadTeam team(std::clamp(device_info_of(0).threads, 1, int(std::max<size_t>(p.steps.size(), 1))),
+                  "planish-load");
+  team.parallel_for(int64_t(p.steps.size()), pack, 1);
+  for (Status& s : status) PLANISH_RETURN_IF_ERROR(std::move(s));
+  return ok_status();
+}
+
+Status Engine::pack_step(size_t s) {
+  const plan::Program& p = plan_.program;
+  const plan::Step& step = p.steps[s];
+  bool packs = false;
+  std::string key = cat(step.kernel, " ", step.kernel_version, " ", step.tactic.to_string(), " ",
+                        device_info_of(int(s)).isa, " ",
+                        kernel::fingerprint(step.problem, /*with_dims=*/false));
+  std::vector<ir::Tensor> constants(step.operands.size());
+  for (size_t i = 0; i < step.operands.size(); ++i) {
+    const int v = step.operands[i];
+    if (v < 0 || p.values[size_t(v)].kind != plan::ValueKind::kConstant) continue;
+    const plan::Constant& constant = p.constants[size_t(p.values[size_t(v)].constant)];
+    constants[i] = constant.tensor;
+    if (kernels_[s]->packs(step.problem, int(i))) {
+      packs = true;
+      key += cat(" ", i, ":", constant.hash);
+    }
   }
+  if (!packs) return ok_status();
+  auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
+    if (!step.packed.empty()) return kernel::Blob{step.packed};
+    return kernels_[s]->pack(step.problem, step.tactic, device_info_of(int(s)), constants);
+  });
+  if (!blob.ok()) return blob.status().at(step_name(p, s));
+  packed_[s] = std::move(blob).value();
   return ok_status();
 }
 

@@ -132,6 +132,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Status prepare(const kernel::KernelRegistry& registry);
   Status upload_constants();
   Status pack_weights();
+  Status pack_step(size_t step);
   bool runs_on_host(int step) const {
     return kernels_[size_t(step)]->device_kind() != plan_.program.device_kind;
   }

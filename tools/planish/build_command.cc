@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
 
 #include "command.h"
@@ -30,11 +31,13 @@ int build_command(const Options& options) {
   auto plan = build_with_progress(*network, std::move(*build_options), options.flags.quiet);
   if (!plan.ok()) return fail(plan.status().at(options.model));
   if (interrupt().cancelled()) return fail(Status(Code::kCancelled, "interrupted"));
-  if (const Status saved = plan->save(options.output); !saved.ok()) return fail(saved);
+  // The report looks at an engine, which is made while the disk is busy.
+  auto made = std::async(std::launch::async, [&plan] { return plan->engine(); });
+  const Status saved = plan->save(options.output);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-
-  auto engine = plan->engine();
+  auto engine = made.get();
+  if (!saved.ok()) return fail(saved);
   if (!engine.ok()) return fail(engine.status().at(options.output));
   auto json = describe(*engine);
   if (!json.ok()) return fail(json.status());

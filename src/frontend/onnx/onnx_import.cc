@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/large_memory.h"
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
 #include "frontend/onnx/quote.h"
@@ -26,9 +27,13 @@ Result<std::unique_ptr<ir::Graph>> import_bytes(std::string_view bytes, const st
   return graph;
 }
 
+struct Free {
+  void operator()(char* p) const { std::free(p); }
+};
+
 // The whole file, in pages that go back to the system when the buffer dies.
 struct Buffer {
-  std::unique_ptr<char[]> data;
+  std::unique_ptr<char[], Free> data;
   size_t size = 0;
 };
 
@@ -49,7 +54,8 @@ Result<Buffer> read_file(const std::string& path, const Limits& limits) {
     return resource_exhausted(cat("the file has ", int64_t(info.st_size),
                                   " bytes, more than the limit max_file_bytes (",
                                   limits.max_file_bytes, ")"));
-  Buffer buffer{std::make_unique_for_overwrite<char[]>(size_t(info.st_size)), 0};
+  Buffer buffer;
+  buffer.data.reset(static_cast<char*>(allocate_large(size_t(info.st_size))));
   while (buffer.size < size_t(info.st_size)) {
     const ssize_t got =
         read(descriptor, buffer.data.get() + buffer.size, size_t(info.st_size) - buffer.size);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/kernels/reorder/reorder.h"
 #include "backend/cpu/kernels/tile/finish.h"
 #include "backend/cpu/kernels/tile/tile.h"
 #include "base/thread_team.h"
@@ -331,20 +332,28 @@ int64_t direct_conv_packed_floats(const ConvProblem& problem, const DirectConvTa
 void pack_direct_conv_weights(const ConvProblem& p, const DirectConvTactic& tactic, Isa isa,
                               const float* weights, float* packed) {
   const Geometry g = make_geometry(p, tactic, isa);
-  std::fill_n(packed, g.weights_group() * p.groups, 0.f);
   const int64_t in_per_group = p.in_channels / p.groups, out_per_group = p.out_channels / p.groups;
   const int64_t taps = p.kernel_height * p.kernel_width, full = g.j * g.width;
-  for (int64_t o = 0; o < p.out_channels; o++) {
+  const int64_t row = in_per_group * taps;
+  if (in_per_group % g.lanes != 0) std::fill_n(packed, g.weights_group() * p.groups, 0.f);
+  // V filters at a time: V x V transposes, whose rows then go where their step and lane are.
+  const auto transpose = reorder_kernels(isa).transpose;
+  float square[16 * 16];
+  for (int64_t o = 0; o < p.out_channels;) {
     const int64_t group = o / out_per_group, within = o % out_per_group, chunk = within / full;
     const int64_t chunk_width = std::min<int64_t>(full, g.out_blocks * g.width - chunk * full);
     float* base = packed + group * g.weights_group() + chunk * g.weights_chunk() + within % full;
-    for (int64_t i = 0; i < in_per_group; i++) {
-      for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t step = i / g.lanes * taps + tap;
-        base[(step * g.lanes + i % g.lanes) * chunk_width] =
-            weights[(o * in_per_group + i) * taps + tap];
+    const int rows = static_cast<int>(std::min<int64_t>(g.width, out_per_group - within));
+    for (int64_t at = 0; at < row; at += g.width) {
+      const int columns = static_cast<int>(std::min<int64_t>(g.width, row - at));
+      transpose(weights + o * row + at, row, rows, columns, square, g.width, g.width);
+      for (int c = 0; c < columns; c++) {
+        const int64_t i = (at + c) / taps, step = i / g.lanes * taps + (at + c) % taps;
+        std::copy_n(square + c * g.width, g.width,
+                    base + (step * g.lanes + i % g.lanes) * chunk_width);
       }
     }
+    o += rows;
   }
 }
 

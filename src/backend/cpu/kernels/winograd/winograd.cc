@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/kernels/reorder/reorder.h"
 #include "backend/cpu/kernels/tile/finish.h"
 #include "backend/cpu/kernels/tile/tile.h"
 #include "base/thread_team.h"
@@ -327,13 +328,18 @@ int64_t winograd_packed_floats(const ConvProblem& problem, const WinogradTactic&
 void pack_winograd_weights(const ConvProblem& p, const WinogradTactic& tactic, Isa isa,
                            const float* weights, float* packed) {
   const Geometry g = make_geometry(p, tactic, isa);
-  std::fill_n(packed, winograd_packed_floats(p, tactic, isa), 0.f);
-  const int64_t full = g.j * g.width;
-  for (int64_t o = 0; o < p.out_channels; o++) {
+  if (p.in_channels % g.width != 0) std::fill_n(packed, winograd_packed_floats(p, tactic, isa), 0.f);
+  // Per chunk the filters [o][i] become [i][o]: V x V transposes.
+  const auto transpose = reorder_kernels(isa).transpose;
+  const int64_t full = g.j * g.width, row = p.in_channels * 9;
+  for (int64_t o = 0; o < p.out_channels; o += g.width) {
     const int64_t chunk = o / full, lanes = g.lanes(chunk);
     float* base = packed + chunk * g.channels() * 9 * full + o % full;
-    for (int64_t i = 0; i < p.in_channels * 9; i++)
-      base[i * lanes] = weights[o * p.in_channels * 9 + i];
+    const int rows = static_cast<int>(std::min<int64_t>(g.width, p.out_channels - o));
+    for (int64_t i = 0; i < row; i += g.width) {
+      const int columns = static_cast<int>(std::min<int64_t>(g.width, row - i));
+      transpose(weights + o * row + i, row, rows, columns, base + i * lanes, lanes, g.width);
+    }
   }
 }
 
