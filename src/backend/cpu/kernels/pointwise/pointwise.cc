@@ -181,7 +181,8 @@ std::string_view pointwise_refusal(const Expr& expr, std::span<const DataType> a
     if (n.op == ScalarOp::kCast && (operand == DataType::kU64 || n.dtype == DataType::kU64) &&
         operand != n.dtype)
       return "64-bit unsigned casts have no block loop";
-    if (n.op == ScalarOp::kFma || n.op == ScalarOp::kBitNot) return "no block loop";
+    if (n.op == ScalarOp::kBitNot || (n.op == ScalarOp::kFma && n.dtype != DataType::kF32))
+      return "no block loop";
   }
   return {};
 }
@@ -214,7 +215,7 @@ PointwiseShape merged_axes(const PointwiseShape& shape) {
 PointwiseProgram::PointwiseProgram(Expr expr, std::vector<DataType> args,
                                    std::vector<DataType> outputs, const PointwiseShape& shape,
                                    Isa isa)
-    : expr_(std::move(expr)),
+    : expr_(contracted(expr)),
       arg_types_(std::move(args)),
       output_types_(std::move(outputs)),
       shape_(merged_axes(shape)),
@@ -279,6 +280,35 @@ PointwiseProgram::PointwiseProgram(Expr expr, std::vector<DataType> args,
       (in_float_file(t) ? free_floats : free_ints).push_back(slot_[size_t(operand)]);
     }
   }
+}
+
+Expr PointwiseProgram::contracted(const Expr& expr) {
+  Expr out = expr;
+  std::vector<int> uses(expr.nodes.size());
+  for (const ExprNode& n : expr.nodes)
+    if (n.op != ScalarOp::kArg)
+      for (int32_t operand : {n.a, n.b, n.c})
+        if (operand >= 0) ++uses[size_t(operand)];
+  for (int32_t o : expr.outputs) ++uses[size_t(o)];
+  for (ExprNode& n : out.nodes) {
+    if (n.op != ScalarOp::kAdd || n.dtype != DataType::kF32) continue;
+    for (const auto& [product, other] : {std::pair(n.a, n.b), std::pair(n.b, n.a)}) {
+      const ExprNode& p = out.nodes[size_t(product)];
+      if (p.op != ScalarOp::kMul || p.dtype != DataType::kF32 || uses[size_t(product)] != 1)
+        continue;
+      n.op = ScalarOp::kFma;
+      n.c = other;
+      n.a = p.a;
+      n.b = p.b;
+      break;
+    }
+  }
+  return kernel::simplified(out);
+}
+
+bool PointwiseProgram::is_number(int32_t node) const {
+  const ExprNode& n = expr_.nodes[size_t(node)];
+  return n.op == ScalarOp::kImm && n.dtype == DataType::kF32 && n.imm == n.imm;
 }
 
 PointwiseProgram::Repeat PointwiseProgram::repeat_of(const PointwiseShape& shape, int arg) {
@@ -419,6 +449,7 @@ void PointwiseProgram::run_range(std::span<const void* const> args,
         value[i] = load(node, args[size_t(node.a)], at, n, f, q, r.held[i].run, r.held[i].count);
         continue;
       }
+      const bool extreme = node.op == ScalarOp::kMax || node.op == ScalarOp::kMin;
       const bool from_float = node.a >= 0 && in_float_file(expr_.nodes[size_t(node.a)].dtype);
       switch (node.op) {
         case ScalarOp::kCast: {
@@ -440,6 +471,9 @@ void PointwiseProgram::run_range(std::span<const void* const> args,
           }
           break;
         }
+        case ScalarOp::kFma:
+          k.fma(value[size_t(node.a)], value[size_t(node.b)], value[size_t(node.c)], f, m);
+          continue;
         case ScalarOp::kSelect:
           if (is_float) k.select(value[size_t(node.a)], value[size_t(node.b)], value[size_t(node.c)], f, m);
           else k.select_int(value[size_t(node.a)], i_of(size_t(node.b)), i_of(size_t(node.c)), q, m);
@@ -447,6 +481,10 @@ void PointwiseProgram::run_range(std::span<const void* const> args,
         default:
           if (kernel::info(node.op).arity == 1) {
             k.unary(node.op, value[size_t(node.a)], f, m);
+          } else if (from_float && extreme && (is_number(node.a) || is_number(node.b))) {
+            const bool first = is_number(node.a);
+            (node.op == ScalarOp::kMax ? k.max_with : k.min_with)(
+                value[size_t(first ? node.a : node.b)], value[size_t(first ? node.b : node.a)], f, m);
           } else if (from_float) {
             k.binary(node.op, value[size_t(node.a)], value[size_t(node.b)], f, m);
           } else if (is_float) {

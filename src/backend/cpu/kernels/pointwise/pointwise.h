@@ -60,6 +60,10 @@ class PointwiseProgram {
   struct Repeat {
     int64_t period = 0, run = 1;
   };
+  // The expression with products and the sums that alone read them as one fma.
+  static kernel::Expr contracted(const kernel::Expr& expr);
+  // An immediate that is no NaN.
+  bool is_number(int32_t node) const;
   static Repeat repeat_of(const PointwiseShape& shape, int arg);
   // Elements [at, at + n) of an argument, padded to whole vectors: where they lie, or a register.
   const float* load(const kernel::ExprNode& node, const void* data, int64_t at, int64_t n, float* f,
@@ -83,6 +87,11 @@ class PointwiseProgram {
 struct PointwiseKernels {
   void (*unary)(kernel::ScalarOp op, const float* a, float* out, int64_t n);
   void (*binary)(kernel::ScalarOp op, const float* a, const float* b, float* out, int64_t n);
+  // a * b + c, rounded once where the set has it.
+  void (*fma)(const float* a, const float* b, const float* c, float* out, int64_t n);
+  // Maximum and minimum with numbers that are not NaN: NaN where x is.
+  void (*max_with)(const float* number, const float* x, float* out, int64_t n);
+  void (*min_with)(const float* number, const float* x, float* out, int64_t n);
   void (*select)(const float* c, const float* a, const float* b, float* out, int64_t n);
   void (*select_int)(const float* c, const int64_t* a, const int64_t* b, int64_t* out, int64_t n);
   void (*binary_int)(kernel::ScalarOp op, const int64_t* a, const int64_t* b, int64_t* out,

@@ -157,9 +157,25 @@ void compare_int_block(ScalarOp op, const int64_t* a, const int64_t* b, float* o
 }
 
 template <class V>
+void fma_block(const float* a, const float* b, const float* c, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += V::kWidth)
+    fma(V::load(a + i), V::load(b + i), V::load(c + i)).store(out + i);
+}
+template <class V>
+void max_with_block(const float* number, const float* x, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += V::kWidth) max(V::load(number + i), V::load(x + i)).store(out + i);
+}
+template <class V>
+void min_with_block(const float* number, const float* x, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += V::kWidth) min(V::load(number + i), V::load(x + i)).store(out + i);
+}
+
+template <class V>
 const PointwiseKernels& make_pointwise_kernels() {
-  static const PointwiseKernels kernels = {unary_block<V>,   binary_block,     select_block,
-                                           select_int_block, binary_int_block, compare_int_block};
+  static const PointwiseKernels kernels = {
+      unary_block<V>,    binary_block, fma_block<V>,     max_with_block<V>,
+      min_with_block<V>, select_block, select_int_block, binary_int_block,
+      compare_int_block};
   return kernels;
 }
 
