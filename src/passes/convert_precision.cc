@@ -184,7 +184,10 @@ Status convert_io(ir::Graph& graph, const opdef::OpRegistry& registry, DataType 
 }
 
 Result<bool> convert_precision(ir::Graph& graph, PassContext& context) {
-  return convert_precision(graph, context.registry, context.options.precision);
+  PLANISH_ASSIGN_OR_RETURN(const bool changed, convert_precision(graph, context.registry,
+                                                                 context.options.precision));
+  if (changed) context.count("convert_precision");
+  return changed;
 }
 
 }  // namespace planish::passes

@@ -1,5 +1,7 @@
 #include "graph_check.h"
 
+#include <cmath>
+
 #include "backend/cpu/cpu_backend.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -54,6 +56,13 @@ std::string describe_steps(const plan::Program& program) {
   return out;
 }
 
+double largest_of(const ir::Tensor& t) {
+  double largest = 0;
+  for (int64_t i = 0; i < t.count(); ++i)
+    if (const double v = std::fabs(t.f64(i)); std::isfinite(v)) largest = std::max(largest, v);
+  return largest;
+}
+
 class Checker {
  public:
   Checker(const Machine& machine, const RandomGraph& graph, uint64_t seed)
@@ -87,7 +96,48 @@ class Checker {
     }
     PLANISH_RETURN_IF_ERROR(optimizer_off());
     PLANISH_RETURN_IF_ERROR(optimizer_on());
-    return drawn_choices();
+    PLANISH_RETURN_IF_ERROR(drawn_choices());
+    return graph_.smooth ? half_precision() : ok_status();
+  }
+
+  // f16 and bf16 in turn, against the interpreter on the graph that the one pass leaves.
+  Status half_precision() {
+    passes::PassOptions pass_options;
+    pass_options.verify = true;
+    pass_options.precision = seed_ % 16 < 8 ? ir::DataType::kF16 : ir::DataType::kBF16;
+    passes::PassContext converting(*machine_.ops, pass_options), context(*machine_.ops, pass_options);
+    auto converted = graph_.graph->clone();
+    if (auto s = passes::run_pass(*passes::find_pass("convert_precision"), *converted, converting);
+        !s.ok())
+      return s.status().at("half precision: conversion");
+    Expected expected;
+    eval::Options wide;
+    wide.wide = true;
+    PLANISH_ASSIGN_OR_RETURN(expected.plain,
+                             eval::interpret(*machine_.ops, *converted, graph_.feeds));
+    PLANISH_ASSIGN_OR_RETURN(expected.wide,
+                             eval::interpret(*machine_.ops, *converted, graph_.feeds, wide));
+    auto graph = graph_.graph->clone();
+    if (Status s = passes::optimize(*graph, context); !s.ok()) return s.at("half precision: passes");
+    for (const auto& [rule, times] : context.fired) report_.fired[rule] += times;
+    compiler::CompileOptions options;
+    options.deterministic = true;
+    for (const passes::Pass& pass : passes::all_passes())
+      options.disabled_passes.emplace_back(pass.name);
+    auto plan = compile(std::move(graph), options, nullptr);
+    if (!plan.ok()) return plan.status().at("half precision: build");
+    report_.steps = describe_steps(plan->program);
+    auto engine = runtime::Engine::create(std::move(plan).value(), shared_device(), machine_.kernels);
+    if (!engine.ok()) return engine.status().at("half precision: load");
+    auto outputs = run(*engine, graph_.feeds);
+    if (!outputs.ok()) return outputs.status().at("half precision: run");
+    // Values are f32 at the graph's edge and rounded inside.
+    return compare("half precision", **engine, *outputs, expected,
+                   ir::unit_roundoff(pass_options.precision));
+  }
+
+  std::shared_ptr<backend::Device> shared_device() const {
+    return seed_ % 4 == 0 ? machine_.two_threads : machine_.one_thread;
   }
 
   Status optimizer_off() {
@@ -154,8 +204,7 @@ class Checker {
   Result<std::vector<ir::Tensor>> check_plan(const std::string& road, plan::Plan plan) {
     for (const plan::Step& step : plan.program.steps) ++report_.kernels[step.kernel];
     report_.steps = describe_steps(plan.program);
-    const auto device = seed_ % 4 == 0 ? machine_.two_threads : machine_.one_thread;
-    auto engine = runtime::Engine::create(std::move(plan), device, machine_.kernels);
+    auto engine = runtime::Engine::create(std::move(plan), shared_device(), machine_.kernels);
     if (!engine.ok()) return engine.status().at(cat(road, ": load"));
     auto outputs = run(*engine, graph_.feeds);
     if (!outputs.ok()) return outputs.status().at(cat(road, ": run"));
@@ -186,15 +235,18 @@ class Checker {
     return Status(Code::kVerificationFailed, std::move(message));
   }
 
+  // `unit`: the roundoff of the type inside; 0: of each output's own type.
   Status compare(const std::string& road, const runtime::Engine& engine,
-                 const std::vector<ir::Tensor>& got, const Expected& expected) const {
+                 const std::vector<ir::Tensor>& got, const Expected& expected,
+                 double unit = 0) const {
     check::VerifyOptions options;
-    if (engine.rounds_differently()) options.roundoff_factor = kTransformFactor;
+    if (engine.rounds_differently()) options.roundoff_factor *= kTransformFactor;
     if (got.size() != expected.plain.size())
       return wrong(cat(road, ": got ", got.size(), " outputs, expected ", expected.plain.size()));
     for (size_t i = 0; i < got.size(); ++i) {
       const std::string& name = graph_.graph->outputs[i]->name;
       const double rounding = check::model_rounding(expected.plain[i], expected.wide[i]);
+      if (unit > 0) options.atol = std::max(16 * rounding, 64 * unit * largest_of(expected.plain[i]));
       PLANISH_ASSIGN_OR_RETURN(const check::Comparison row,
                                check::compare(name, got[i], expected.plain[i], rounding, options));
       if (!row.good)
@@ -275,6 +327,7 @@ RandomGraph shrink(const Machine& machine, RandomGraph graph, uint64_t seed) {
     RandomGraph out;
     out.graph = g.graph->clone();
     out.feeds = g.feeds;
+    out.smooth = g.smooth;
     return out;
   };
   const auto fails = [&](RandomGraph& trial) {
@@ -298,6 +351,7 @@ RandomGraph shrink(const Machine& machine, RandomGraph graph, uint64_t seed) {
     trial.graph = cut_at(*graph.graph, it->first, it->second);
     if (!trial.graph) continue;
     trial.feeds = graph.feeds;
+    trial.smooth = graph.smooth;
     trial.feeds.push_back(it->second);
     if (fails(trial)) graph = std::move(trial);
   }

@@ -1,5 +1,6 @@
 // One graph through every road that must not change what it computes: the optimizer off, on, a plan
-// that was saved and loaded, and kernels, layouts and tactics drawn at random instead of by time.
+// that was saved and loaded, and kernels, layouts and tactics drawn at random instead of by time; smooth
+// graphs in half precision as well, against the interpreter that rounds every value so.
 // Each is compared with the interpreter, per element, by verify's bound.
 #pragma once
 #include <functional>

@@ -108,6 +108,7 @@ TEST(Triggers, MakeTheirPassFire) {
     ASSERT_TRUE(typed.ok()) << trigger.pass << ": " << typed.to_string();
     passes::PassOptions options;
     options.merge_siblings = true;
+    if (trigger.pass == "convert_precision") options.precision = ir::DataType::kF16;
     passes::PassContext context(*machine->ops, options);
     ASSERT_TRUE(passes::optimize(**graph, context).ok());
     int64_t fired = 0;

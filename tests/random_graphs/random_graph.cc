@@ -50,7 +50,8 @@ bool is_small(const opdef::OpRegistry& registry, const opdef::OpCase& c) {
 class Draw {
  public:
   Draw(const opdef::OpRegistry& registry, const std::vector<CasesOfOp>& cases, uint64_t seed)
-      : registry_(registry), cases_(cases), random_(seed), writer_(registry, random_) {}
+      : registry_(registry), cases_(cases), smooth_(seed % 8 == 3), random_(seed),
+        writer_(registry, random_) {}
 
   RandomGraph run() {
     begin();
@@ -62,6 +63,7 @@ class Draw {
     }
     choose_outputs();
     RandomGraph out;
+    out.smooth = smooth_;
     out.feeds = writer_.feeds();
     out.graph = writer_.take();
     if (random_.chance(0.7)) make_symbolic(out);
@@ -71,7 +73,8 @@ class Draw {
  private:
   void step() {
     const double kind = random_.unit();
-    if (kind < 0.35) case_node();
+    if (smooth_) grow(writer_, random_);
+    else if (kind < 0.35) case_node();
     else if (kind < 0.5) case_behind_value();
     else if (kind < 0.85) grow(writer_, random_);
     else splice(triggers()[size_t(random_.below(int64_t(triggers().size())))]);
@@ -89,7 +92,7 @@ class Draw {
       opdef::InputCase wanted;
       wanted.dims = random_.pick(shapes);
       wanted.low = -2, wanted.high = 2;
-      if (random_.chance(0.15)) wanted.dtype = ir::DataType::kF16;
+      if (!smooth_ && random_.chance(0.15)) wanted.dtype = ir::DataType::kF16;
       batched_.push_back(writer_.input(ops::make_input(wanted, random_.next())));
     }
   }
@@ -233,6 +236,7 @@ class Draw {
 
   const opdef::OpRegistry& registry_;
   const std::vector<CasesOfOp>& cases_;
+  const bool smooth_;
   Random random_;
   GraphWriter writer_;
   std::vector<ir::Value*> batched_;

@@ -13,6 +13,8 @@ namespace planish::tests {
 struct RandomGraph {
   std::unique_ptr<ir::Graph> graph;
   std::vector<ir::Tensor> feeds;  // in input order
+  // Made of continuous functions only, so that it may be rounded to half precision.
+  bool smooth = false;
   // With symbolic leading dims, other feeds of another size; empty when the graph takes none.
   std::vector<ir::Tensor> resized_feeds;
 };

@@ -4,6 +4,12 @@ namespace planish::tests {
 namespace {
 
 constexpr Trigger kTriggers[] = {
+    {"convert_precision", R"(graph "" {
+  input %x: f32[2, 3]
+  const %w: f32[3, 2] = {1, 0.5, 0.25, -1, 0.5, 0.75}
+  %a: f32[] = MatMul(%x, %w)
+  %y: f32[] = Tanh(%a)
+  output %y })"},
     {"eliminate_dead", R"(graph "" {
   input %x: f32[2, 3, 4]
   %dead: f32[] = Exp(%x)
