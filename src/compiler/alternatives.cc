@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "kernel/allocating_kernel.h"
 #include "opdef/infer.h"
 
 namespace planish::compiler {
@@ -119,6 +120,8 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       continue;
     }
     if (options.reference_only) continue;
+    const bool allocates = dynamic_cast<const kernel::AllocatingKernel*>(kernel.get()) != nullptr;
+    if (allocates != entry.binds_symbols) continue;
     const auto refuse = [&](std::string why) {
       entry.considered.push_back({kernel->name(), "", 0, -1, std::move(why)});
     };
@@ -218,7 +221,7 @@ Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
       const bool odd = ir::bits_of(node.inputs[0]->type.dtype) < 8;
       if (odd || !offsets_suffice(shape, entry.slice.axis)) entry.kind = NodeKind::kCompute;
     }
-    if (entry.binds_symbols || entry.impossible) {
+    if (entry.impossible) {
       CompileOptions reference = options;
       reference.reference_only = true;
       PLANISH_RETURN_IF_ERROR(add_kernels(entry, reference, environment));

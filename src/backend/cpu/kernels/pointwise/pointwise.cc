@@ -23,7 +23,8 @@ bool in_int_file(DataType t) { return ir::is_integer(t) && ir::bits_of(t) >= 8; 
 bool is_int_op(ScalarOp op) {
   switch (op) {
     case ScalarOp::kAdd: case ScalarOp::kSub: case ScalarOp::kMul: case ScalarOp::kMin:
-    case ScalarOp::kMax: case ScalarOp::kBitAnd: case ScalarOp::kBitOr: case ScalarOp::kBitXor:
+    case ScalarOp::kMax: case ScalarOp::kDiv: case ScalarOp::kMod: case ScalarOp::kFmod:
+    case ScalarOp::kBitAnd: case ScalarOp::kBitOr: case ScalarOp::kBitXor:
     case ScalarOp::kEqual: case ScalarOp::kLess: case ScalarOp::kLessEqual:
     case ScalarOp::kSelect: case ScalarOp::kCast: case ScalarOp::kArg: case ScalarOp::kImm:
       return true;
@@ -176,8 +177,10 @@ std::string_view pointwise_refusal(const Expr& expr, std::span<const DataType> a
     if ((in_int_file(operand) || in_int_file(n.dtype)) && !is_int_op(n.op))
       return "an integer operation that has no block loop";
     const bool order = n.op == ScalarOp::kLess || n.op == ScalarOp::kLessEqual ||
-                       n.op == ScalarOp::kMin || n.op == ScalarOp::kMax;
-    if (order && operand == DataType::kU64) return "64-bit unsigned order has no block loop";
+                       n.op == ScalarOp::kMin || n.op == ScalarOp::kMax ||
+                       n.op == ScalarOp::kDiv || n.op == ScalarOp::kMod || n.op == ScalarOp::kFmod;
+    if (order && operand == DataType::kU64)
+      return "64-bit unsigned order and quotients have no block loop";
     if (n.op == ScalarOp::kCast && (operand == DataType::kU64 || n.dtype == DataType::kU64) &&
         operand != n.dtype)
       return "64-bit unsigned casts have no block loop";

@@ -140,6 +140,18 @@ void binary_int_block(ScalarOp op, const int64_t* a, const int64_t* b, int64_t* 
       return each2_int(a, b, out, n, [](U x, U y) { return int64_t(x) < int64_t(y) ? x : y; });
     case ScalarOp::kMax:
       return each2_int(a, b, out, n, [](U x, U y) { return int64_t(x) > int64_t(y) ? x : y; });
+    // By zero: 0, as the definition has it.
+    case ScalarOp::kDiv:
+      return each2_int(a, b, out, n, [](U x, U y) {
+        return y == 0 ? U(0) : y == ~U(0) ? 0 - x : U(int64_t(x) / int64_t(y));
+      });
+    case ScalarOp::kMod:
+    case ScalarOp::kFmod:
+      return each2_int(a, b, out, n, [op](U x, U y) {
+        if (y == 0 || y == ~U(0)) return U(0);
+        const int64_t r = int64_t(x) % int64_t(y);
+        return U(op == ScalarOp::kMod && r != 0 && (r < 0) != (int64_t(y) < 0) ? r + int64_t(y) : r);
+      });
     case ScalarOp::kBitAnd: return each2_int(a, b, out, n, [](U x, U y) { return x & y; });
     case ScalarOp::kBitOr: return each2_int(a, b, out, n, [](U x, U y) { return x | y; });
     default: return each2_int(a, b, out, n, [](U x, U y) { return x ^ y; });
