@@ -2,10 +2,14 @@
 """Whole models against other people's results, element by element within verify's bound.
 
   compare_models.py PLANISH bench   [--models DIR] [--time-limit S] [NAME...]
+  compare_models.py PLANISH zeroed  [--models DIR] [--time-limit S] [NAME...]
   compare_models.py PLANISH light
   compare_models.py PLANISH shared  [--shared DIR]
 
-bench   bench/models (generated where missing) against onnxruntime on the same inputs
+bench   bench/models (generated where missing) against onnxruntime on the same inputs; no step of
+        their plans may run on reference code
+zeroed  a plan against its model with the weights of one layer set to zero: verify must fail, layer
+        by layer
 light   the light_* networks of the onnx package against the outputs stored with them
 shared  trained models of other projects against their authors' outputs, and against onnxruntime
 
@@ -71,6 +75,13 @@ def verify(planish, model, folder, *more):
     return good, worst, "; ".join(bad) or done.stderr.strip()
 
 
+def reference_steps(planish, model, plan):
+    """Builds the plan without measuring; how many of its steps run on reference code."""
+    line = [planish, "build", model, "-o", plan, "--deterministic", "--quiet", "--json", "-"]
+    done = subprocess.run([str(part) for part in line], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout[done.stdout.index("{") :])["report"]["reference_steps"]
+
+
 class Tally:
     """Prints a line per model and counts."""
 
@@ -81,7 +92,8 @@ class Tally:
         good, worst, text = result
         self.right += good
         self.wrong += not good
-        state = f"ok, worst {worst:.3f} of its bound" if good else f"WRONG: {text}"
+        fine = "ok" if worst is None else f"ok, worst {worst:.3f} of its bound"
+        state = fine if good else f"WRONG: {text}"
         print(f"{name}: {state}  ({time.monotonic() - start:.1f} s)", flush=True)
 
     def exit_code(self):
@@ -110,7 +122,50 @@ def compare_bench(arguments, work):
         path = generate.ensure(name, arguments.models)
         feeds = inputs.make_inputs(path, batch=1, seed=5)
         write_set(work / name, feeds, with_onnxruntime(path, feeds))
-        tally.add(name, verify(arguments.planish, path, work / name), start)
+        plan = work / f"{name}.plan"
+        reference = reference_steps(arguments.planish, path, plan)
+        good, worst, text = verify(arguments.planish, path, work / name, "--plan", plan)
+        if reference:
+            good, text = False, f"{reference} steps on reference code; {text}"
+        tally.add(name, (good, worst, text), start)
+        plan.unlink()
+    return tally.exit_code()
+
+
+# Quick ones of every kind of layer; a layer costs a run of the interpreter.
+ZEROED = ["mlp", "ncf", "lstm", "gru", "squeezenet"]
+WEIGHTED = {"Conv": [1], "Gemm": [1], "MatMul": [0, 1], "Gather": [0], "LSTM": [1, 2], "GRU": [1, 2]}
+VERIFICATION_FAILED = 4
+
+
+def compare_zeroed(arguments, work):
+    from models import generate
+
+    tally = Tally()
+    begin = time.monotonic()
+    for name in arguments.names or ZEROED:
+        path = generate.ensure(name, arguments.models)
+        plan = work / "zeroed.plan"
+        reference_steps(arguments.planish, path, plan)
+        model = onnx.load(path)
+        weights = {w.name: w for w in model.graph.initializer if len(w.dims) >= 2}
+        layers = {node.input[at] for node in model.graph.node
+                  for at in WEIGHTED.get(node.op_type, []) if at < len(node.input)}  # fmt: skip
+        for layer in sorted(layers & weights.keys()):
+            start = time.monotonic()
+            if start - begin > arguments.time_limit:
+                print(f"{name} {layer}: not tried, the time limit is over")
+                continue
+            kept = weights[layer].SerializeToString()
+            zero = np.zeros_like(numpy_helper.to_array(weights[layer]))
+            weights[layer].CopyFrom(numpy_helper.from_array(zero, layer))
+            onnx.save(model, work / "zeroed.onnx")
+            weights[layer].ParseFromString(kept)
+            line = [arguments.planish, "verify", work / "zeroed.onnx", "--plan", plan, "--quiet"]
+            done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
+            found = done.returncode == VERIFICATION_FAILED
+            tally.add(f"{name} without {layer}",
+                      (found, None, f"verify ended with {done.returncode}"), start)
     return tally.exit_code()
 
 
@@ -233,13 +288,13 @@ def compare_shared(arguments, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("planish", type=pathlib.Path)
-    parser.add_argument("what", choices=["bench", "light", "shared"])
+    parser.add_argument("what", choices=["bench", "zeroed", "light", "shared"])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--models", type=pathlib.Path, default=ROOT / "build" / "models")
     parser.add_argument("--shared", type=pathlib.Path, default=ROOT.parent / "shared" / "models")
     parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="S")
     arguments = parser.parse_args()
-    run = {"bench": compare_bench, "light": compare_light, "shared": compare_shared}
+    run = {"bench": compare_bench, "zeroed": compare_zeroed, "light": compare_light, "shared": compare_shared}
     with tempfile.TemporaryDirectory() as work:
         sys.exit(run[arguments.what](arguments, pathlib.Path(work)))
 
