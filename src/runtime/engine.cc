@@ -182,6 +182,7 @@ void Engine::trace_roots() {
 Status Engine::pack_weights() {
   const plan::Program& p = plan_.program;
   packed_.resize(p.steps.size());
+  if (p.steps.empty()) return ok_status();  // views of inputs alone
   std::vector<Status> status(p.steps.size());
   const auto pack = [&](int64_t begin, int64_t end, int) {
     for (int64_t s = begin; s < end; ++s) {
