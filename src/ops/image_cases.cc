@@ -83,6 +83,19 @@ void add_regions(CaseList& cases) {
                              {boxes, scores, most, iou, constant(DataType::kF32, {1}, {0.4})},
                              {{0, 0, 3, 0, 0, 0}}));
   cases.push_back(known_case("NonMaxSuppression", "none_asked_for", {boxes, scores}, {{}}));
+  cases.push_back(known_case("SuppressedScores", "known", {boxes, scores, most, iou},
+                             {{0.9, 0, 0, 0.95, 0, 0.3}}));
+  cases.push_back(known_case("SuppressedScores", "threshold",
+                             {boxes, scores, most, iou, constant(DataType::kF32, {1}, {0.4})},
+                             {{0.9, 0, 0, 0.95, 0, 0}}));
+  cases.push_back(make_case("SuppressedScores", "classes",
+                            {random(DataType::kF32, {2, 67, 4}, 0, 1), random(DataType::kF32, {2, 3, 67}, 0, 1),
+                             constant_i64({20}), constant(DataType::kF32, {1}, {0.3}),
+                             constant(DataType::kF32, {1}, {0.2})}));
+  cases.push_back(make_case("SuppressedScores", "centred",
+                            {random(DataType::kF32, {1, 40, 4}, 0.1, 1), random(DataType::kF32, {1, 2, 40}, 0, 1),
+                             constant_i64({40}), constant(DataType::kF32, {1}, {0.1})},
+                            {{"center_point_box", integer(1)}}));
   cases.push_back(make_case("Col2Im", "overlapping", {random({2, 12, 20}), constant_i64({5, 6}), constant_i64({2, 2})}));
   cases.push_back(make_case("Col2Im", "padded_strided", {random({1, 9, 9}), constant_i64({5, 5}), constant_i64({3, 3})},
                             {{"pads", ints({1, 1, 1, 1})}, {"strides", ints({2, 2})}}));

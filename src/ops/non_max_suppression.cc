@@ -1,9 +1,11 @@
 // NonMaxSuppression: per image and class, boxes by descending score, those dropped that overlap a
-// better one too much. How many remain, only the data say.
+// better one too much. How many remain, only the data say. SuppressedScores is the same choice in the
+// shape of the scores: what passes make of scores gathered and scattered by the chosen indices.
 #include <algorithm>
 
 #include "base/text.h"
 #include "ops/dims.h"
+#include "opdef/import.h"
 
 namespace planish::ops {
 namespace {
@@ -13,7 +15,7 @@ using opdef::TypeSet;
 
 constexpr TypeSet kF32Only{DataType::kF32};
 
-Status infer_nms(InferContext& ctx) {
+Status check_operands(const InferContext& ctx) {
   PLANISH_RETURN_IF_ERROR(check_rank(ctx, 0, 3, 3));
   PLANISH_RETURN_IF_ERROR(check_rank(ctx, 1, 3, 3));
   const Shape &boxes = ctx.shape(0), &scores = ctx.shape(1);
@@ -24,6 +26,18 @@ Status infer_nms(InferContext& ctx) {
     if (ctx.has_input(i)) PLANISH_RETURN_IF_ERROR(check_single(ctx, i));
   if (int64_t form = ctx.attr_int("center_point_box"); form != 0 && form != 1)
     return bad_attr("center_point_box", cat(form), "0 or 1");
+  return ok_status();
+}
+
+Status infer_suppressed_scores(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(check_operands(ctx));
+  ctx.set_output(0, DataType::kF32, ctx.shape(1));
+  return ok_status();
+}
+
+Status infer_nms(InferContext& ctx) {
+  PLANISH_RETURN_IF_ERROR(check_operands(ctx));
+  const Shape &boxes = ctx.shape(0), &scores = ctx.shape(1);
   Dim per_class = boxes[1];
   if (!ctx.has_input(2)) {
     per_class = 0;
@@ -57,7 +71,8 @@ double scalar_or(EvalContext& ctx, int input, double fallback) {
   return ctx.has_input(input) && ctx.input(input).count() > 0 ? ctx.input(input).f64(0) : fallback;
 }
 
-Status evaluate_nms(EvalContext& ctx) {
+// Image, class and box of everything that is kept.
+Result<std::vector<int64_t>> select_boxes(EvalContext& ctx) {
   const Tensor &boxes = ctx.input(0), &scores = ctx.input(1);
   std::vector<double> all_boxes = boxes.f64_values(), all_scores = scores.f64_values();
   double most = scalar_or(ctx, 2, 0), iou = scalar_or(ctx, 3, 0);
@@ -90,8 +105,24 @@ Status evaluate_nms(EvalContext& ctx) {
         selected.insert(selected.end(), {n, c, i});
       }
     }
+  return selected;
+}
+
+Status evaluate_nms(EvalContext& ctx) {
+  PLANISH_ASSIGN_OR_RETURN(const std::vector<int64_t> selected, select_boxes(ctx));
   std::vector<int64_t> dims = {int64_t(selected.size()) / 3, 3};
   ctx.set_output(0, Tensor::from_i64(DataType::kI64, std::move(dims), selected));
+  return ok_status();
+}
+
+Status evaluate_suppressed_scores(EvalContext& ctx) {
+  PLANISH_ASSIGN_OR_RETURN(const std::vector<int64_t> selected, select_boxes(ctx));
+  const Tensor& scores = ctx.input(1);
+  Tensor& out = ctx.output(0);
+  for (size_t i = 0; i < selected.size(); i += 3) {
+    const int64_t at = (selected[i] * scores.dim(1) + selected[i + 1]) * scores.dim(2) + selected[i + 2];
+    out.set_f64(at, scores.f64(at));
+  }
   return ok_status();
 }
 
@@ -113,7 +144,20 @@ void register_non_max_suppression(opdef::OpRegistry& registry) {
   def.infer = infer_nms;
   def.evaluate = evaluate_nms;
   def.onnx = {{"NonMaxSuppression", "", 10, 1 << 30, nullptr}};
+  opdef::OpDef scores = def;
   registry.add(std::move(def));
+
+  scores.name = "SuppressedScores";
+  scores.doc = "The scores of the boxes that NonMaxSuppression selects, zeros elsewhere. Passes make it.";
+  scores.outputs = {operand("surviving", kF32Only, "N classes boxes", "")};
+  scores.infer = infer_suppressed_scores;
+  scores.evaluate = evaluate_suppressed_scores;
+  scores.onnx = {{"SuppressedScores", "planish", 1, 1 << 30,
+                  [](const opdef::NodeView& node, opdef::ImportContext&) -> Status {
+                    return unsupported(
+                        cat(node.op_type(), " is an operator of compiled graphs, not of models"));
+                  }}};
+  registry.add(std::move(scores));
 }
 
 }  // namespace planish::ops

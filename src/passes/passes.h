@@ -23,6 +23,7 @@ Result<bool> recognize_hard_swish(ir::Graph& graph, PassContext& context);
 Result<bool> recognize_layer_norm(ir::Graph& graph, PassContext& context);
 Result<bool> recognize_rms_norm(ir::Graph& graph, PassContext& context);
 Result<bool> recognize_silu(ir::Graph& graph, PassContext& context);
+Result<bool> recognize_suppressed_scores(ir::Graph& graph, PassContext& context);
 Result<bool> reduce_strength(ir::Graph& graph, PassContext& context);
 Result<bool> remove_no_ops(ir::Graph& graph, PassContext& context);
 Result<bool> simplify_views(ir::Graph& graph, PassContext& context);

@@ -34,6 +34,7 @@ constexpr Pass kRecognition[] = {
     {"recognize_global_pool", recognize_global_pool},
     // Before transposes move: its head splits and merges are made of them.
     {"recognize_attention", recognize_attention},
+    {"recognize_suppressed_scores", recognize_suppressed_scores},
 };
 
 // Arithmetic moves into weights.
@@ -104,6 +105,7 @@ constexpr Pass kAll[] = {
     {"recognize_layer_norm", recognize_layer_norm},
     {"recognize_rms_norm", recognize_rms_norm},
     {"recognize_silu", recognize_silu},
+    {"recognize_suppressed_scores", recognize_suppressed_scores},
     {"reduce_strength", reduce_strength},
     {"remove_no_ops", remove_no_ops},
     {"simplify_views", simplify_views},

@@ -1,4 +1,4 @@
-// recognize_layer_norm, _rms_norm, _gelu, _silu, _hard_swish, _attention.
+// recognize_layer_norm, _rms_norm, _gelu, _silu, _hard_swish, _attention, _suppressed_scores.
 #include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
@@ -297,6 +297,29 @@ TEST(RecognizeAttention, NotWhenScoresAreRead) {
   std::string text = attention_text("%s: f32[] = Add(%p, %mask)");
   text.replace(text.rfind("output %y"), 9, "output %y, %s");
   expect_unchanged(recognize_attention, text);
+}
+
+constexpr const char* kSuppression = R"(graph "" {
+  input %boxes: f32[1, 6, 4]
+  input %scores: f32[1, 2, 6]
+  const %most: i64[1] = {3} const %iou: f32[1] = {0.5}
+  const %zeros: f32[1, 2, 6] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  %kept: i64[] = NonMaxSuppression(%boxes, %scores, %most, %iou)
+  %picked: f32[] = GatherND(%scores, %kept)
+  %y: f32[] = ScatterND(%zeros, %kept, %picked)
+  output %y })";
+
+TEST(RecognizeSuppressedScores, GatheredAndScatteredIntoZeros) {
+  const auto result = rewritten(recognize_suppressed_scores, kSuppression);
+  EXPECT_EQ(count_nodes(*result.graph, "SuppressedScores"), 1);
+  EXPECT_EQ(result.graph->node_count(), 1);
+  EXPECT_TRUE(result.graph->symbols.empty());
+}
+
+TEST(RecognizeSuppressedScores, NotIntoOtherValues) {
+  std::string text = kSuppression;
+  text.replace(text.find("{0, 0, 0"), 8, "{0, 1, 0");
+  expect_unchanged(recognize_suppressed_scores, text);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// NonMaxSuppression: per image and class the boxes above the score's floor by descending score, those
-// dropped that overlap a better one too much. Images and classes are shared out over the team.
+// NonMaxSuppression and SuppressedScores: per image and class the boxes above the score's floor by
+// descending score, those dropped that overlap a better one too much; as indices, or as scores with
+// zeros elsewhere. Images and classes are shared out over the team.
 #include <algorithm>
 #include <cmath>
 
@@ -34,9 +35,9 @@ bool overlap_above(const Box& a, const Box& b, double threshold) {
   return a.area() > 0 && b.area() > 0 && united > 0 && shared / united > threshold;
 }
 
-class NmsLaunchable : public kernel::Launchable {
+class Suppression : public kernel::Launchable {
  public:
-  explicit NmsLaunchable(const Problem& problem)
+  explicit Suppression(const Problem& problem)
       : inputs_(problem.stages[0].inputs),
         centered_(std::get<int64_t>(
                       problem.stages[0].attrs.find("center_point_box")->second) == 1) {
@@ -46,10 +47,10 @@ class NmsLaunchable : public kernel::Launchable {
     count_ = boxes[1];
     classes_ = scores[1];
   }
-  Status run(const kernel::RunArgs&) const override {
-    return internal_error("NonMaxSuppression: the number of results is not known before it ran");
-  }
-  Result<std::vector<ir::Tensor>> run_allocating(const kernel::RunArgs& args) const override {
+
+ protected:
+  // The boxes that are kept, per image and class.
+  Result<std::vector<std::vector<int64_t>>> select_all(const kernel::RunArgs& args) const {
     const auto* boxes = static_cast<const float*>(args.operands[size_t(inputs_[0])].data);
     const auto* scores = static_cast<const float*>(args.operands[size_t(inputs_[1])].data);
     const auto given = [&](size_t i) -> const void* {
@@ -69,13 +70,12 @@ class NmsLaunchable : public kernel::Launchable {
         kept[size_t(i)] = select(boxes + i / classes_ * count_ * 4, scores + i * count_, most, iou,
                                  floor, given(4) != nullptr);
     });
-    std::vector<int64_t> selected;
-    for (int64_t i = 0; i < images_ * classes_; ++i)
-      for (int64_t box : kept[size_t(i)])
-        selected.insert(selected.end(), {i / classes_, i % classes_, box});
-    return std::vector<ir::Tensor>{
-        ir::Tensor::from_i64(ir::DataType::kI64, {int64_t(selected.size()) / 3, 3}, selected)};
+    return kept;
   }
+
+  std::vector<int> inputs_;
+  bool centered_;
+  int64_t images_ = 0, classes_ = 0, count_ = 0;
 
  private:
   std::vector<int64_t> select(const float* boxes, const float* scores, int64_t most, double iou,
@@ -99,29 +99,82 @@ class NmsLaunchable : public kernel::Launchable {
     }
     return out;
   }
-
-  std::vector<int> inputs_;
-  bool centered_;
-  int64_t images_ = 0, classes_ = 0, count_ = 0;
 };
+
+class NmsLaunchable : public Suppression {
+ public:
+  using Suppression::Suppression;
+  Status run(const kernel::RunArgs&) const override {
+    return internal_error("NonMaxSuppression: the number of results is not known before it ran");
+  }
+  Result<std::vector<ir::Tensor>> run_allocating(const kernel::RunArgs& args) const override {
+    PLANISH_ASSIGN_OR_RETURN(const auto kept, select_all(args));
+    std::vector<int64_t> selected;
+    for (int64_t i = 0; i < images_ * classes_; ++i)
+      for (int64_t box : kept[size_t(i)])
+        selected.insert(selected.end(), {i / classes_, i % classes_, box});
+    return std::vector<ir::Tensor>{
+        ir::Tensor::from_i64(ir::DataType::kI64, {int64_t(selected.size()) / 3, 3}, selected)};
+  }
+};
+
+class SuppressedScoresLaunchable : public Suppression {
+ public:
+  using Suppression::Suppression;
+  Status run(const kernel::RunArgs& args) const override {
+    PLANISH_ASSIGN_OR_RETURN(const auto kept, select_all(args));
+    const auto* scores = static_cast<const float*>(args.operands[size_t(inputs_[1])].data);
+    auto* out = static_cast<float*>(args.results[0].data);
+    std::fill(out, out + images_ * classes_ * count_, 0.0f);
+    for (int64_t i = 0; i < images_ * classes_; ++i)
+      for (int64_t box : kept[size_t(i)]) out[i * count_ + box] = scores[i * count_ + box];
+    return ok_status();
+  }
+};
+
+Status supports_suppression(const Problem& problem, std::string_view op) {
+  if (problem.root_op() != op) return other_family();
+  if (problem.stages.size() != 1) return unsupported("an epilogue");
+  const ir::Dim& count = problem.type_of(problem.stages[0].inputs[0]).shape[1];
+  if (count.is_constant() && count.value() > INT32_MAX) return unsupported("over 2^31 boxes");
+  return ok_status();
+}
+
+double suppression_us(const Problem& problem, const kernel::DeviceInfo& device) {
+  const auto dims = ir::to_dims(problem.type_of(problem.stages[0].inputs[1]).shape);
+  return 2 + double(ir::element_count(std::span<const int64_t>(dims))) * 2e-3 / device.threads;
+}
 
 class NmsKernel : public kernel::AllocatingKernel {
  public:
   std::string name() const override { return "cpu.non_max_suppression"; }
   std::string device_kind() const override { return "cpu"; }
   Status supports(const Problem& problem, const kernel::DeviceInfo&) const override {
-    if (problem.root_op() != "NonMaxSuppression") return other_family();
-    const ir::Dim& count = problem.type_of(problem.stages[0].inputs[0]).shape[1];
-    if (count.is_constant() && count.value() > INT32_MAX) return unsupported("over 2^31 boxes");
-    return ok_status();
+    return supports_suppression(problem, "NonMaxSuppression");
   }
   double predict_us(const Problem& problem, const kernel::Tactic&,
                     const kernel::DeviceInfo& device) const override {
-    const auto dims = ir::to_dims(problem.type_of(problem.stages[0].inputs[1]).shape);
-    return 2 + double(ir::element_count(std::span<const int64_t>(dims))) * 2e-3 / device.threads;
+    return suppression_us(problem, device);
   }
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
     return std::unique_ptr<kernel::Launchable>(std::make_unique<NmsLaunchable>(*args.problem));
+  }
+};
+
+class SuppressedScoresKernel : public kernel::KernelDef {
+ public:
+  std::string name() const override { return "cpu.suppressed_scores"; }
+  std::string device_kind() const override { return "cpu"; }
+  Status supports(const Problem& problem, const kernel::DeviceInfo&) const override {
+    return supports_suppression(problem, "SuppressedScores");
+  }
+  double predict_us(const Problem& problem, const kernel::Tactic&,
+                    const kernel::DeviceInfo& device) const override {
+    return suppression_us(problem, device);
+  }
+  Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
+    return std::unique_ptr<kernel::Launchable>(
+        std::make_unique<SuppressedScoresLaunchable>(*args.problem));
   }
 };
 
@@ -129,6 +182,7 @@ class NmsKernel : public kernel::AllocatingKernel {
 
 void register_non_max_suppression_kernel(kernel::KernelRegistry& registry) {
   registry.add(std::make_unique<NmsKernel>());
+  registry.add(std::make_unique<SuppressedScoresKernel>());
 }
 
 }  // namespace planish::cpu

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <set>
@@ -19,6 +20,7 @@
 #include "base/text.h"
 #include "eval/interpreter.h"
 #include "eval/reference_kernel.h"
+#include "frontend/onnx/onnx_import.h"
 #include "opdef/infer.h"
 #include "opdef/make_problem.h"
 #include "ops/all_cases.h"
@@ -77,9 +79,9 @@ Result<Built> build(const OpCase& c, DataType dtype, bool wrapped) {
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     opdef::InputCase input = c.inputs[i];
     if (input.dtype == DataType::kF32) input.dtype = dtype;
-    // Recurrent layers have weights.
+    // Recurrent layers and convolutions have weights.
     const bool recurrent = c.op == "LSTM" || c.op == "GRU" || c.op == "RNN";
-    if (recurrent && i >= 1 && i <= 3) input.constant = true;
+    if ((recurrent && i >= 1 && i <= 3) || (c.op == "Conv" && i >= 1)) input.constant = true;
     const ir::Tensor t = ops::make_input(input, i + 1);
     if (input.absent) {
       operands.push_back(nullptr);
@@ -404,9 +406,103 @@ TEST_P(FamilyCases, SampleCompiles) {
   for (const auto& [key, step] : chosen) {
     SCOPED_TRACE(about[key]->title);
     expect_compiles(*step, "sm_90a", calls_library(about[key]->problem));
-    if (++number % 8 == 0 && step->kernels[0].maps.empty()) expect_compiles(*step, "sm_80", calls_library(about[key]->problem));
+    if (++number % 8 == 0 && step->kernels[0].maps.empty())
+      expect_compiles(*step, "sm_80", calls_library(about[key]->problem));
   }
   std::cout << number << " steps compiled\n";
+}
+
+// Conversions stand between steps and come from no operator's case.
+TEST(Conversions, BetweenLayouts) {
+  const ir::Layout plain, last = ir::Layout::channels_last(4);
+  std::vector<Sample> samples;
+  std::vector<std::pair<ir::Layout, ir::Layout>> ways;
+  for (DataType dtype : {DataType::kF32, DataType::kF16, DataType::kI8})
+    for (const std::vector<int64_t>& dims :
+         {std::vector<int64_t>{2, 40, 7, 9}, {1, 3, 33, 20}, {3, 64, 1, 70}})
+      for (bool back : {false, true}) {
+        Sample sample;
+        sample.title =
+            cat("LayoutConvert ", ir::name_of(dtype), bracketed(dims), back ? " back" : "");
+        opdef::InputCase input{
+            .dtype = dtype, .dims = dims, .low = -100, .high = 100, .values = {}};
+        sample.operands = {ops::make_input(input, 1)};
+        sample.expected = sample.operands;
+        kernel::Stage stage;
+        stage.op = "LayoutConvert";
+        stage.inputs = {0};
+        stage.outputs = {{dtype, ir::to_shape(dims), back ? plain : last}};
+        sample.problem.operands.resize(1);
+        sample.problem.operands[0].type = {dtype, ir::to_shape(dims), back ? last : plain};
+        sample.problem.stages = {stage};
+        sample.problem.results = {1};
+        samples.push_back(std::move(sample));
+      }
+  std::vector<Attempt> attempts;
+  std::set<std::string> names;
+  for (const Sample& sample : samples)
+    for (const auto& kernel : families().all()) {
+      const auto* emitted = dynamic_cast<const EmittedKernelDef*>(kernel.get());
+      if (!emitted || !kernel->supports(sample.problem, testing_device()).ok()) continue;
+      for (const kernel::Tactic& tactic : kernel->tactics(sample.problem, testing_device())) {
+        auto step = emitted->emit(sample.problem, tactic, testing_device());
+        ASSERT_TRUE(step.ok()) << sample.title << ": " << step.status().to_string();
+        attempts.push_back({&sample,
+                            cat(sample.title, " ", kernel->name(), " ", tactic.to_string()),
+                            sample.problem,
+                            *step,
+                            {},
+                            -1});
+        names.insert(kernel->name());
+      }
+    }
+  EXPECT_TRUE(names.count("cuda.tile_copy") && names.count("cuda.element"));
+  HostRunner runner;
+  for (Attempt& a : attempts) a.number = runner.add(a.step);
+  const Status built = runner.build();
+  ASSERT_TRUE(built.ok()) << built.to_string();
+  for (Attempt& a : attempts) check(runner, a);
+}
+
+// The models in $PLANISH_MODELS at batch 1: which of their computations have a kernel here.
+TEST(Models, HaveKernels) {
+  const char* folder = std::getenv("PLANISH_MODELS");
+  if (!folder) GTEST_SKIP() << "PLANISH_MODELS names no folder of ONNX files";
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() != ".onnx") continue;
+    auto graph = frontend::import_onnx_file(file.path().string(), {}, registry());
+    ASSERT_TRUE(graph.ok()) << file.path() << ": " << graph.status().to_string();
+    passes::PassOptions options;
+    passes::PassContext context(registry(), options);
+    ASSERT_TRUE(passes::optimize(**graph, context).ok()) << file.path();
+    std::map<std::string, int> taken;
+    std::map<std::string, std::string> refused;
+    for (const auto& node : (*graph)->nodes()) {
+      const opdef::OpDef* op = registry().find(node->op);
+      if (op && op->is_view) continue;
+      auto problem = opdef::make_problem(registry(), *node);
+      ASSERT_TRUE(problem.ok()) << problem.status().to_string();
+      auto fixed = kernel::concrete(*problem, [](std::string_view name) {
+        return std::optional<int64_t>(name == "N" || name == "batch" ? 1 : 64);
+      });
+      if (!fixed.ok()) continue;
+      std::string name, why = "no family";
+      for (const auto& kernel : families().all()) {
+        const Status s = kernel->supports(*fixed, testing_device());
+        if (s.ok() && name.empty()) name = kernel->name();
+        if (!s.ok() && s.code() != Code::kUnimplemented)
+          why = cat(kernel->name(), ": ", s.message());
+      }
+      if (name.empty())
+        refused[kernel::describe(*fixed)] = why;
+      else
+        ++taken[name];
+    }
+    std::cout << file.path().stem().string() << ":";
+    for (const auto& [name, count] : taken) std::cout << " " << name << " " << count;
+    std::cout << "\n";
+    for (const auto& [what, why] : refused) std::cout << "  " << what << ": " << why << "\n";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, FamilyCases,

@@ -7,12 +7,15 @@ namespace planish::cuda {
 void register_attention_plain(kernel::KernelRegistry& registry);
 void register_attention_wgmma(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
+void register_depthwise(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
 void register_plain_contraction(kernel::KernelRegistry& registry);
 void register_recurrent(kernel::KernelRegistry& registry);
 void register_rows(kernel::KernelRegistry& registry);
 void register_simt(kernel::KernelRegistry& registry);
+void register_suppression(kernel::KernelRegistry& registry);
+void register_tile_copy(kernel::KernelRegistry& registry);
 void register_top_k(kernel::KernelRegistry& registry);
 void register_wgmma(kernel::KernelRegistry& registry);
 
@@ -23,9 +26,12 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_rows(registry);
   register_wgmma(registry);
   register_plain_contraction(registry);
+  register_depthwise(registry);
   register_simt(registry);
   register_attention_plain(registry);
   register_recurrent(registry);
+  register_suppression(registry);
+  register_tile_copy(registry);
   register_top_k(registry);
   register_elements(registry);
 }

@@ -59,7 +59,7 @@ void ElementEmitter::close() {
 
 std::string ElementEmitter::bind(std::string_view type, const std::string& text) {
   if (is_plain(text) || is_number(text)) return text;
-  std::string name = fresh("i");
+  std::string name = fresh("n");  // i8, i64 are types
   line(cat("const ", type, ' ', name, " = ", text, ';'));
   return name;
 }

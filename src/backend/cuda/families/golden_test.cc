@@ -1,0 +1,106 @@
+// The text of a few kernels as stored under tests/golden/cuda: a change of what is printed shows as
+// a difference that a person reads. PLANISH_UPDATE_GOLDEN=1 writes the files anew.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "backend/cuda/emit/prelude.h"
+#include "backend/cuda/families/register_families.h"
+#include "backend/cuda/testing/compile_testing.h"
+#include "base/text.h"
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+using ir::Layout;
+using ir::TensorType;
+using kernel::Problem;
+
+struct Golden {
+  std::string name, family;
+  kernel::Tactic tactic;
+  Problem problem;
+};
+
+Problem one_stage(std::string op, ir::Attributes attrs, std::vector<TensorType> operands,
+                  TensorType result) {
+  Problem problem;
+  kernel::Stage stage;
+  stage.op = std::move(op);
+  stage.attrs = std::move(attrs);
+  for (TensorType& type : operands) {
+    stage.inputs.push_back(int(problem.operands.size()));
+    problem.operands.emplace_back().type = std::move(type);
+  }
+  stage.outputs = {std::move(result)};
+  problem.stages = {std::move(stage)};
+  problem.results = {int(problem.operands.size())};
+  return problem;
+}
+
+kernel::Expr scaled_sum(DataType dtype) {
+  kernel::ExprBuilder b;
+  const int y =
+      b.max(b.add(b.mul(b.arg(0, dtype), b.arg(1, dtype)), b.arg(2, dtype)), b.imm(0, dtype));
+  return b.finish({y}, 3);
+}
+
+std::vector<Golden> goldens() {
+  const Layout last = Layout::channels_last(4);
+  const TensorType image = {DataType::kF16, {2, 64, 28, 28}, last};
+  std::vector<Golden> out;
+  out.push_back({"pointwise_channels_last",
+                 "cuda.element",
+                 {{{"v", 8}}},
+                 pointwise_problem({image, {DataType::kF16, {64, 1, 1}}, image},
+                                   scaled_sum(DataType::kF16), {image})});
+  const ir::Attributes window = {{"kernel_shape", std::vector<int64_t>{3, 3}},
+                                 {"strides", std::vector<int64_t>{2, 2}},
+                                 {"pads", std::vector<int64_t>{1, 1, 1, 1}}};
+  out.push_back({"max_pool_channels_last",
+                 "cuda.element",
+                 {{{"v", 8}}},
+                 one_stage("MaxPool", window, {image}, {DataType::kF16, {2, 64, 14, 14}, last})});
+  out.push_back({"softmax",
+                 "cuda.rows",
+                 {{{"team", 32}, {"v", 8}}},
+                 one_stage("Softmax", {{"axis", int64_t(-1)}}, {{DataType::kF16, {96, 1000}}},
+                           {DataType::kF16, {96, 1000}})});
+  out.push_back(
+      {"matmul_fp32",
+       "cuda.simt",
+       {{{"tile", 1}}},
+       one_stage("MatMul", {}, {{DataType::kF32, {3, 70, 40}}, {DataType::kF32, {40, 100}}},
+                 {DataType::kF32, {3, 70, 100}})});
+  return out;
+}
+
+TEST(GoldenKernels, ReadAsStored) {
+  kernel::KernelRegistry registry;
+  register_families(registry);
+  const std::filesystem::path folder = PLANISH_GOLDEN_CUDA;
+  for (const Golden& golden : goldens()) {
+    const auto* family = dynamic_cast<const EmittedKernelDef*>(registry.find(golden.family));
+    ASSERT_NE(family, nullptr) << golden.family;
+    const Status supported = family->supports(golden.problem, testing_device());
+    ASSERT_TRUE(supported.ok()) << golden.name << ": " << supported.to_string();
+    auto step = family->emit(golden.problem, golden.tactic, testing_device());
+    ASSERT_TRUE(step.ok()) << golden.name << ": " << step.status().to_string();
+    ASSERT_EQ(step->kernels.size(), 1u) << golden.name;
+    const EmittedKernel& kernel = step->kernels[0];
+    const std::string text = cat("// ", kernel::describe(golden.problem), "\n// grid ",
+                                 kernel.grid.x, " ", kernel.grid.y, " ", kernel.grid.z, ", block ",
+                                 kernel.block.x, "\n", kernel.source.substr(std::strlen(kPrelude)));
+    const std::filesystem::path path = folder / (golden.name + ".cu");
+    if (std::getenv("PLANISH_UPDATE_GOLDEN")) std::ofstream(path) << text;
+    std::ifstream in(path);
+    const std::string stored(std::istreambuf_iterator<char>(in), {});
+    EXPECT_EQ(text, stored) << path << " (PLANISH_UPDATE_GOLDEN=1 writes it anew)";
+  }
+}
+
+}  // namespace
+}  // namespace planish::cuda
