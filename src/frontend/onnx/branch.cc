@@ -3,7 +3,7 @@
 // often one that fits no shape.
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 namespace planish::frontend::onnx {
 namespace {

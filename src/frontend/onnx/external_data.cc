@@ -15,7 +15,7 @@
 #include <span>
 
 #include "base/text.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 #include "frontend/onnx/sha1.h"
 
 namespace planish::frontend::onnx {

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 namespace planish::frontend::onnx {
 namespace {

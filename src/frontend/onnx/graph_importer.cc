@@ -1,7 +1,7 @@
 #include "frontend/onnx/graph_importer.h"
 
 #include "base/text.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 #include "frontend/onnx/tensor_proto.h"
 #include "opdef/onnx_types.h"
 

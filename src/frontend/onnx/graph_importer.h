@@ -5,7 +5,7 @@
 // as further inputs of the body's ir::Graph (constants are copied instead), so that resolving never
 // looks outwards later. A function call is inlined: its scope adds nodes to the caller's graph.
 //
-// What Planish cannot take is noted in Refusals and leaves its outputs "refused"; nodes that read a
+// What Planish cannot take is noted in opdef::Refusals and leaves its outputs "refused"; nodes that read a
 // refused value are passed over, so that one import lists everything. All other faults end it.
 // Recursion follows bodies and calls only, both limited.
 #pragma once
@@ -21,7 +21,7 @@
 #include "frontend/onnx/external_data.h"
 #include "frontend/onnx/node_view.h"
 #include "frontend/onnx/onnx_import.h"
-#include "frontend/onnx/refusals.h"
+#include "opdef/refusals.h"
 #include "frontend/onnx/topology.h"
 #include "frontend/onnx/wire.h"
 
@@ -127,7 +127,7 @@ class GraphImporter {
   std::vector<const FunctionDesc*> calls_;  // active, outermost first
   std::map<std::string, int64_t, std::less<>> named_dims_;
   FreeNames free_names_;
-  Refusals refusals_;
+  opdef::Refusals refusals_;
   int64_t node_count_ = 0;
   int64_t body_depth_ = 0;
   int64_t carried_count_ = 0;

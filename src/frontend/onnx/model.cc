@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 #include "opdef/onnx_types.h"
 
 namespace planish::frontend::onnx {

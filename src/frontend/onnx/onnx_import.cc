@@ -11,7 +11,7 @@
 #include "base/large_memory.h"
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 namespace planish::frontend {
 namespace {

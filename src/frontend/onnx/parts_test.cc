@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "frontend/onnx/onnx_import.h"
-#include "frontend/onnx/quote.h"
-#include "frontend/onnx/refusals.h"
+#include "base/quote.h"
+#include "opdef/refusals.h"
 #include "frontend/onnx/sha1.h"
 #include "frontend/onnx/topology.h"
 
@@ -17,7 +17,7 @@ TEST(Quote, EscapesAndCuts) {
   EXPECT_EQ(quoted("conv1"), "'conv1'");
   EXPECT_EQ(quoted("größe"), "'größe'");
   EXPECT_EQ(quoted(std::string_view("a\nb\0c\xff", 6)), "'a\\x0ab\\x00c\\xff'");
-  const std::string cut = onnx::quoted(std::string_view(std::string(1000, 'n')));
+  const std::string cut = quoted(std::string_view(std::string(1000, 'n')));
   EXPECT_LT(cut.size(), 160u);
   EXPECT_THAT(cut, testing::HasSubstr("(1000 bytes)"));
 }
@@ -110,7 +110,7 @@ TEST(Tensors, ReadBackAsWritten) {
 }
 
 TEST(Refusals, ListEverythingOnce) {
-  Refusals refusals;
+  opdef::Refusals refusals;
   EXPECT_TRUE(refusals.to_status().ok());
   for (int i = 0; i < 8; ++i) refusals.add("Foo", "unknown", cat("n", i));
   refusals.add("Foo", "unknown", "n0");

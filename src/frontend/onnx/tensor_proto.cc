@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "frontend/onnx/onnx_import.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 #include "opdef/onnx_types.h"
 
 namespace planish::frontend::onnx {
@@ -233,7 +233,7 @@ Result<NamedTensor> read_tensor_proto(std::span<const std::byte> bytes, const Li
   PLANISH_ASSIGN_OR_RETURN(const onnx::TensorDesc desc, onnx::read_tensor(text, limits));
   onnx::ExternalData nowhere("", "", limits);
   auto tensor = onnx::to_tensor(desc, nowhere, limits);
-  if (!tensor.ok()) return tensor.status().at(cat("tensor ", onnx::quoted(desc.name)));
+  if (!tensor.ok()) return tensor.status().at(cat("tensor ", quoted(desc.name)));
   return NamedTensor{std::string(desc.name), std::move(tensor).value()};
 }
 

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "base/text.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 namespace planish::frontend::onnx {
 

@@ -9,7 +9,7 @@
 #include <protozero/pbf_reader.hpp>
 
 #include "base/text.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 namespace planish::frontend::onnx {
 namespace {

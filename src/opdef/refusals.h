@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 
-namespace planish::frontend::onnx {
+namespace planish::opdef {
 
 class Refusals {
  public:
@@ -31,4 +31,4 @@ class Refusals {
   int64_t count_ = 0;
 };
 
-}  // namespace planish::frontend::onnx
+}  // namespace planish::opdef

@@ -1,9 +1,9 @@
-#include "frontend/onnx/refusals.h"
+#include "opdef/refusals.h"
 
 #include "base/text.h"
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
-namespace planish::frontend::onnx {
+namespace planish::opdef {
 namespace {
 constexpr size_t kNamesShown = 5;
 constexpr size_t kKindsShown = 100;
@@ -34,4 +34,4 @@ Status Refusals::to_status() const {
   return unsupported(text);
 }
 
-}  // namespace planish::frontend::onnx
+}  // namespace planish::opdef

@@ -1,10 +1,10 @@
-#include "frontend/onnx/quote.h"
+#include "base/quote.h"
 
 #include <cstdint>
 
 #include "base/text.h"
 
-namespace planish::frontend::onnx {
+namespace planish {
 namespace {
 
 // Length of the well-formed UTF-8 sequence at the start of `text` (Unicode, table 3-7); 0: none.
@@ -63,4 +63,4 @@ std::string quoted(std::string_view name) {
              "' (", name.size(), " bytes)");
 }
 
-}  // namespace planish::frontend::onnx
+}  // namespace planish

@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-namespace planish::frontend::onnx {
+namespace planish {
 
 std::string quoted(std::string_view name);
 // Well-formed UTF-8 without control characters?
 bool is_clean_text(std::string_view text);
 
-}  // namespace planish::frontend::onnx
+}  // namespace planish
