@@ -1,4 +1,4 @@
-// Network: a trained model before optimization, loaded from ONNX or built by hand.
+// Network: a trained model before optimization, loaded from ONNX or TensorFlow or built by hand.
 //
 // A Network is a typed graph of operators (planish ops lists them; each follows the newest ONNX
 // opset). Shapes may hold symbols; they stay symbolic through the network. Not thread-safe: one
@@ -50,6 +50,17 @@ struct ImportOptions {
   ImportLimits limits;
 };
 
+// What to take from TensorFlow's files.
+struct TensorflowOptions {
+  // Of a SavedModel; empty: serving_default, or the only one there is.
+  std::string signature;
+  // Of the SavedModel's meta graph; empty: "serve", or the only meta graph there is.
+  std::vector<std::string> tags;
+  // Tensors ("node", "node:1") to cut the graph at and to give, in place of the signature's or of all
+  // placeholders and of the nodes that nobody reads.
+  std::vector<std::string> inputs, outputs;
+};
+
 // A value of one network: what an operator reads and makes.
 struct Value {
   int id = -1;
@@ -80,6 +91,15 @@ class PLANISH_API Network {
   // The same from memory; `data` may be freed afterwards.
   static Result<Network> load_onnx(const void* data, size_t bytes,
                                    const ImportOptions& options = {});
+  // Reads TensorFlow's files without TensorFlow: a SavedModel's folder (TF1 and TF2), a frozen GraphDef
+  // (.pb, .pbtxt), a TF1 checkpoint with its meta graph (folder, .meta or .index). Functions are
+  // inlined, variables become constants. The same promises and errors as load_onnx.
+  static Result<Network> load_tensorflow(const std::string& path,
+                                         const TensorflowOptions& choice = {},
+                                         const ImportOptions& options = {});
+  // load_tensorflow for what looks like TensorFlow's, load_onnx for all else.
+  static Result<Network> load(const std::string& path, const TensorflowOptions& choice = {},
+                              const ImportOptions& options = {});
   // Reads the text form that to_text(true) writes.
   static Result<Network> parse(std::string_view text);
   // Empty, to be filled by add_input, add_constant, add_op and mark_output.
@@ -147,6 +167,7 @@ struct OpDesc {
   std::vector<std::string> outputs;
   std::vector<std::string> attributes;
   std::string onnx;                  // "Conv since 1", several separated by ", "
+  std::string tensorflow;            // "Conv2D, DepthwiseConv2dNative"; empty: none
 };
 // Sorted by name. Loaded plugins are included.
 PLANISH_API std::vector<OpDesc> known_ops();

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/elementwise.h"
 
 namespace planish::ops {
@@ -217,6 +218,11 @@ std::vector<Row> rows() {
   };
 }
 
+Status import_leaky_relu(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("LeakyRelu", {c.in(0)}, {{"alpha", c.attr_float("alpha", double(0.2f))}})});
+}
+
 }  // namespace
 
 void register_activations(opdef::OpRegistry& registry) {
@@ -226,6 +232,9 @@ void register_activations(opdef::OpRegistry& registry) {
                         operand("Y", row.types, "result"), row.expression);
     def.attrs = std::move(row.attrs);
     def.infer = row.infer;
+    if (def.name == "Elu" || def.name == "Relu" || def.name == "Selu" || def.name == "Softsign")
+      def.tensorflow = {tensorflow(def.name)};
+    if (def.name == "LeakyRelu") def.tensorflow = {tensorflow("LeakyRelu", import_leaky_relu)};
     registry.add(std::move(def));
   }
   TypeSet prelu_types = kFloats | TypeSet{DataType::kI32, DataType::kI64, DataType::kU32,

@@ -1,5 +1,6 @@
 // ArgMax and ArgMin: the position of the extreme along an axis. NaN counts as the extreme, as NumPy
 // has it.
+#include "ops/composer.h"
 #include "ops/lines.h"
 #include "ops/numeric.h"
 #include "ops/reduction.h"
@@ -48,6 +49,14 @@ Status evaluate_arg(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_arg(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t axis = c.need_one(1, "dimension");
+  ir::Value* place =
+      c.op(node.op_type(), {c.in(0)}, {{"axis", axis}, {"keepdims", int64_t(0)}});
+  return c.finish({c.cast(place, c.attr_type("output_type", DataType::kI64))});
+}
+
 }  // namespace
 
 void register_arg_reduce(opdef::OpRegistry& registry) {
@@ -63,6 +72,7 @@ void register_arg_reduce(opdef::OpRegistry& registry) {
     def.kind = opdef::FusionKind::kReduction;
     def.infer = infer_arg;
     def.evaluate = evaluate;
+    def.tensorflow = {tensorflow(def.name, import_arg)};
     registry.add(std::move(def));
   };
   add("ArgMax", "position of the maximum along the axis", evaluate_arg<true>);

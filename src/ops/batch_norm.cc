@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/shape_rules.h"
 #include "opdef/import.h"
 
@@ -63,6 +64,34 @@ Status import_batch_norm(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+// Training (the default of is_training) normalizes with the batch's own statistics.
+Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const bool last = c.channels_last();
+  ir::Value *x = c.in(0), *scale = c.in(1), *offset = c.in(2), *mean = c.in(3), *variance = c.in(4);
+  if (!c.has_rank(x, 4, 5, "input 0")) return c.finish({});
+  if (last) x = c.to_channels_first(x);
+  if (c.attr_int("is_training", 1) != 0) {
+    std::vector<int64_t> axes = {0};
+    for (int i = 2; i < c.rank(x); ++i) axes.push_back(i);
+    ir::Value* kept = c.reduce("ReduceMean", x, axes, true);
+    ir::Value* distance = c.sub(x, kept);
+    mean = c.reduce("ReduceMean", x, axes, false);
+    variance = c.reduce("ReduceMean", c.mul(distance, distance), axes, false);
+  }
+  ir::Value* y = c.op("BatchNormalization", {x, scale, offset, mean, variance},
+                      {{"epsilon", c.attr_float("epsilon", double(1e-4f))}});
+  return c.finish({last ? c.to_channels_last(y) : y, mean, variance, mean, variance, mean});
+}
+Status import_global_batch_norm(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *scale = c.in(4);
+  if (c.attr_int("scale_after_normalization", 1) == 0) scale = c.filled(c.dim_of(scale, 0), 1, c.dtype(x));
+  ir::Value* y = c.op("BatchNormalization", {c.to_channels_first(x), scale, c.in(3), c.in(1), c.in(2)},
+                      {{"epsilon", c.attr_float("variance_epsilon", 1e-3)}});
+  return c.finish({c.to_channels_last(y)});
+}
+
 }  // namespace
 
 void register_batch_norm(opdef::OpRegistry& registry) {
@@ -77,6 +106,10 @@ void register_batch_norm(opdef::OpRegistry& registry) {
   def.infer = infer_batch_norm;
   def.evaluate = evaluate_batch_norm;
   def.onnx = {{"BatchNormalization", "", 7, 1 << 30, import_batch_norm}};
+  for (const char* tf : {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+    def.tensorflow.push_back(tensorflow(tf, import_fused_batch_norm));
+  def.tensorflow.push_back(
+      tensorflow("BatchNormWithGlobalNormalization", import_global_batch_norm));
   registry.add(std::move(def));
 }
 

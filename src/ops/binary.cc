@@ -2,6 +2,7 @@
 // f16 and bf16 results are rounded once. Integer operands whose elements are known as dim
 // expressions keep them (shape arithmetic).
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
@@ -119,6 +120,88 @@ constexpr BinaryRow kRows[] = {
      "exactly one of A and B"},
 };
 
+// Floor division and remainder of integers; a difference that divides exactly keeps shape arithmetic.
+Status import_floor_div(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *a = c.in(0), *b = c.in(1);
+  if (c.is_float(a)) return c.finish({c.op("Floor", {c.div(a, b)})});
+  return c.finish({c.div(c.sub(a, c.op("Mod", {a, b})), b)});
+}
+Status import_truncated_mod(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("Mod", {c.in(0), c.in(1)}, {{"fmod", int64_t(1)}})});
+}
+Status import_square(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.mul(c.in(0), c.in(0))});
+}
+Status import_squared_difference(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* d = c.sub(c.in(0), c.in(1));
+  return c.finish({c.mul(d, d)});
+}
+Status import_bias_add(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *bias = c.in(1);
+  if (!c.channels_last() && c.rank(x) > 2) {
+    std::vector<int64_t> dims(size_t(c.rank(x)) - 1, 1);
+    dims[0] = -1;
+    bias = c.reshape(bias, dims);
+  }
+  return c.finish({c.add(x, bias)});
+}
+// y where the other operand is zero: kOp(x, y) elsewhere. The operand that decides is `decides`.
+Status unless_zero(const NodeView& node, ImportContext& ctx, int decides,
+                   ir::Value* (*formula)(Composer&, ir::Value*, ir::Value*)) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *y = c.in(1), *zero = c.scalar_like(0, x);
+  ir::Value* is_zero = c.op("Equal", {decides ? y : x, zero});
+  return c.finish({c.where(is_zero, zero, formula(c, x, y))});
+}
+Status import_div_no_nan(const NodeView& node, ImportContext& ctx) {
+  return unless_zero(node, ctx, 1, [](Composer& c, auto* x, auto* y) { return c.div(x, y); });
+}
+Status import_mul_no_nan(const NodeView& node, ImportContext& ctx) {
+  return unless_zero(node, ctx, 1, [](Composer& c, auto* x, auto* y) { return c.mul(x, y); });
+}
+Status import_xdivy(const NodeView& node, ImportContext& ctx) {
+  return unless_zero(node, ctx, 0, [](Composer& c, auto* x, auto* y) { return c.div(x, y); });
+}
+Status import_xlogy(const NodeView& node, ImportContext& ctx) {
+  return unless_zero(node, ctx, 0,
+                     [](Composer& c, auto* x, auto* y) { return c.mul(x, c.op("Log", {y})); });
+}
+Status import_xlog1py(const NodeView& node, ImportContext& ctx) {
+  return unless_zero(node, ctx, 0, [](Composer& c, auto* x, auto* y) {
+    return c.mul(x, c.op("Log", {c.add(y, c.scalar_like(1, y))}));
+  });
+}
+Status import_shift(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::string direction = node.op_type() == "LeftShift" ? "LEFT" : "RIGHT";
+  return c.finish({c.op("BitShift", {c.in(0), c.in(1)}, {{"direction", direction}})});
+}
+
+std::vector<opdef::ImportRule> tensorflow_rules(std::string_view op) {
+  if (op == "Add")
+    return {tensorflow("Add"), tensorflow("AddV2"), tensorflow("BiasAdd", import_bias_add),
+            tensorflow("BiasAddV1", import_bias_add)};
+  if (op == "Sub")
+    return {tensorflow("Sub"), tensorflow("SquaredDifference", import_squared_difference)};
+  if (op == "Mul")
+    return {tensorflow("Mul"), tensorflow("Square", import_square),
+            tensorflow("MulNoNan", import_mul_no_nan), tensorflow("Xlogy", import_xlogy),
+            tensorflow("Xlog1py", import_xlog1py)};
+  if (op == "Div")
+    return {tensorflow("Div"), tensorflow("RealDiv"), tensorflow("TruncateDiv"),
+            tensorflow("FloorDiv", import_floor_div), tensorflow("DivNoNan", import_div_no_nan),
+            tensorflow("Xdivy", import_xdivy)};
+  if (op == "And") return {tensorflow("LogicalAnd")};
+  if (op == "Or") return {tensorflow("LogicalOr")};
+  if (op.substr(0, 7) == "Bitwise") return {tensorflow(std::string(op))};
+  return {};
+}
+
 }  // namespace
 
 void register_binary(opdef::OpRegistry& registry) {
@@ -127,6 +210,7 @@ void register_binary(opdef::OpRegistry& registry) {
         row.name, row.doc, {operand("A", row.types, "left"), operand("B", row.types, "right")},
         operand("C", row.types, "result"), row.expression);
     def.infer = row.infer;
+    def.tensorflow = tensorflow_rules(def.name);
     registry.add(std::move(def));
   }
   opdef::OpDef def = elementwise_def(
@@ -135,6 +219,7 @@ void register_binary(opdef::OpRegistry& registry) {
       shift_expression);
   def.attrs = {opdef::required_attr("direction", opdef::AttrKind::kString, "'LEFT' or 'RIGHT'")};
   def.infer = infer_shift;
+  def.tensorflow = {tensorflow("LeftShift", import_shift), tensorflow("RightShift", import_shift)};
   registry.add(std::move(def));
 
   def = elementwise_def("Mod", "remainder of A / B, with B's sign, or A's when fmod is 1",
@@ -142,12 +227,15 @@ void register_binary(opdef::OpRegistry& registry) {
                         operand("C", kNumbers, "result"), mod_expression);
   def.attrs = {opdef::int_attr("fmod", 0, "1: the sign follows A")};
   def.infer = infer_mod;
+  def.tensorflow = {tensorflow("FloorMod"), tensorflow("Mod", import_truncated_mod),
+                    tensorflow("TruncateMod", import_truncated_mod)};
   registry.add(std::move(def));
 
   TypeSet bases = kFloats | opdef::kIndices;
   def = elementwise_def("Pow", "X to the power of Y, in X's type",
                         {operand("X", bases, "base"), operand("Y", kNumbers, "exponent", "T1")},
                         operand("Z", bases, "result"), pow_expression);
+  def.tensorflow = {tensorflow("Pow")};
   registry.add(std::move(def));
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/float_types.h"
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 #include "opdef/import.h"
@@ -131,6 +132,17 @@ Status import_bit_cast(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+Status import_tensorflow_cast(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const DataType to = c.attr_type("DstT", DataType::kF32);
+  return c.finish({c.op("Cast", {c.in(0)}, {{"to", to}})});
+}
+Status import_tensorflow_bitcast(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const DataType to = c.attr_type("type", DataType::kF32);
+  return c.finish({c.op("BitCast", {c.in(0)}, {{"to", to}})});
+}
+
 }  // namespace
 
 void register_cast(opdef::OpRegistry& registry) {
@@ -142,6 +154,7 @@ void register_cast(opdef::OpRegistry& registry) {
   def.attrs = {to};
   def.infer = infer_cast;
   def.onnx = {{"Cast", "", 6, 1 << 30, import_cast}, {"CastLike", "", 15, 1 << 30, import_cast_like}};
+  def.tensorflow = {tensorflow("Cast", import_tensorflow_cast)};
   registry.add(std::move(def));
 
   def = {};
@@ -165,6 +178,7 @@ void register_cast(opdef::OpRegistry& registry) {
   def.infer = infer_bit_cast;
   def.evaluate = evaluate_bit_cast;
   def.onnx = {{"BitCast", "", 26, 1 << 30, import_bit_cast}};
+  def.tensorflow = {tensorflow("Bitcast", import_tensorflow_bitcast)};
   registry.add(std::move(def));
 }
 

@@ -1,4 +1,5 @@
 // Comparisons and tests of floating values; the results are bool.
+#include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
@@ -56,15 +57,34 @@ struct CompareRow {
   Status (*expression)(ExpressionContext&);
   Status (*infer)(InferContext&);
   const char* doc;
+  const char* tensorflow;
 };
 
 constexpr CompareRow kRows[] = {
-    {"Equal", kNumbers | kBools, compare<ScalarOp::kEqual, false>, infer_equal, "A = B"},
-    {"Greater", kNumbers, compare<ScalarOp::kLess, true>, infer_predicate, "A > B"},
-    {"GreaterOrEqual", kNumbers, compare<ScalarOp::kLessEqual, true>, infer_predicate, "A >= B"},
-    {"Less", kNumbers, compare<ScalarOp::kLess, false>, infer_predicate, "A < B"},
-    {"LessOrEqual", kNumbers, compare<ScalarOp::kLessEqual, false>, infer_predicate, "A <= B"},
+    {"Equal", kNumbers | kBools, compare<ScalarOp::kEqual, false>, infer_equal, "A = B", "Equal"},
+    {"Greater", kNumbers, compare<ScalarOp::kLess, true>, infer_predicate, "A > B", "Greater"},
+    {"GreaterOrEqual", kNumbers, compare<ScalarOp::kLessEqual, true>, infer_predicate, "A >= B",
+     "GreaterEqual"},
+    {"Less", kNumbers, compare<ScalarOp::kLess, false>, infer_predicate, "A < B", "Less"},
+    {"LessOrEqual", kNumbers, compare<ScalarOp::kLessEqual, false>, infer_predicate, "A <= B",
+     "LessEqual"},
 };
+
+Status import_not_equal(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("Not", {c.op("Equal", {c.in(0), c.in(1)})})});
+}
+Status import_approximate_equal(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* distance = c.op("Abs", {c.sub(c.in(0), c.in(1))});
+  ir::Value* tolerance = c.scalar_like(c.attr_float("tolerance", 1e-5), distance);
+  return c.finish({c.op("Less", {distance, tolerance})});
+}
+Status import_is_finite(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  return c.finish({c.op("Not", {c.op("Or", {c.op("IsNaN", {x}), c.op("IsInf", {x})})})});
+}
 
 }  // namespace
 
@@ -74,6 +94,10 @@ void register_comparison(opdef::OpRegistry& registry) {
         row.name, row.doc, {operand("A", row.types, "left"), operand("B", row.types, "right")},
         operand("C", kBools, "whether it holds", "T1"), row.expression);
     def.infer = row.infer;
+    def.tensorflow = tensorflow_names(row.tensorflow);
+    if (def.name == "Equal") def.tensorflow.push_back(tensorflow("NotEqual", import_not_equal));
+    if (def.name == "Less")
+      def.tensorflow.push_back(tensorflow("ApproximateEqual", import_approximate_equal));
     registry.add(std::move(def));
   }
   TypeSet types = kFloats | kFloat8;
@@ -81,6 +105,7 @@ void register_comparison(opdef::OpRegistry& registry) {
                                      {operand("X", types, "operand")},
                                      operand("Y", kBools, "whether it holds", "T1"), is_nan);
   def.infer = infer_predicate;
+  def.tensorflow = {tensorflow("IsNan")};
   registry.add(std::move(def));
 
   def = elementwise_def("IsInf", "whether x is infinite", {operand("X", types, "operand")},
@@ -88,6 +113,7 @@ void register_comparison(opdef::OpRegistry& registry) {
   def.attrs = {opdef::int_attr("detect_negative", 1, "0: negative infinity does not count"),
                opdef::int_attr("detect_positive", 1, "0: positive infinity does not count")};
   def.infer = infer_predicate;
+  def.tensorflow = {tensorflow("IsInf"), tensorflow("IsFinite", import_is_finite)};
   registry.add(std::move(def));
 }
 

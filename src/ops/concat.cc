@@ -1,5 +1,6 @@
 // Concat: tensors laid one after another along an axis.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -78,6 +79,37 @@ Status import_concat(const opdef::NodeView& node, opdef::ImportContext& context)
   return ok_status();
 }
 
+Status import_tensorflow_concat(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  Composer::Values parts = c.all_inputs();
+  if (parts.size() < 2) return invalid_argument("expected values and an axis");
+  const bool first = node.op_type() == "Concat";
+  const int64_t axis = c.need_one(first ? 0 : int(parts.size()) - 1, "axis");
+  parts.erase(first ? parts.begin() : parts.end() - 1);
+  return c.finish({c.op("Concat", parts, {{"axis", axis}})});
+}
+Status import_pack(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  Composer::Values parts = c.all_inputs();
+  if (parts.empty()) return invalid_argument("got no inputs, expected at least one");
+  const int64_t axis = c.axis(c.attr_int("axis", 0), c.rank(parts[0]) + 1);
+  for (ir::Value*& part : parts) part = c.unsqueeze(part, {axis});
+  return c.finish({c.concat(parts, axis)});
+}
+// x moved along axes; what leaves at one end comes back at the other.
+Status import_roll(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const std::vector<int64_t> shifts = c.need(1, "shift"), axes = c.need(2, "axis");
+  for (size_t i = 0; i < axes.size() && i < shifts.size() && c.ok(); ++i) {
+    const int64_t axis = c.axis(axes[i], c.rank(x)), dim = c.need_dim(x, axis, "the axis");
+    const int64_t shift = dim > 0 ? (shifts[i] % dim + dim) % dim : 0;
+    if (shift == 0) continue;
+    x = c.concat({c.slice(x, axis, dim - shift, INT64_MAX), c.slice(x, axis, 0, dim - shift)}, axis);
+  }
+  return c.finish({x});
+}
+
 }  // namespace
 
 void register_concat(opdef::OpRegistry& registry) {
@@ -91,6 +123,9 @@ void register_concat(opdef::OpRegistry& registry) {
   def.infer = infer;
   def.evaluate = evaluate;
   def.onnx = {{"Concat", "", 1, 1 << 30, import_concat}};
+  def.tensorflow = {tensorflow("Concat", import_tensorflow_concat),
+                    tensorflow("ConcatV2", import_tensorflow_concat),
+                    tensorflow("Pack", import_pack), tensorflow("Roll", import_roll)};
   registry.add(std::move(def));
 }
 

@@ -1,6 +1,7 @@
 // Constant, ConstantOfShape and EyeLike: tensors made of nothing but attributes and dims. ONNX's
 // Constant nodes become graph constants at import; the op exists for graphs written by hand.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -132,6 +133,13 @@ Status import_eye_like(const opdef::NodeView& node, opdef::ImportContext& contex
   return ok_status();
 }
 
+template <int kValue>
+Status import_like(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  return c.finish({c.filled(c.op("Shape", {x}), kValue, c.dtype(x))});
+}
+
 }  // namespace
 
 void register_constant(opdef::OpRegistry& registry) {
@@ -150,6 +158,8 @@ void register_constant(opdef::OpRegistry& registry) {
   of_shape.doc = "A tensor of the given dims, every element the one of `value` (default 0 in f32).";
   of_shape.inputs = {operand("input", opdef::kInt64, "dims, rank 1", "")};
   of_shape.outputs = {operand("output", opdef::kAnyType, "filled tensor", "")};
+  of_shape.tensorflow = {tensorflow("ZerosLike", import_like<0>),
+                         tensorflow("OnesLike", import_like<1>)};
   of_shape.attrs = {opdef::optional_attr("value", opdef::AttrKind::kTensor, "one element")};
   of_shape.host_inputs = 0b1;
   of_shape.infer = infer_constant_of_shape;

@@ -2,6 +2,7 @@
 // Importing writes every attribute out (and SAME as explicit pads where the input's size is known),
 // so that kernels see one form.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/convolution.h"
 #include "opdef/import.h"
 
@@ -119,6 +120,112 @@ std::vector<opdef::AttrSpec> conv_attrs() {
   return attrs;
 }
 
+// Strides, dilations and padding of a TensorFlow node as our attributes.
+ir::Attributes tensorflow_window(Composer& c, const std::vector<int64_t>& kernel, const Shape& in,
+                                 bool last) {
+  const std::vector<int64_t> ones(kernel.size() + 2, 1);
+  ir::Attributes attrs;
+  attrs["kernel_shape"] = kernel;
+  attrs["strides"] = c.spatial(c.attr_ints("strides", ones), last, "strides");
+  attrs["dilations"] = c.spatial(c.attr_ints("dilations", ones), last, "dilations");
+  const std::string padding = c.attr_string("padding", "VALID");
+  if (padding == "EXPLICIT") {
+    const std::vector<int64_t> all = c.attr_ints("explicit_paddings", {});
+    std::vector<int64_t> begin, end, pads;
+    for (size_t i = 0; i + 1 < all.size(); i += 2) {
+      begin.push_back(all[i]);
+      end.push_back(all[i + 1]);
+    }
+    pads = c.spatial(std::vector<int64_t>(begin.size(), 1), last, "explicit_paddings");
+    const size_t first = last ? 1 : 2;
+    if (all.size() != 2 * (kernel.size() + 2)) {
+      c.fail(invalid_argument("attribute 'explicit_paddings' has the wrong length"));
+      return attrs;
+    }
+    pads.assign(begin.begin() + std::ptrdiff_t(first), begin.begin() + std::ptrdiff_t(first + kernel.size()));
+    pads.insert(pads.end(), end.begin() + std::ptrdiff_t(first), end.begin() + std::ptrdiff_t(first + kernel.size()));
+    attrs["pads"] = pads;
+    return attrs;
+  }
+  attrs["auto_pad"] = std::string(padding == "SAME" ? "SAME_UPPER" : "VALID");
+  if (!c.ok()) return attrs;
+  Result<Window> window = kernel::window_of(attrs, int(kernel.size()), kernel);
+  if (!window.ok()) {
+    c.fail(window.status());
+    return attrs;
+  }
+  const Shape spatial(in.begin() + 2, in.end());
+  const bool known = ir::is_constant(spatial);
+  if (window->auto_pad == kernel::AutoPad::kValid || known) {
+    kernel::resolve_pads(*window, known ? ir::to_dims(spatial) : std::vector<int64_t>());
+    attrs["pads"] = kernel::pads_attr(*window);
+    attrs["auto_pad"] = std::string("NOTSET");
+  }
+  return attrs;
+}
+
+// Conv2D, Conv3D (filter: spatial, in, out) and DepthwiseConv2dNative (spatial, in, multiplier).
+Status import_tensorflow_conv(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const bool depthwise = node.op_type() == "DepthwiseConv2dNative";
+  const int rank = node.op_type() == "Conv3D" ? 5 : 4;
+  const bool last = c.channels_last(rank == 5 ? "NDHWC" : "NHWC");
+  ir::Value *x = c.in(0), *w = c.in(1);
+  if (!c.has_rank(x, rank, rank, "input 0") || !c.has_rank(w, rank, rank, "input 1 (filter)"))
+    return c.finish({});
+  if (last) x = c.to_channels_first(x);
+  std::vector<int64_t> kernel, perm = {rank - 1, rank - 2};
+  for (int i = 0; i + 2 < rank; ++i) {
+    kernel.push_back(c.need_dim(w, i, "input 1 (filter)"));
+    perm.push_back(i);
+  }
+  const int64_t in = c.need_dim(w, rank - 2, "input 1 (filter)");
+  const int64_t out = c.need_dim(w, rank - 1, "input 1 (filter)");
+  const int64_t channels = depthwise ? in : c.need_dim(x, 1, "input 0");
+  if (!c.ok()) return c.finish({});
+  int64_t group = depthwise ? in : in > 0 ? channels / in : 1;
+  if (in < 1 || channels % in != 0)
+    return invalid_argument(cat("the input has ", channels, " channels, the filter takes ", in));
+  ir::Attributes attrs = tensorflow_window(c, kernel, x->type.shape, last);
+  attrs["group"] = group;
+  if (depthwise) {
+    std::vector<int64_t> dims = kernel;
+    dims.insert(dims.end(), {1, in * out});
+    w = c.reshape(w, dims);
+  }
+  ir::Value* y = c.op("Conv", {x, c.transpose(w, perm)}, attrs);
+  return c.finish({last ? c.to_channels_last(y) : y});
+}
+
+// Every window as one row of channels: a convolution with one filter per place in the window.
+Status import_patches(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  if (!c.has_rank(x, 4, 4, "input 0 (images)")) return c.finish({});
+  const int64_t channels = c.need_dim(x, 3, "input 0 (images)");
+  const std::vector<int64_t> kernel = c.spatial(c.attr_ints("ksizes", {}), true, "ksizes");
+  if (!c.ok()) return c.finish({});
+  const int64_t places = kernel[0] * kernel[1], rows = places * channels;
+  if (kernel[0] < 1 || kernel[1] < 1 || rows * places > (1 << 24))
+    return unsupported(cat("windows of ", bracketed(kernel), " over ", channels, " channels"));
+  Tensor w(DataType::kF32, {rows, 1, kernel[0], kernel[1]});
+  for (int64_t r = 0; r < rows; ++r) w.set_f64(r * places + r % places, 1);
+  ir::Value* first = c.to_channels_first(x);
+  const std::vector<int64_t> strides = c.spatial(c.attr_ints("strides", {}), true, "strides");
+  const std::vector<int64_t> rates = c.spatial(c.attr_ints("rates", {}), true, "rates");
+  const std::string padding = c.attr_string("padding", "VALID");
+  ir::Value* y = c.op("Conv", {c.cast(first, DataType::kF32), c.constant(w)},
+                      {{"kernel_shape", kernel}, {"strides", strides}, {"dilations", rates},
+                       {"group", channels},
+                       {"auto_pad", std::string(padding == "SAME" ? "SAME_UPPER" : "VALID")}});
+  // From (channel, place) to (place, channel).
+  y = c.cast(c.to_channels_last(y), c.dtype(x));
+  std::vector<int64_t> order;
+  for (int64_t p = 0; p < places; ++p)
+    for (int64_t ch = 0; ch < channels; ++ch) order.push_back(ch * places + p);
+  return c.finish({c.op("Gather", {y, c.ints(order)}, {{"axis", int64_t(3)}})});
+}
+
 }  // namespace
 
 void register_conv(opdef::OpRegistry& registry) {
@@ -136,6 +243,10 @@ void register_conv(opdef::OpRegistry& registry) {
   def.evaluate = evaluate_conv;
   def.accumulation = accumulation;
   def.onnx = {{"Conv", "", 1, 1 << 30, import_conv}};
+  def.tensorflow = {tensorflow("Conv2D", import_tensorflow_conv),
+                    tensorflow("Conv3D", import_tensorflow_conv),
+                    tensorflow("DepthwiseConv2dNative", import_tensorflow_conv),
+                    tensorflow("ExtractImagePatches", import_patches)};
   registry.add(std::move(def));
 
   TypeSet bytes{DataType::kI8, DataType::kU8};

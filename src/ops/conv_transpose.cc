@@ -3,6 +3,7 @@
 // asks for a size, from which the padding follows. Importing brings all forms to pads and
 // output_padding where the input's size is known.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/contraction.h"
 #include "ops/convolution.h"
 #include "opdef/import.h"
@@ -219,6 +220,47 @@ Status import_conv_transpose(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+// The gradient of a convolution towards its input: sizes, filter (spatial, out, in), input.
+Status import_backprop_input(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int rank = node.op_type() == "Conv2DBackpropInput" ? 4 : 5;
+  const bool last = c.channels_last(rank == 5 ? "NDHWC" : "NHWC");
+  ir::Value *w = c.in(1), *x = c.in(2);
+  if (!c.has_rank(x, rank, rank, "input 2") || !c.has_rank(w, rank, rank, "input 1 (filter)"))
+    return c.finish({});
+  if (last) x = c.to_channels_first(x);
+  const std::vector<int64_t> ones(size_t(rank), 1);
+  const std::vector<int64_t> strides = c.spatial(c.attr_ints("strides", ones), last, "strides");
+  const std::vector<int64_t> rates = c.spatial(c.attr_ints("dilations", ones), last, "dilations");
+  const std::string padding = c.attr_string("padding", "VALID");
+  if (padding == "EXPLICIT") return unsupported("padding EXPLICIT");
+  std::vector<int64_t> kernel, perm = {rank - 1, rank - 2}, begin, end, behind;
+  for (int i = 0; i + 2 < rank; ++i) {
+    kernel.push_back(c.need_dim(w, i, "input 1 (filter)"));
+    perm.push_back(i);
+  }
+  const ir::Value* sizes = c.in(0);
+  if (!c.ok()) return c.finish({});
+  for (int i = 0; i + 2 < rank; ++i) {
+    const size_t k = size_t(i), at = size_t(last ? i + 1 : i + 2);
+    std::optional<int64_t> out, in = x->type.shape[k + 2].constant();
+    if (sizes->constant && sizes->constant->count() == rank) out = sizes->constant->i64(int64_t(at));
+    if (sizes->content && sizes->content->size() == size_t(rank)) out = (*sizes->content)[at].constant();
+    const int64_t extent = (kernel[k] - 1) * rates[k] + 1;
+    // An output whose size is open is the stride times the input (SAME), or what the windows cover.
+    int64_t cut = padding == "SAME" ? extent - strides[k] : 0;
+    if (out && in) cut = (*in - 1) * strides[k] + extent - *out;
+    begin.push_back(padding == "SAME" ? std::max<int64_t>(cut, 0) / 2 : 0);
+    end.push_back(std::max<int64_t>(cut, 0) - begin.back());
+    behind.push_back(std::max<int64_t>(-cut, 0));
+  }
+  begin.insert(begin.end(), end.begin(), end.end());
+  ir::Value* y = c.op("ConvTranspose", {x, c.transpose(w, perm)},
+                      {{"kernel_shape", kernel}, {"strides", strides}, {"dilations", rates},
+                       {"pads", begin}, {"output_padding", behind}});
+  return c.finish({last ? c.to_channels_last(y) : y});
+}
+
 }  // namespace
 
 void register_conv_transpose(opdef::OpRegistry& registry) {
@@ -241,6 +283,8 @@ void register_conv_transpose(opdef::OpRegistry& registry) {
   def.evaluate = evaluate_conv_transpose;
   def.accumulation = accumulation;
   def.onnx = {{"ConvTranspose", "", 1, 1 << 30, import_conv_transpose}};
+  def.tensorflow = {tensorflow("Conv2DBackpropInput", import_backprop_input),
+                    tensorflow("Conv3DBackpropInputV2", import_backprop_input)};
   registry.add(std::move(def));
 }
 

@@ -1,5 +1,6 @@
 // CumSum and CumProd: running sums and products along an axis, which is a scalar input.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/lines.h"
 #include "ops/numeric.h"
 #include "ops/shape_rules.h"
@@ -72,6 +73,7 @@ void register_cumulative(opdef::OpRegistry& registry) {
     def.infer = infer_cumulative;
     def.evaluate = evaluate;
     def.accumulation = accumulation;
+    def.tensorflow = {tensorflow(def.name == "CumSum" ? "Cumsum" : "Cumprod")};
     registry.add(std::move(def));
   };
   add("CumProd", "running product along the axis", evaluate_cumulative<true>);

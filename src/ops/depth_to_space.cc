@@ -2,6 +2,7 @@
 // strided copy over six dims; the mode says whether a channel's number counts blocks first (DCR) or
 // depth first (CRD).
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 
@@ -96,14 +97,120 @@ opdef::OpDef block_def(std::string name, std::string doc, Status (*infer)(InferC
   return def;
 }
 
+Status import_blocks(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t block = c.attr_int("block_size", 0);
+  const bool last = c.channels_last();
+  ir::Value* x = last ? c.to_channels_first(c.in(0)) : c.in(0);
+  ir::Value* y = c.op(node.op_type(), {x}, {{"blocksize", block}});
+  return c.finish({last ? c.to_channels_last(y) : y});
+}
+
+// Block shape, and [n, 2] paddings or crops, of the four batch operators.
+struct Blocks {
+  std::vector<int64_t> block, edges;
+};
+Blocks blocks_of(Composer& c) {
+  Blocks out;
+  const bool is_square = c.node().has_attr("block_size");
+  if (is_square) out.block = {c.attr_int("block_size", 1), c.attr_int("block_size", 1)};
+  else out.block = c.need(1, "block_shape");
+  out.edges = c.need(is_square ? 1 : 2, "paddings or crops");
+  if (out.edges.size() != 2 * out.block.size())
+    c.fail(invalid_argument(cat("got ", out.edges.size(), " paddings for ", out.block.size(), " blocks")));
+  for (int64_t b : out.block)
+    if (b < 1) c.fail(invalid_argument(cat("got the block size ", b, ", expected 1 or more")));
+  if (c.rank(c.in(0)) < int(out.block.size()) + 1) c.fail(invalid_argument("too few dims"));
+  return out;
+}
+// Blocks of the plane become batches: the batch's offsets in the block come first.
+Status import_space_to_batch(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const Blocks blocks = blocks_of(c);
+  if (!c.ok()) return c.finish({});
+  const int64_t n = int64_t(blocks.block.size()), rank = c.rank(x);
+  std::vector<int64_t> pads(size_t(2 * rank), 0);
+  for (int64_t i = 0; i < n; ++i) {
+    pads[size_t(1 + i)] = blocks.edges[size_t(2 * i)];
+    pads[size_t(rank + 1 + i)] = blocks.edges[size_t(2 * i + 1)];
+  }
+  x = c.op("Pad", {x, c.ints(pads)});
+  Composer::Values cut = {c.dim_of(x, 0)}, whole;
+  std::vector<int64_t> perm;
+  int64_t batches = 1;
+  for (int64_t i = 0; i < n; ++i) {
+    ir::Value* size = c.ints({blocks.block[size_t(i)]});
+    cut.push_back(c.div(c.dim_of(x, 1 + i), size));
+    cut.push_back(size);
+    perm.push_back(2 + 2 * i);
+    batches *= blocks.block[size_t(i)];
+  }
+  perm.push_back(0);
+  whole.push_back(c.mul(c.dim_of(x, 0), c.ints({batches})));
+  for (int64_t i = 0; i < n; ++i) {
+    perm.push_back(1 + 2 * i);
+    whole.push_back(cut[size_t(1 + 2 * i)]);
+  }
+  for (int64_t i = 1 + n; i < rank; ++i) {
+    perm.push_back(i + n);
+    cut.push_back(c.dim_of(x, i));
+    whole.push_back(c.dim_of(x, i));
+  }
+  ir::Value* y = c.transpose(c.op("Reshape", {x, c.concat(cut, 0)}), perm);
+  return c.finish({c.op("Reshape", {y, c.concat(whole, 0)})});
+}
+Status import_batch_to_space(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const Blocks blocks = blocks_of(c);
+  if (!c.ok()) return c.finish({});
+  const int64_t n = int64_t(blocks.block.size()), rank = c.rank(x);
+  int64_t batches = 1;
+  Composer::Values cut, whole;
+  for (int64_t b : blocks.block) {
+    cut.push_back(c.ints({b}));
+    batches *= b;
+  }
+  ir::Value* batch = c.div(c.dim_of(x, 0), c.ints({batches}));
+  cut.push_back(batch);
+  whole.push_back(batch);
+  std::vector<int64_t> perm = {n};
+  for (int64_t i = 1; i < rank; ++i) cut.push_back(c.dim_of(x, i));
+  for (int64_t i = 0; i < n; ++i) {
+    perm.push_back(n + 1 + i);
+    perm.push_back(i);
+    whole.push_back(c.mul(c.dim_of(x, 1 + i), c.ints({blocks.block[size_t(i)]})));
+  }
+  for (int64_t i = 1 + n; i < rank; ++i) {
+    perm.push_back(n + i);
+    whole.push_back(c.dim_of(x, i));
+  }
+  ir::Value* y = c.transpose(c.op("Reshape", {x, c.concat(cut, 0)}), perm);
+  y = c.op("Reshape", {y, c.concat(whole, 0)});
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t begin = blocks.edges[size_t(2 * i)], end = blocks.edges[size_t(2 * i + 1)];
+    if (begin || end) y = c.slice(y, 1 + i, begin, end ? -end : INT64_MAX);
+  }
+  return c.finish({y});
+}
+
 }  // namespace
 
 void register_depth_to_space(opdef::OpRegistry& registry) {
-  registry.add(block_def("DepthToSpace",
+  opdef::OpDef def = block_def("DepthToSpace",
                          "Groups of blocksize^2 channels become blocks of the image plane.",
-                         infer_depth_to_space, evaluate_depth_to_space));
-  registry.add(block_def("SpaceToDepth", "Blocks of the image plane become channels.",
-                         infer_space_to_depth, evaluate_space_to_depth));
+                         infer_depth_to_space, evaluate_depth_to_space);
+  def.tensorflow = {tensorflow("DepthToSpace", import_blocks),
+                    tensorflow("BatchToSpace", import_batch_to_space),
+                    tensorflow("BatchToSpaceND", import_batch_to_space)};
+  registry.add(std::move(def));
+  def = block_def("SpaceToDepth", "Blocks of the image plane become channels.",
+                         infer_space_to_depth, evaluate_space_to_depth);
+  def.tensorflow = {tensorflow("SpaceToDepth", import_blocks),
+                    tensorflow("SpaceToBatch", import_space_to_batch),
+                    tensorflow("SpaceToBatchND", import_space_to_batch)};
+  registry.add(std::move(def));
 }
 
 }  // namespace planish::ops

@@ -1,6 +1,9 @@
 // DFT and STFT: the discrete Fourier transform along one axis, and of windowed frames of a signal.
 // Complex numbers are a last dim of 2 (real, imaginary); a last dim of 1 is a real signal.
+#include <cmath>
+
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/fourier.h"
 #include "ops/movement.h"
@@ -201,6 +204,98 @@ Status evaluate_stft(EvalContext& ctx) {
   return ok_status();
 }
 
+constexpr double kPi = 3.14159265358979323846;
+
+// Frames of the samples, as rows times the periodic Hann window.
+Status import_audio_spectrogram(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* samples = c.in(0);  // [samples, channels]
+  const int64_t window = c.attr_int("window_size", 0), stride = c.attr_int("stride", 0);
+  if (!c.has_rank(samples, 2, 2, "input 0")) return c.finish({});
+  const int64_t count = c.need_dim(samples, 0, "input 0");
+  if (!c.ok()) return c.finish({});
+  if (window < 2 || stride < 1 || window > (1 << 16))
+    return invalid_argument(cat("window_size is ", window, ", stride ", stride));
+  const int64_t frames = count < window ? 0 : 1 + (count - window) / stride;
+  if (frames < 1 || frames * window > (1 << 26))
+    return unsupported(cat(count, " samples in windows of ", window));
+  int64_t length = 1;
+  while (length < window) length *= 2;
+  std::vector<int64_t> places;
+  for (int64_t f = 0; f < frames; ++f)
+    for (int64_t i = 0; i < window; ++i) places.push_back(f * stride + i);
+  ir::Value* picks = c.constant(Tensor::from_i64(DataType::kI64, {frames, window}, places));
+  ir::Value* rows = c.op("Gather", {c.transpose(samples, {1, 0}), picks}, {{"axis", int64_t(1)}});
+  // The transform as a product with cosines and sines, the window among them.
+  const int64_t bins = length / 2 + 1;
+  std::vector<double> cosines, sines;
+  for (int64_t i = 0; i < window; ++i) {
+    const double hann = 0.5 - 0.5 * std::cos(2 * kPi * double(i) / double(window));
+    for (int64_t k = 0; k < bins; ++k) {
+      const double angle = 2 * kPi * double(i * k % length) / double(length);
+      cosines.push_back(hann * std::cos(angle));
+      sines.push_back(hann * std::sin(angle));
+    }
+  }
+  const auto project = [&](const std::vector<double>& matrix) {
+    ir::Value* part =
+        c.op("MatMul", {rows, c.constant(Tensor::from_f64(DataType::kF32, {window, bins}, matrix))});
+    return c.mul(part, part);
+  };
+  ir::Value* power = c.add(project(cosines), project(sines));
+  if (c.attr_int("magnitude_squared", 0) == 0) power = c.op("Sqrt", {power});
+  return c.finish({power});
+}
+
+double mel_of(double hertz) { return 1127.0 * std::log1p(hertz / 700.0); }
+
+// Weights [bins, channels] of triangles that lie evenly on the mel scale.
+std::vector<double> mel_weights(int64_t bins, int64_t channels, double rate, double lower,
+                                double upper) {
+  std::vector<double> out(size_t(bins * channels), 0);
+  const double low = mel_of(lower), spacing = (mel_of(upper) - low) / double(channels + 1);
+  const double hertz_per_bin = 0.5 * rate / double(bins - 1);
+  const int64_t first = int64_t(1.5 + lower / hertz_per_bin), last = int64_t(upper / hertz_per_bin);
+  for (int64_t b = std::max<int64_t>(first, 0); b <= std::min(last, bins - 1); ++b) {
+    const double mel = mel_of(double(b) * hertz_per_bin);
+    // Channel ch has its centre at low + (ch + 1) spacing; the bin lies between two centres.
+    int64_t above = 0;
+    while (above < channels && low + double(above + 1) * spacing < mel) ++above;
+    const int64_t channel = above - 1;
+    const double next = low + double(above + 1) * spacing;
+    const double weight = (next - mel) / spacing;
+    if (channel >= 0) out[size_t(b * channels + channel)] = weight;
+    if (channel + 1 < channels) out[size_t(b * channels + channel + 1)] = 1 - weight;
+  }
+  return out;
+}
+
+// Logarithms of mel energies, turned by a cosine transform.
+Status import_mfcc(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* power = c.in(0);
+  const int64_t channels = c.attr_int("filterbank_channel_count", 40);
+  const int64_t coefficients = c.attr_int("dct_coefficient_count", 13);
+  const double lower = c.attr_float("lower_frequency_limit", 20);
+  const double upper = c.attr_float("upper_frequency_limit", 4000);
+  const int64_t bins = c.need_dim(power, -1, "input 0 (spectrogram)");
+  const int64_t rate = c.need_one(1, "sample_rate");
+  if (!c.ok()) return c.finish({});
+  if (channels < 1 || coefficients < 1 || coefficients > channels || channels > 4096 || bins < 2 ||
+      rate < 1 || !(lower >= 0 && lower < upper))
+    return invalid_argument("its attributes do not fit each other");
+  ir::Value* weights = c.constant(
+      Tensor::from_f64(DataType::kF32, {bins, channels}, mel_weights(bins, channels, double(rate), lower, upper)));
+  ir::Value* energy = c.op("MatMul", {c.op("Sqrt", {power}), weights});
+  ir::Value* logs = c.op("Log", {c.op("Max", {energy, c.scalar(1e-12, DataType::kF32)})});
+  std::vector<double> turn;
+  for (int64_t i = 0; i < channels; ++i)
+    for (int64_t k = 0; k < coefficients; ++k)
+      turn.push_back(std::sqrt(2.0 / double(channels)) *
+                     std::cos(kPi * double(k) * (double(i) + 0.5) / double(channels)));
+  return c.finish({c.op("MatMul", {logs, c.constant(Tensor::from_f64(DataType::kF32, {channels, coefficients}, turn))})});
+}
+
 }  // namespace
 
 void register_dft(opdef::OpRegistry& registry) {
@@ -220,6 +315,8 @@ void register_dft(opdef::OpRegistry& registry) {
   dft.infer = infer_dft;
   dft.evaluate = evaluate_dft;
   dft.onnx = {{"DFT", "", 17, 19, import_axis_attribute}, {"DFT", "", 20}};
+  dft.tensorflow = {tensorflow("AudioSpectrogram", import_audio_spectrogram),
+                    tensorflow("Mfcc", import_mfcc)};
   registry.add(std::move(dft));
 
   opdef::OpDef stft;

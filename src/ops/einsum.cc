@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/contraction.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
@@ -322,6 +323,7 @@ void register_einsum(opdef::OpRegistry& registry) {
   def.infer = infer_einsum;
   def.evaluate = evaluate_einsum;
   def.accumulation = accumulation;
+  def.tensorflow = {tensorflow("Einsum")};
   registry.add(std::move(def));
 }
 

@@ -1,6 +1,7 @@
 // Expand and Tile: elements repeated, by broadcasting dims of 1 or by laying whole copies side by
 // side. Both can ask for far more than there is memory; the size is checked before anything else.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 
@@ -109,14 +110,31 @@ opdef::OpDef repeat_def(std::string name, std::string doc, std::string second,
   return def;
 }
 
+Status import_broadcast_to(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("Expand", {c.in(0), c.i64(c.in(1))})});
+}
+Status import_tensorflow_tile(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("Tile", {c.in(0), c.i64(c.in(1))})});
+}
+Status import_fill(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("Expand", {c.in(1), c.i64(c.in(0))})});
+}
+
 }  // namespace
 
 void register_expand(opdef::OpRegistry& registry) {
-  registry.add(repeat_def("Expand",
+  opdef::OpDef def = repeat_def("Expand",
                           "`input` broadcast with `shape` by NumPy's rule, in both directions.",
-                          "shape", "dims to broadcast with", infer_expand, evaluate_expand));
-  registry.add(repeat_def("Tile", "Copies of `input` side by side, repeats[i] of them along dim i.",
-                          "repeats", "copies per dim", infer_tile, evaluate_tile));
+                          "shape", "dims to broadcast with", infer_expand, evaluate_expand);
+  def.tensorflow = {tensorflow("BroadcastTo", import_broadcast_to), tensorflow("Fill", import_fill)};
+  registry.add(std::move(def));
+  def = repeat_def("Tile", "Copies of `input` side by side, repeats[i] of them along dim i.",
+                          "repeats", "copies per dim", infer_tile, evaluate_tile);
+  def.tensorflow = {tensorflow("Tile", import_tensorflow_tile)};
+  registry.add(std::move(def));
 }
 
 }  // namespace planish::ops

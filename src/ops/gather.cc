@@ -1,6 +1,7 @@
 // Gather, GatherElements, GatherND: elements picked by index tensors. Indices are data: each one is
 // checked when the op runs, and one outside the axis is an error that names its position.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 
@@ -177,23 +178,43 @@ opdef::OpDef gather_def(std::string name, std::string doc, opdef::TypeSet index_
   return def;
 }
 
+Status import_gather_v2(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *indices = c.in(1);
+  int64_t axis = node.op_type() == "Gather" ? 0 : c.axis(c.need_one(2, "axis"), c.rank(x));
+  int64_t batch = c.attr_int("batch_dims", 0);
+  if (batch < 0) batch += c.rank(indices);
+  if (batch == 0) return c.finish({c.op("Gather", {x, indices}, {{"axis", axis}})});
+  if (batch != axis) return unsupported(cat("batch_dims is ", batch, " and axis ", axis));
+  ir::Value* tuples = c.unsqueeze(c.i64(indices), {c.rank(indices)});
+  return c.finish({c.op("GatherND", {x, tuples}, {{"batch_dims", batch}})});
+}
+Status import_gather_nd(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.op("GatherND", {c.in(0), c.i64(c.in(1))})});
+}
+
 }  // namespace
 
 void register_gather(opdef::OpRegistry& registry) {
-  registry.add(gather_def("Gather", "Slices of `data` along `axis`, one per element of `indices`.",
+  opdef::OpDef def = gather_def("Gather", "Slices of `data` along `axis`, one per element of `indices`.",
                           opdef::kIndices, opdef::int_attr("axis", 0, "dim that indices replace"),
-                          infer_gather, evaluate_gather));
+                                infer_gather, evaluate_gather);
+  def.tensorflow = {tensorflow("Gather", import_gather_v2), tensorflow("GatherV2", import_gather_v2)};
+  registry.add(std::move(def));
   registry.add(gather_def(
       "GatherElements",
       "An element per index: its position in `indices`, with the index itself along `axis`.",
       opdef::kIndices, opdef::int_attr("axis", 0, "dim that the index stands for"),
       infer_gather_elements, evaluate_gather_elements));
-  registry.add(gather_def(
+  def = gather_def(
       "GatherND",
       "Slices of `data`, one per index tuple in the last dim of `indices`; the first batch_dims "
       "dims of both run in step.",
       opdef::kInt64, opdef::int_attr("batch_dims", 0, "leading dims in common"), infer_gather_nd,
-      evaluate_gather_nd));
+      evaluate_gather_nd);
+  def.tensorflow = {tensorflow("GatherNd", import_gather_nd)};
+  registry.add(std::move(def));
 }
 
 }  // namespace planish::ops

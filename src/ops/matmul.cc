@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/contraction.h"
 #include "ops/matmul.h"
 #include "ops/movement.h"
@@ -149,6 +150,20 @@ int64_t gemm_accumulation(const ir::Node& node) {
   return std::max<int64_t>(a[node.attr_int("transA") != 0 ? 0 : 1].constant().value_or(1), 1);
 }
 
+ir::Value* transposed(Composer& c, ir::Value* x) {
+  std::vector<int64_t> perm;
+  for (int i = 0; i < c.rank(x); ++i) perm.push_back(i);
+  if (perm.size() >= 2) std::swap(perm[perm.size() - 1], perm[perm.size() - 2]);
+  return c.transpose(x, perm);
+}
+Status import_tensorflow_matmul(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *a = c.in(0), *b = c.in(1);
+  if (c.attr_int("transpose_a", 0) || c.attr_int("adj_x", 0)) a = transposed(c, a);
+  if (c.attr_int("transpose_b", 0) || c.attr_int("adj_y", 0)) b = transposed(c, b);
+  return c.finish({c.op("MatMul", {a, b})});
+}
+
 }  // namespace
 
 Result<Shape> infer_matmul(const InferContext& ctx, int a_input, int b_input) {
@@ -233,6 +248,8 @@ void register_matmul(opdef::OpRegistry& registry) {
   def.infer = infer_matmul_node;
   def.evaluate = evaluate_matmul;
   def.accumulation = matmul_accumulation;
+  for (const char* tf : {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul", "SparseMatMul"})
+    def.tensorflow.push_back(tensorflow(tf, import_tensorflow_matmul));
   registry.add(std::move(def));
 
   TypeSet bytes{DataType::kI8, DataType::kU8};

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "opdef/import.h"
 
@@ -126,6 +127,33 @@ Status evaluate_suppressed_scores(EvalContext& ctx) {
   return ok_status();
 }
 
+// V1 to V5 for one class: boxes [n, 4], scores [n]; V4 and V5 can fill up with zeros.
+Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::string type(node.op_type());
+  const char version = type.back();
+  ir::Value *boxes = c.in(0), *scores = c.in(1), *most = c.i64(c.in(2));
+  const bool is_first = version == 'n';
+  ir::Value* overlap = is_first ? c.scalar(c.attr_float("iou_threshold", 0.5), DataType::kF32) : c.in(3);
+  Composer::Values inputs = {c.unsqueeze(boxes, {0}), c.unsqueeze(scores, {0, 1}), most, overlap};
+  if (version >= '3' && version <= '5') inputs.push_back(c.in(4));
+  if (version == '5')
+    for (double sigma : c.need_floats(5, "soft_nms_sigma"))
+      if (sigma != 0) return unsupported(cat("soft_nms_sigma is ", sigma, ", expected 0"));
+  ir::Value* found = c.cast(c.gather(c.op("NonMaxSuppression", inputs), 2, 1), DataType::kI32);
+  ir::Value* count = c.cast(c.op("Size", {found}), DataType::kI32);
+  ir::Value* kept = c.op("Gather", {scores, found}, {{"axis", int64_t(0)}});
+  if (version < '4' || is_first) return c.finish({found});
+  if (c.attr_int("pad_to_max_output_size", 0)) {
+    ir::Value* rest = c.sub(c.reshape(most, {1}), c.dim_of(found, 0));
+    ir::Value* pads = c.concat({c.ints({0}), rest}, 0);
+    found = c.op("Pad", {found, pads});
+    kept = c.op("Pad", {kept, pads});
+  }
+  if (version == '4') return c.finish({found, count});
+  return c.finish({found, kept, count});
+}
+
 }  // namespace
 
 void register_non_max_suppression(opdef::OpRegistry& registry) {
@@ -145,6 +173,8 @@ void register_non_max_suppression(opdef::OpRegistry& registry) {
   def.evaluate = evaluate_nms;
   def.onnx = {{"NonMaxSuppression", "", 10, 1 << 30, nullptr}};
   opdef::OpDef scores = def;
+  for (const char* version : {"", "V2", "V3", "V4", "V5"})
+    def.tensorflow.push_back(tensorflow(cat("NonMaxSuppression", version), import_tensorflow));
   registry.add(std::move(def));
 
   scores.name = "SuppressedScores";

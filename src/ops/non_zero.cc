@@ -1,6 +1,7 @@
 // NonZero and Compress: how much they give is known only when they have run, so one dim of the
 // output is a symbol that the data bind, at most the count of what they look at.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 
@@ -85,6 +86,11 @@ Status evaluate_compress(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_where(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.transpose(c.op("NonZero", {c.in(0)}), {1, 0})});
+}
+
 }  // namespace
 
 void register_non_zero(opdef::OpRegistry& registry) {
@@ -95,6 +101,7 @@ void register_non_zero(opdef::OpRegistry& registry) {
   non_zero.outputs = {operand("Y", opdef::kInt64, "[rank, count]", "")};
   non_zero.infer = infer_non_zero;
   non_zero.evaluate = evaluate_non_zero;
+  non_zero.tensorflow = {tensorflow("Where", import_where)};
   registry.add(std::move(non_zero));
 
   opdef::OpDef compress;

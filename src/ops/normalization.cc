@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/broadcast_map.h"
 #include "ops/lines.h"
 #include "ops/reduction.h"
@@ -412,6 +413,15 @@ void register_groups(opdef::OpRegistry& registry) {
   registry.add(std::move(def));
 }
 
+Status import_tensorflow_lrn(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t size = 2 * c.attr_int("depth_radius", 5) + 1;
+  ir::Value* y = c.op("LRN", {c.to_channels_first(c.in(0))},
+                      {{"size", size}, {"alpha", c.attr_float("alpha", 1) * double(size)},
+                       {"beta", c.attr_float("beta", 0.5)}, {"bias", c.attr_float("bias", 1)}});
+  return c.finish({c.to_channels_last(y)});
+}
+
 }  // namespace
 
 void register_normalization(opdef::OpRegistry& registry) {
@@ -438,6 +448,7 @@ void register_normalization(opdef::OpRegistry& registry) {
                opdef::required_attr("size", AttrKind::kInt, "channels that are summed")};
   def.infer = infer_lrn;
   def.evaluate = evaluate_lrn;
+  def.tensorflow = {tensorflow("LRN", import_tensorflow_lrn)};
   registry.add(std::move(def));
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 
@@ -63,6 +64,16 @@ Status evaluate(EvalContext& ctx) {
   return ok_status();
 }
 
+// Negative indices are off everywhere; ours would count them from the back.
+Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *indices = c.i64(c.in(0)), *depth = c.i64(c.in(1));
+  ir::Value* is_off = c.op("Less", {indices, c.scalar_like(0, indices)});
+  ir::Value* values = c.concat({c.unsqueeze(c.in(3), {0}), c.unsqueeze(c.in(2), {0})}, 0);
+  return c.finish({c.op("OneHot", {c.where(is_off, depth, indices), depth, values},
+                        {{"axis", c.attr_int("axis", -1)}})});
+}
+
 }  // namespace
 
 void register_one_hot(opdef::OpRegistry& registry) {
@@ -79,6 +90,7 @@ void register_one_hot(opdef::OpRegistry& registry) {
   def.host_inputs = 0b10;
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("OneHot", import_tensorflow)};
   registry.add(std::move(def));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -156,6 +157,41 @@ Status import_attributes(const opdef::NodeView& node, opdef::ImportContext& cont
   return ok_status();
 }
 
+// TensorFlow's paddings are [rank, 2]; ours are all begins, then all ends.
+ir::Value* pads_of(Composer& c, ir::Value* paddings) {
+  ir::Value* pads = c.i64(paddings);
+  if (const auto known = c.known(pads); known && known->size() % 2 == 0) {
+    std::vector<int64_t> list;
+    for (size_t side = 0; side < 2; ++side)
+      for (size_t i = side; i < known->size(); i += 2) list.push_back((*known)[i]);
+    return c.ints(list);
+  }
+  return c.reshape(c.transpose(pads, {1, 0}), {-1});
+}
+Status import_tensorflow_pad(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  Composer::Values inputs = {c.in(0), pads_of(c, c.in(1))};
+  if (node.op_type() == "PadV2") inputs.push_back(c.in(2));
+  return c.finish({c.op("Pad", inputs)});
+}
+// SYMMETRIC repeats the border's elements: mirrored slices are put in front and behind.
+Status import_mirror_pad(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  if (c.attr_string("mode", "REFLECT") == "REFLECT")
+    return c.finish({c.op("Pad", {x, pads_of(c, c.in(1))}, {{"mode", std::string("reflect")}})});
+  const std::vector<int64_t> paddings = c.need(1, "paddings");
+  for (int axis = 0; axis < c.rank(x) && c.ok() && size_t(2 * axis + 1) < paddings.size(); ++axis) {
+    const int64_t begin = paddings[size_t(2 * axis)], end = paddings[size_t(2 * axis) + 1];
+    if (begin < 0 || end < 0) return invalid_argument("negative paddings");
+    Composer::Values parts = {x};
+    if (begin > 0) parts.insert(parts.begin(), c.slice(x, axis, begin - 1, INT64_MIN, -1));
+    if (end > 0) parts.push_back(c.slice(x, axis, INT64_MAX, -end - 1, -1));
+    x = c.concat(parts, axis);
+  }
+  return c.finish({x});
+}
+
 }  // namespace
 
 void register_pad(opdef::OpRegistry& registry) {
@@ -176,6 +212,9 @@ void register_pad(opdef::OpRegistry& registry) {
   def.infer = infer;
   def.evaluate = evaluate;
   def.onnx = {{"Pad", "", 1, 10, import_attributes}, {"Pad", "", 11}};
+  def.tensorflow = {tensorflow("Pad", import_tensorflow_pad),
+                    tensorflow("PadV2", import_tensorflow_pad),
+                    tensorflow("MirrorPad", import_mirror_pad)};
   registry.add(std::move(def));
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/spatial.h"
 #include "opdef/import.h"
 
@@ -301,6 +302,55 @@ opdef::OpDef window_pool_def(std::string name, std::string doc, TypeSet types) {
   return def;
 }
 
+// ksize, strides and padding per dim of the data format.
+Status import_tensorflow_pool(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::string type(node.op_type());
+  const bool is_3d = type.find("3D") != std::string::npos;
+  const bool last = c.channels_last(is_3d ? "NDHWC" : "NHWC");
+  ir::Value* x = c.in(0);
+  if (!c.has_rank(x, is_3d ? 5 : 4, is_3d ? 5 : 4, "input 0")) return c.finish({});
+  const bool as_inputs = type == "MaxPoolV2";
+  const std::vector<int64_t> ksize = as_inputs ? c.need(1, "ksize") : c.attr_ints("ksize", {});
+  const std::vector<int64_t> strides = as_inputs ? c.need(2, "strides") : c.attr_ints("strides", {});
+  const std::string padding = c.attr_string("padding", "VALID");
+  if (padding == "EXPLICIT") return unsupported("padding EXPLICIT");
+  if (last) x = c.to_channels_first(x);
+  ir::Attributes attrs;
+  attrs["kernel_shape"] = c.spatial(ksize, last, "ksize");
+  attrs["strides"] = c.spatial(strides, last, "strides");
+  attrs["auto_pad"] = std::string(padding == "SAME" ? "SAME_UPPER" : "VALID");
+  if (!c.ok()) return c.finish({});
+  const Shape spatial(x->type.shape.begin() + 2, x->type.shape.end());
+  PLANISH_ASSIGN_OR_RETURN(Window window, kernel::window_of(attrs, int(spatial.size())));
+  const bool known = ir::is_constant(spatial);
+  if (window.auto_pad == kernel::AutoPad::kValid || known) {
+    kernel::resolve_pads(window, known ? ir::to_dims(spatial) : std::vector<int64_t>());
+    attrs["pads"] = kernel::pads_attr(window);
+    attrs["auto_pad"] = std::string("NOTSET");
+  }
+  const bool is_max = type.substr(0, 3) == "Max";
+  if (type != "MaxPoolWithArgmax") {
+    ir::Value* y = c.op(is_max ? "MaxPool" : "AveragePool", {x}, attrs);
+    return c.finish({last ? c.to_channels_last(y) : y});
+  }
+  const auto found = c.ops("MaxPool", {x}, attrs, 2);
+  // From positions in N C (H W) to positions in H W C, of each image or of the batch.
+  const int64_t channels = c.need_dim(x, 1, "input 0");
+  const int64_t area = c.need_dim(x, 2, "input 0") * c.need_dim(x, 3, "input 0");
+  const auto number = [&](int64_t value) { return c.constant(Tensor::scalar_i64(value)); };
+  ir::Value* at = found[1];
+  ir::Value* place = c.op("Mod", {at, number(area)});
+  ir::Value* channel = c.op("Mod", {c.div(at, number(area)), number(channels)});
+  ir::Value* index = c.add(c.mul(place, number(channels)), channel);
+  if (c.attr_int("include_batch_in_index", 0)) {
+    ir::Value* image = c.div(at, number(area * channels));
+    index = c.add(index, c.mul(image, number(area * channels)));
+  }
+  index = c.cast(c.to_channels_last(index), c.attr_type("Targmax", DataType::kI64));
+  return c.finish({c.to_channels_last(found[0]), index});
+}
+
 }  // namespace
 
 void register_pool(opdef::OpRegistry& registry) {
@@ -308,6 +358,8 @@ void register_pool(opdef::OpRegistry& registry) {
   def.attrs.push_back(int_attr("count_include_pad", 0, "1: padding counts as zeros"));
   def.infer = infer_average_pool;
   def.evaluate = evaluate_average_pool;
+  def.tensorflow = {tensorflow("AvgPool", import_tensorflow_pool),
+                    tensorflow("AvgPool3D", import_tensorflow_pool)};
   registry.add(std::move(def));
 
   def = window_pool_def("LpPool", "p-norm of every window", kFloats);
@@ -323,6 +375,8 @@ void register_pool(opdef::OpRegistry& registry) {
                                          "flat position of the maximum in X", "I"));
   def.infer = infer_max_pool;
   def.evaluate = evaluate_max_pool;
+  for (const char* tf : {"MaxPool", "MaxPool3D", "MaxPoolV2", "MaxPoolWithArgmax"})
+    def.tensorflow.push_back(tensorflow(tf, import_tensorflow_pool));
   def.accumulation = nullptr;
   registry.add(std::move(def));
 

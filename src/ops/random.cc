@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "opdef/import.h"
 #include "opdef/onnx_types.h"
@@ -209,6 +210,14 @@ void add_normal_attrs(opdef::OpDef& def) {
   def.attrs.push_back(opdef::float_attr("scale", 1, "standard deviation"));
 }
 
+// The shape is an operand.
+template <bool kNormal>
+Status import_tensorflow(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* like = c.filled(c.i64(c.in(0)), 0, c.attr_type("dtype", DataType::kF32));
+  return c.finish({c.op(kNormal ? "RandomNormalLike" : "RandomUniformLike", {like})});
+}
+
 }  // namespace
 
 void register_random(opdef::OpRegistry& registry) {
@@ -229,11 +238,13 @@ void register_random(opdef::OpRegistry& registry) {
       "RandomUniformLike", "RandomUniform in the input's shape.", infer_like, evaluate_uniform);
   uniform_like.inputs = {like};
   add_uniform_attrs(uniform_like);
+  uniform_like.tensorflow = {tensorflow("RandomUniform", import_tensorflow<false>)};
   registry.add(std::move(uniform_like));
   opdef::OpDef normal_like = random_def(
       "RandomNormalLike", "RandomNormal in the input's shape.", infer_like, evaluate_normal);
   normal_like.inputs = {like};
   add_normal_attrs(normal_like);
+  normal_like.tensorflow = {tensorflow("RandomStandardNormal", import_tensorflow<true>)};
   registry.add(std::move(normal_like));
 
   opdef::OpDef bernoulli =

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 
 namespace planish::ops {
@@ -93,6 +94,18 @@ Status evaluate(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_lin_space(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *start = c.in(0), *stop = c.in(1);
+  const int64_t count = c.need_one(2, "num");
+  if (count < 1 || count > (1 << 24))
+    return invalid_argument(cat("input 2 (num) is ", count, ", expected 1 to 16777216"));
+  std::vector<double> part;
+  for (int64_t i = 0; i < count; ++i) part.push_back(count > 1 ? double(i) / double(count - 1) : 0);
+  ir::Value* share = c.constant(Tensor::from_f64(c.dtype(start), {count}, part));
+  return c.finish({c.add(start, c.mul(c.sub(stop, start), share))});
+}
+
 }  // namespace
 
 void register_range(opdef::OpRegistry& registry) {
@@ -108,6 +121,7 @@ void register_range(opdef::OpRegistry& registry) {
   def.host_inputs = 0b111;
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("Range"), tensorflow("LinSpace", import_lin_space)};
   registry.add(std::move(def));
 }
 

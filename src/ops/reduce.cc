@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/known_elements.h"
 #include "ops/numeric.h"
@@ -244,6 +245,41 @@ constexpr Row kRows[] = {
      "sum of squares"},
 };
 
+// The axes are an operand, keep_dims an attribute; no axes at all mean no reduction.
+template <const char* const& kName>
+Status import_reduction(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t keep = c.attr_int("keep_dims", 0);
+  return c.finish({c.op(kName, {c.in(0), c.i64_list(c.in(1))},
+                        {{"keepdims", keep}, {"noop_with_empty_axes", int64_t(1)}})});
+}
+Status import_l2_loss(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  ir::Value* sum = c.op("ReduceSumSquare", {x}, {{"keepdims", int64_t(0)}});
+  return c.finish({c.mul(sum, c.scalar_like(0.5, x))});
+}
+
+const char* const kL2 = "ReduceL2";
+const char* const kMax = "ReduceMax";
+const char* const kMean = "ReduceMean";
+const char* const kMin = "ReduceMin";
+const char* const kProd = "ReduceProd";
+const char* const kSum = "ReduceSum";
+
+std::vector<opdef::ImportRule> tensorflow_rules(std::string_view op) {
+  if (op == kL2) return {tensorflow("EuclideanNorm", import_reduction<kL2>)};
+  if (op == kMax)
+    return {tensorflow("Max", import_reduction<kMax>), tensorflow("Any", import_reduction<kMax>)};
+  if (op == kMean) return {tensorflow("Mean", import_reduction<kMean>)};
+  if (op == kMin)
+    return {tensorflow("Min", import_reduction<kMin>), tensorflow("All", import_reduction<kMin>)};
+  if (op == kProd) return {tensorflow("Prod", import_reduction<kProd>)};
+  if (op == kSum) return {tensorflow("Sum", import_reduction<kSum>)};
+  if (op == "ReduceSumSquare") return {tensorflow("L2Loss", import_l2_loss)};
+  return {};
+}
+
 }  // namespace
 
 Shape reduced_shape(const Shape& shape, std::span<const int> axes, bool keepdims) {
@@ -298,6 +334,7 @@ void register_reduce(opdef::OpRegistry& registry) {
     int since = def.name == "ReduceSum" ? 13 : 18;
     def.onnx = {{row.name, "", 1, since - 1, import_with_axes_attr},
                 {row.name, "", since, 1 << 30, nullptr}};
+    def.tensorflow = tensorflow_rules(def.name);
     registry.add(std::move(def));
   }
 }

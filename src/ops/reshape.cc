@@ -1,7 +1,10 @@
 // Reshape: the same elements in the same order under other dims. The target is an input, so most
 // of the work is shape arithmetic: 0 copies a dim, -1 takes what is left, and a target made of
 // Shape, Gather and Concat arrives as dim expressions.
+#include <algorithm>
+
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 
@@ -82,6 +85,14 @@ Status evaluate(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_tensorflow_reshape(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* dims = c.i64(c.in(1));
+  const auto known = c.known(dims);
+  const bool has_zero = known && std::count(known->begin(), known->end(), 0) > 0;
+  return c.finish({c.op("Reshape", {c.in(0), dims}, {{"allowzero", int64_t(has_zero)}})});
+}
+
 }  // namespace
 
 void register_reshape(opdef::OpRegistry& registry) {
@@ -99,6 +110,7 @@ void register_reshape(opdef::OpRegistry& registry) {
   def.host_inputs = 0b10;
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("Reshape", import_tensorflow_reshape)};
   registry.add(std::move(def));
 }
 

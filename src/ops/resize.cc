@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/lines.h"
 #include "ops/resize_axis.h"
@@ -268,6 +269,30 @@ Status import_asymmetric(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+// Images are NHWC; the result of all but nearest is f32.
+Status import_tensorflow_resize(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  if (!c.has_rank(x, 4, 4, "input 0 (images)")) return c.finish({});
+  const bool corners = c.attr_int("align_corners", 0) != 0;
+  const bool centers = c.attr_int("half_pixel_centers", 0) != 0;
+  const bool nearest = node.op_type() == "ResizeNearestNeighbor";
+  const bool cubic = node.op_type() == "ResizeBicubic";
+  ir::Attributes attrs = {{"axes", std::vector<int64_t>{2, 3}}};
+  attrs["mode"] = std::string(nearest ? "nearest" : cubic ? "cubic" : "linear");
+  attrs["coordinate_transformation_mode"] =
+      std::string(corners ? "align_corners" : centers ? "half_pixel" : "asymmetric");
+  if (nearest)
+    attrs["nearest_mode"] = std::string(corners || centers ? "round_prefer_ceil" : "floor");
+  if (cubic && centers) {
+    attrs["cubic_coeff_a"] = -0.5;
+    attrs["exclude_outside"] = int64_t(1);
+  }
+  if (!nearest && !c.is_float(x)) x = c.cast(x, DataType::kF32);
+  ir::Value* y = c.op("Resize", {c.to_channels_first(x), nullptr, nullptr, c.i64(c.in(1))}, attrs);
+  return c.finish({c.to_channels_last(nearest ? y : c.cast(y, DataType::kF32))});
+}
+
 }  // namespace
 
 void register_resize(opdef::OpRegistry& registry) {
@@ -299,6 +324,9 @@ void register_resize(opdef::OpRegistry& registry) {
   def.host_inputs = 1u << kRoi | 1u << kScales | 1u << kSizes;
   def.infer = infer_resize;
   def.evaluate = evaluate_resize;
+  def.tensorflow = {tensorflow("ResizeBicubic", import_tensorflow_resize),
+                    tensorflow("ResizeBilinear", import_tensorflow_resize),
+                    tensorflow("ResizeNearestNeighbor", import_tensorflow_resize)};
   def.onnx = {{"Resize", "", 10, 10, import_asymmetric},
               {"Resize", "", 11, 1 << 30, import_resize_11},
               {"Upsample", "", 7, 9, import_asymmetric}};

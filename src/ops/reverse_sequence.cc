@@ -1,5 +1,6 @@
 // ReverseSequence: the first sequence_lens[b] steps of every sample turned around, the rest copied.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 
@@ -40,6 +41,15 @@ Status evaluate(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const int64_t time = c.attr_int("seq_dim", 0), batch = c.attr_int("batch_dim", 0);
+  if (time + batch != 1) return unsupported(cat("seq_dim is ", time, " and batch_dim ", batch));
+  return c.finish({c.op("ReverseSequence", {x, c.i64(c.in(1))},
+                        {{"time_axis", time}, {"batch_axis", batch}})});
+}
+
 }  // namespace
 
 void register_reverse_sequence(opdef::OpRegistry& registry) {
@@ -53,6 +63,7 @@ void register_reverse_sequence(opdef::OpRegistry& registry) {
                opdef::int_attr("time_axis", 0, "the other of 0 and 1")};
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("ReverseSequence", import_tensorflow)};
   registry.add(std::move(def));
 }
 

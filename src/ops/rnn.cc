@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "opdef/import.h"
+#include "base/text.h"
+#include "ops/composer.h"
 #include "ops/recurrent.h"
 
 namespace planish::ops {
@@ -148,6 +150,86 @@ opdef::OpDef recurrent_def(std::string name, std::string doc, std::string gates,
   return def;
 }
 
+// One step of TensorFlow's LSTM cell: gates in one product, cell clipping, peepholes.
+struct LstmStep {
+  ir::Value *i, *cs, *f, *o, *ci, *co, *h;
+};
+struct LstmCell {
+  ir::Value *w, *wci, *wcf, *wco, *b;
+  double forget_bias = 1, clip = 0;
+  bool peephole = false;
+  bool forget_before_cell = false;  // gates i f c o (V2) in place of i c f o
+};
+LstmStep lstm_step(Composer& c, const LstmCell& cell, ir::Value* x, ir::Value* cs, ir::Value* h) {
+  ir::Value* gates = c.add(c.op("MatMul", {c.concat({x, h}, 1), cell.w}), cell.b);
+  const auto part = c.ops("Split", {gates}, {{"axis", int64_t(1)}, {"num_outputs", int64_t(4)}}, 4);
+  LstmStep s;
+  ir::Value* cell_gate = part[cell.forget_before_cell ? 2 : 1];
+  ir::Value* forget = c.add(part[cell.forget_before_cell ? 1 : 2],
+                            c.scalar_like(cell.forget_bias, gates));
+  const auto with = [&](ir::Value* gate, ir::Value* state, ir::Value* weight) {
+    return cell.peephole ? c.add(gate, c.mul(state, weight)) : gate;
+  };
+  s.i = c.op("Sigmoid", {with(part[0], cs, cell.wci)});
+  s.f = c.op("Sigmoid", {with(forget, cs, cell.wcf)});
+  s.ci = c.op("Tanh", {cell_gate});
+  s.cs = c.add(c.mul(s.ci, s.i), c.mul(cs, s.f));
+  if (cell.clip > 0)
+    s.cs = c.op("Clip", {s.cs, c.scalar_like(-cell.clip, gates), c.scalar_like(cell.clip, gates)});
+  s.o = c.op("Sigmoid", {with(part[3], s.cs, cell.wco)});
+  s.co = c.op("Tanh", {s.cs});
+  s.h = c.mul(s.co, s.o);
+  return s;
+}
+
+Status import_lstm_block_cell(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  LstmCell cell{c.in(3), c.in(4), c.in(5), c.in(6), c.in(7)};
+  cell.forget_bias = c.attr_float("forget_bias", 1);
+  cell.clip = c.attr_float("cell_clip", 3);
+  cell.peephole = c.attr_int("use_peephole", 0) != 0;
+  const LstmStep s = lstm_step(c, cell, c.in(0), c.in(1), c.in(2));
+  return c.finish({s.i, s.cs, s.f, s.o, s.ci, s.co, s.h});
+}
+
+// All steps, written out: every step's gates are outputs.
+Status import_block_lstm(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  const bool second = node.op_type() == "BlockLSTMV2";
+  ir::Value *x = c.in(1), *cs = c.in(2), *h = c.in(3);
+  LstmCell cell{c.in(4), c.in(5), c.in(6), c.in(7), c.in(8)};
+  cell.forget_bias = second ? 0 : c.attr_float("forget_bias", 1);
+  cell.clip = c.attr_float("cell_clip", second ? 0 : 3);
+  cell.peephole = c.attr_int("use_peephole", 0) != 0;
+  cell.forget_before_cell = second;
+  const int64_t steps = c.need_dim(x, 0, "input 1 (x)");
+  if (steps < 1 || steps > 1024) return unsupported(cat(steps, " steps, expected 1 to 1024"));
+  if (c.need_one(0, "seq_len_max") < steps) return unsupported("seq_len_max is less than the steps");
+  std::vector<std::vector<ir::Value*>> rows(7);
+  for (int64_t t = 0; t < steps && c.ok(); ++t) {
+    const LstmStep s = lstm_step(c, cell, c.gather(x, t, 0), cs, h);
+    cs = s.cs;
+    h = s.h;
+    ir::Value* outputs[] = {s.i, s.cs, s.f, s.o, s.ci, s.co, s.h};
+    for (size_t k = 0; k < 7; ++k) rows[k].push_back(c.unsqueeze(outputs[k], {0}));
+  }
+  std::vector<ir::Value*> out;
+  for (auto& list : rows) out.push_back(c.concat(list, 0));
+  return c.finish(out);
+}
+
+Status import_gru_block_cell(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *h = c.in(1);
+  ir::Value* gates = c.op("Sigmoid", {c.add(c.op("MatMul", {c.concat({x, h}, 1), c.in(2)}), c.in(4))});
+  const auto part = c.ops("Split", {gates}, {{"axis", int64_t(1)}, {"num_outputs", int64_t(2)}}, 2);
+  ir::Value* reset = c.concat({x, c.mul(h, part[0])}, 1);
+  ir::Value* fresh = c.op("Tanh", {c.add(c.op("MatMul", {reset, c.in(3)}), c.in(5))});
+  ir::Value* kept = c.mul(part[1], h);
+  ir::Value* taken = c.mul(c.sub(c.scalar_like(1, x), part[1]), fresh);
+  return c.finish({part[0], part[1], fresh, c.add(kept, taken)});
+}
+
 }  // namespace
 
 void register_rnn(opdef::OpRegistry& registry) {
@@ -159,6 +241,7 @@ void register_rnn(opdef::OpRegistry& registry) {
       "z r h", infer_gru, evaluate_gru);
   gru.attrs.push_back(opdef::int_attr("linear_before_reset", 0,
                                       "1: the reset gate multiplies R h + Rb, not h"));
+  gru.tensorflow = {tensorflow("GRUBlockCell", import_gru_block_cell)};
   registry.add(std::move(gru));
 
   opdef::OpDef lstm = recurrent_def(
@@ -169,6 +252,9 @@ void register_rnn(opdef::OpRegistry& registry) {
       optional_operand("P", opdef::kFloats, "[directions, 3 * hidden], peepholes i o f"));
   lstm.outputs.push_back(optional_operand("Y_c", opdef::kFloats, "the last cell state"));
   lstm.attrs.push_back(opdef::int_attr("input_forget", 0, "1: f = 1 - i"));
+  lstm.tensorflow = {tensorflow("BlockLSTM", import_block_lstm),
+                     tensorflow("BlockLSTMV2", import_block_lstm),
+                     tensorflow("LSTMBlockCell", import_lstm_block_cell)};
   registry.add(std::move(lstm));
 }
 

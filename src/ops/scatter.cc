@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -203,6 +204,37 @@ opdef::OpDef scatter_def(std::string name, std::string doc, opdef::TypeSet index
   return def;
 }
 
+// reduction of the TensorScatter operators.
+std::string reduction_of(std::string_view type) {
+  if (type == "TensorScatterAdd" || type == "TensorScatterSub" || type == "ScatterNd") return "add";
+  if (type == "TensorScatterMax") return "max";
+  if (type == "TensorScatterMin") return "min";
+  return "none";
+}
+Status import_tensor_scatter(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* updates = c.in(2);
+  if (node.op_type() == "TensorScatterSub") updates = c.op("Neg", {updates});
+  return c.finish({c.op("ScatterND", {c.in(0), c.i64(c.in(1)), updates},
+                        {{"reduction", reduction_of(node.op_type())}})});
+}
+Status import_scatter_nd(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* updates = c.in(1);
+  ir::Value* zeros = c.filled(c.i64(c.in(2)), 0, c.dtype(updates));
+  return c.finish({c.op("ScatterND", {zeros, c.i64(c.in(0)), updates},
+                        {{"reduction", std::string("add")}})});
+}
+// Rows of equal segment id summed; ids are not negative.
+Status import_unsorted_segment_sum(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *ids = c.i64(c.in(1)), *count = c.i64_list(c.in(2));
+  ir::Value* rows = c.op("Shape", {x}, {{"start", int64_t(c.rank(ids))}});
+  ir::Value* zeros = c.filled(c.concat({count, rows}, 0), 0, c.dtype(x));
+  return c.finish({c.op("ScatterND", {zeros, c.unsqueeze(ids, {c.rank(ids)}), x},
+                        {{"reduction", std::string("add")}})});
+}
+
 }  // namespace
 
 void register_scatter(opdef::OpRegistry& registry) {
@@ -215,10 +247,16 @@ void register_scatter(opdef::OpRegistry& registry) {
   elements.onnx = {{"Scatter", ""}, {"ScatterElements", ""}};
   registry.add(std::move(elements));
 
-  registry.add(scatter_def("ScatterND",
+  opdef::OpDef nd = scatter_def("ScatterND",
                            "Slices of `updates` go to the places that the index tuples in the last "
                            "dim of `indices` name.",
-                           opdef::kInt64, infer_scatter_nd, evaluate_scatter_nd));
+                           opdef::kInt64, infer_scatter_nd, evaluate_scatter_nd);
+  for (const char* tf : {"TensorScatterAdd", "TensorScatterMax", "TensorScatterMin",
+                         "TensorScatterSub", "TensorScatterUpdate"})
+    nd.tensorflow.push_back(tensorflow(tf, import_tensor_scatter));
+  nd.tensorflow.push_back(tensorflow("ScatterNd", import_scatter_nd));
+  nd.tensorflow.push_back(tensorflow("UnsortedSegmentSum", import_unsorted_segment_sum));
+  registry.add(std::move(nd));
 }
 
 }  // namespace planish::ops

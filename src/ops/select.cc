@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 #include "opdef/import.h"
@@ -66,6 +67,29 @@ Status import_clip_6(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+// Select's condition may be one value per row.
+Status import_select(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *condition = c.in(0), *x = c.in(1);
+  if (c.rank(condition) == 1 && c.rank(x) > 1) {
+    std::vector<int64_t> axes;
+    for (int i = 1; i < c.rank(x); ++i) axes.push_back(i);
+    condition = c.unsqueeze(condition, axes);
+  }
+  return c.finish({c.where(condition, x, c.in(2))});
+}
+Status import_clip_by_value(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *low = c.in(1), *high = c.in(2);
+  if (c.rank(low) == 0 && c.rank(high) == 0) return c.finish({c.op("Clip", {x, low, high})});
+  return c.finish({c.op("Max", {c.op("Min", {x, high}), low})});
+}
+Status import_relu6(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  return c.finish({c.op("Clip", {x, c.scalar_like(0, x), c.scalar_like(6, x)})});
+}
+
 }  // namespace
 
 void register_select(opdef::OpRegistry& registry) {
@@ -75,6 +99,7 @@ void register_select(opdef::OpRegistry& registry) {
        operand("Y", kAnyType, "where false")},
       operand("output", kAnyType, "result"), where);
   def.infer = infer_where;
+  def.tensorflow = {tensorflow("SelectV2"), tensorflow("Select", import_select)};
   registry.add(std::move(def));
 
   def = elementwise_def(
@@ -84,6 +109,8 @@ void register_select(opdef::OpRegistry& registry) {
       operand("output", kNumbers, "result"), clip);
   def.infer = infer_clip;
   def.onnx = {{"Clip", "", 1, 10, import_clip_6}, {"Clip", "", 11, 1 << 30, nullptr}};
+  def.tensorflow = {tensorflow("ClipByValue", import_clip_by_value),
+                    tensorflow("Relu6", import_relu6)};
   registry.add(std::move(def));
 }
 

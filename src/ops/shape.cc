@@ -1,6 +1,7 @@
 // Shape and Size: dims as data. Their content is what shape arithmetic starts from.
 #include <algorithm>
 
+#include "ops/composer.h"
 #include "ops/content.h"
 
 namespace planish::ops {
@@ -45,6 +46,21 @@ Status evaluate_size(EvalContext& ctx) {
   return ok_status();
 }
 
+// Shape, ShapeN and Size give i32 unless out_type says i64.
+Status import_shapes(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const DataType type = c.attr_type("out_type", DataType::kI32);
+  const std::string name = node.op_type() == "Size" ? "Size" : "Shape";
+  Composer::Values out;
+  for (ir::Value* x : c.all_inputs()) out.push_back(c.cast(c.op(name, {x}), type));
+  return c.finish(out);
+}
+Status import_rank(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t rank = c.rank(c.in(0));
+  return c.finish({c.constant(Tensor::from_i64(DataType::kI32, {}, std::span(&rank, 1)))});
+}
+
 }  // namespace
 
 void register_shape(opdef::OpRegistry& registry) {
@@ -58,6 +74,8 @@ void register_shape(opdef::OpRegistry& registry) {
                                       "dim past the last; absent: the rank")};
   shape.infer = infer_shape;
   shape.evaluate = evaluate_shape;
+  shape.tensorflow = {tensorflow("Shape", import_shapes), tensorflow("ShapeN", import_shapes),
+                      tensorflow("Rank", import_rank)};
   registry.add(std::move(shape));
 
   opdef::OpDef size;
@@ -67,6 +85,7 @@ void register_shape(opdef::OpRegistry& registry) {
   size.outputs = {operand("size", opdef::kInt64, "count, rank 0", "")};
   size.infer = infer_size;
   size.evaluate = evaluate_size;
+  size.tensorflow = {tensorflow("Size", import_shapes)};
   registry.add(std::move(size));
 }
 

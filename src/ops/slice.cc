@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -199,6 +200,121 @@ Status import_attributes(const opdef::NodeView& node, opdef::ImportContext& cont
   return ok_status();
 }
 
+constexpr int64_t kToTheEnd = INT64_MAX;
+
+// A size of -1 takes everything to the end.
+Status import_tensorflow_slice(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *begin = c.i64(c.in(1)), *size = c.i64(c.in(2));
+  const auto begins = c.known(begin), sizes = c.known(size);
+  if (begins && sizes && begins->size() == sizes->size()) {
+    std::vector<int64_t> ends;
+    for (size_t i = 0; i < begins->size(); ++i)
+      ends.push_back((*sizes)[i] == -1 ? kToTheEnd : (*begins)[i] + (*sizes)[i]);
+    return c.finish({c.op("Slice", {x, c.ints(*begins), c.ints(ends)})});
+  }
+  ir::Value* end = c.add(begin, size);
+  if (!sizes || std::count(sizes->begin(), sizes->end(), -1)) {
+    ir::Value* open = c.op("Equal", {size, c.scalar_like(-1, size)});
+    end = c.where(open, c.constant(Tensor::scalar_i64(kToTheEnd)), end);
+  }
+  return c.finish({c.op("Slice", {x, begin, end})});
+}
+
+// StridedSlice says per entry what happens to one axis of x; the masks are bits per entry.
+struct StridedEntries {
+  Composer::Values begins, ends;  // lists of one element
+  std::vector<int64_t> axes, steps, shrunk, fresh;
+};
+
+Status import_strided_slice(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *begin = c.i64(c.in(1)), *end = c.i64(c.in(2));
+  const std::vector<int64_t> strides = c.need(3, "strides");
+  const auto begins = c.known(begin), ends = c.known(end);
+  const auto mask = [&](std::string_view key) { return c.attr_int(key, 0); };
+  const int64_t begin_mask = mask("begin_mask"), end_mask = mask("end_mask"),
+                ellipsis_mask = mask("ellipsis_mask"), new_axis_mask = mask("new_axis_mask"),
+                shrink_mask = mask("shrink_axis_mask");
+  const int64_t count = int64_t(strides.size());
+  if (!c.ok()) return c.finish({});
+  if (count > 32) return invalid_argument(cat("got ", count, " entries, expected at most 32"));
+  const auto bit = [](int64_t mask, int64_t i) { return (mask >> i & 1) != 0; };
+  int64_t taken = 0;  // axes of x that entries speak of
+  for (int64_t i = 0; i < count; ++i)
+    if (!bit(ellipsis_mask, i) && !bit(new_axis_mask, i)) ++taken;
+  if (taken > c.rank(x))
+    return invalid_argument(cat("got ", taken, " entries for ", ir::to_string(x->type)));
+  StridedEntries e;
+  int64_t axis = 0, out_axis = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (bit(ellipsis_mask, i)) {
+      axis += c.rank(x) - taken;
+      out_axis += c.rank(x) - taken;
+      continue;
+    }
+    if (bit(new_axis_mask, i)) {
+      e.fresh.push_back(out_axis++);
+      continue;
+    }
+    const int64_t step = strides[size_t(i)];
+    const bool shrinks = bit(shrink_mask, i);
+    const auto element = [&](ir::Value* list, const auto& known) {
+      return known && size_t(i) < known->size() ? c.ints({(*known)[size_t(i)]})
+                                                : c.slice(list, 0, i, i + 1);
+    };
+    ir::Value* first = element(begin, begins);
+    ir::Value* last = element(end, ends);
+    if (shrinks) {
+      const auto at = c.known(first);
+      if (at && at->size() == 1) {
+        last = c.ints({(*at)[0] == -1 ? kToTheEnd : (*at)[0] + 1});
+      } else {
+        ir::Value* is_last = c.op("Equal", {first, c.ints({-1})});
+        last = c.where(is_last, c.ints({kToTheEnd}), c.add(first, c.ints({1})));
+      }
+      e.shrunk.push_back(axis);
+    } else {
+      if (bit(begin_mask, i)) first = c.ints({step > 0 ? 0 : kToTheEnd});
+      if (bit(end_mask, i)) last = c.ints({step > 0 ? kToTheEnd : INT64_MIN});
+      ++out_axis;
+    }
+    e.begins.push_back(first);
+    e.ends.push_back(last);
+    e.axes.push_back(axis++);
+    e.steps.push_back(shrinks ? 1 : step);
+  }
+  if (!e.axes.empty()) {
+    const auto list = [&](const Composer::Values& parts) {
+      std::vector<int64_t> all;
+      for (const ir::Value* part : parts) {
+        const auto known = c.known(part);
+        if (!known || known->size() != 1) return c.concat(parts, 0);
+        all.push_back((*known)[0]);
+      }
+      return c.ints(all);
+    };
+    x = c.op("Slice", {x, list(e.begins), list(e.ends), c.ints(e.axes), c.ints(e.steps)});
+  }
+  return c.finish({c.unsqueeze(c.squeeze(x, e.shrunk), e.fresh)});
+}
+
+Status import_reverse(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  std::vector<int64_t> axes = c.need(1, "axis");
+  if (c.ok() && c.in(1)->type.dtype == DataType::kBool) {  // Reverse: a flag per axis
+    std::vector<int64_t> chosen;
+    for (size_t i = 0; i < axes.size(); ++i)
+      if (axes[i]) chosen.push_back(int64_t(i));
+    axes = chosen;
+  }
+  if (axes.empty()) return c.finish({c.op("Identity", {x})});
+  const std::vector<int64_t> begin(axes.size(), kToTheEnd), end(axes.size(), INT64_MIN),
+      step(axes.size(), -1);
+  return c.finish({c.op("Slice", {x, c.ints(begin), c.ints(end), c.ints(axes), c.ints(step)})});
+}
+
 }  // namespace
 
 void register_slice(opdef::OpRegistry& registry) {
@@ -218,6 +334,9 @@ void register_slice(opdef::OpRegistry& registry) {
   def.infer = infer;
   def.evaluate = evaluate;
   def.onnx = {{"Slice", "", 1, 9, import_attributes}, {"Slice", "", 10}};
+  def.tensorflow = {tensorflow("Slice", import_tensorflow_slice),
+                    tensorflow("StridedSlice", import_strided_slice),
+                    tensorflow("Reverse", import_reverse), tensorflow("ReverseV2", import_reverse)};
   registry.add(std::move(def));
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/lines.h"
 #include "ops/shape_rules.h"
 #include "opdef/import.h"
@@ -128,6 +129,7 @@ void register_softmax(opdef::OpRegistry& registry) {
     def.evaluate = evaluate;
     def.accumulation = accumulation;
     def.onnx = {{name, "", 1, 12, import_before_13}, {name, "", 13, 1 << 30, nullptr}};
+    if (def.name != "Hardmax") def.tensorflow = {tensorflow(def.name)};
     registry.add(std::move(def));
   };
   add("Hardmax", "1 at the first maximum along the axis, 0 elsewhere", evaluate_hardmax);

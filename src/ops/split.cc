@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -132,6 +133,39 @@ Status import_split(const opdef::NodeView& node, opdef::ImportContext& context) 
   return ok_status();
 }
 
+Composer::Values parts_of(Composer& c, ir::Value* x, int64_t axis, int64_t count) {
+  if (count < 1 || count > 100000) {
+    c.fail(invalid_argument(cat("got ", count, " parts, expected 1 to 100000")));
+    return {};
+  }
+  return c.ops("Split", {x}, {{"axis", axis}, {"num_outputs", count}}, int(count));
+}
+Status import_tensorflow_split(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t axis = c.need_one(0, "axis"), count = c.attr_int("num_split", 0);
+  return c.finish(parts_of(c, c.in(1), axis, count));
+}
+Status import_split_v(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const int64_t axis = c.axis(c.need_one(2, "axis"), c.rank(x));
+  std::vector<int64_t> sizes = c.need(1, "size_splits");
+  int64_t rest = 0;
+  for (int64_t size : sizes) rest += std::max<int64_t>(size, 0);
+  for (int64_t& size : sizes)
+    if (size == -1) size = c.need_dim(x, axis, "the axis that is split") - rest;
+  if (sizes.empty()) return invalid_argument("input 1 (size_splits) is empty");
+  return c.finish(c.ops("Split", {x, c.ints(sizes)}, {{"axis", axis}}, int(sizes.size())));
+}
+Status import_unpack(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const int64_t axis = c.axis(c.attr_int("axis", 0), c.rank(x));
+  Composer::Values rows = parts_of(c, x, axis, c.attr_int("num", 0));
+  for (ir::Value*& row : rows) row = c.squeeze(row, {axis});
+  return c.finish(rows);
+}
+
 }  // namespace
 
 void register_split(opdef::OpRegistry& registry) {
@@ -150,6 +184,8 @@ void register_split(opdef::OpRegistry& registry) {
   def.infer = infer;
   def.evaluate = evaluate;
   def.onnx = {{"Split", "", 1, 1 << 30, import_split}};
+  def.tensorflow = {tensorflow("Split", import_tensorflow_split),
+                    tensorflow("SplitV", import_split_v), tensorflow("Unpack", import_unpack)};
   registry.add(std::move(def));
 }
 

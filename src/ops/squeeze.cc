@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -120,6 +121,18 @@ opdef::OpDef view_def(std::string name, std::string doc, Status (*infer)(InferCo
   return def;
 }
 
+Status import_tensorflow_squeeze(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  std::vector<int64_t> axes = c.attr_ints("squeeze_dims", c.attr_ints("axis", {}));
+  ir::Value* x = c.in(0);
+  if (!axes.empty()) return c.finish({c.squeeze(x, axes)});
+  return c.finish({c.op("Squeeze", {x})});
+}
+Status import_expand_dims(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.unsqueeze(c.in(0), {c.need_one(1, "dim")})});
+}
+
 }  // namespace
 
 void register_squeeze(opdef::OpRegistry& registry) {
@@ -129,6 +142,7 @@ void register_squeeze(opdef::OpRegistry& registry) {
   squeeze.inputs.push_back(optional_operand("axes", opdef::kInt64, "dims to drop", ""));
   squeeze.host_inputs = 0b10;
   squeeze.onnx = axes_rules("Squeeze");
+  squeeze.tensorflow = {tensorflow("Squeeze", import_tensorflow_squeeze)};
   registry.add(std::move(squeeze));
 
   opdef::OpDef unsqueeze = view_def(
@@ -136,6 +150,7 @@ void register_squeeze(opdef::OpRegistry& registry) {
   unsqueeze.inputs.push_back(operand("axes", opdef::kInt64, "positions in the output", ""));
   unsqueeze.host_inputs = 0b10;
   unsqueeze.onnx = axes_rules("Unsqueeze");
+  unsqueeze.tensorflow = {tensorflow("ExpandDims", import_expand_dims)};
   registry.add(std::move(unsqueeze));
 
   opdef::OpDef flatten = view_def(

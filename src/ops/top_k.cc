@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/lines.h"
 #include "ops/numeric.h"
@@ -84,6 +85,14 @@ Status import_top_k_1(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  ir::Value* k = node.op_type() == "TopK" ? c.ints({c.attr_int("k", 0)}) : c.i64_list(c.in(1));
+  const auto found = c.ops("TopK", {x, k}, {{"sorted", c.attr_int("sorted", 1)}}, 2);
+  return c.finish({found[0], c.cast(found[1], c.attr_type("index_type", DataType::kI32))});
+}
+
 }  // namespace
 
 void register_top_k(opdef::OpRegistry& registry) {
@@ -100,6 +109,7 @@ void register_top_k(opdef::OpRegistry& registry) {
   def.infer = infer_top_k;
   def.evaluate = evaluate_top_k;
   def.onnx = {{"TopK", "", 1, 9, import_top_k_1}, {"TopK", "", 10, 1 << 30, nullptr}};
+  def.tensorflow = {tensorflow("TopK", import_tensorflow), tensorflow("TopKV2", import_tensorflow)};
   registry.add(std::move(def));
 }
 

@@ -1,6 +1,7 @@
 // Transpose: dims in another order. The permutation is always explicit in the IR, so that passes
 // compose and cancel transposes without knowing the default.
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/content.h"
 #include "ops/movement.h"
 #include "opdef/import.h"
@@ -45,6 +46,38 @@ Status import_transpose(const opdef::NodeView& node, opdef::ImportContext& conte
   return ok_status();
 }
 
+Status import_tensorflow_transpose(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.transpose(c.in(0), c.need(1, "perm"))});
+}
+Status import_invert_permutation(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::vector<int64_t> perm = c.need(0, "x");
+  std::vector<int64_t> out(perm.size(), 0);
+  for (size_t i = 0; i < perm.size(); ++i) {
+    if (perm[i] < 0 || perm[i] >= int64_t(perm.size()))
+      return invalid_argument(cat(bracketed(perm), " is no permutation"));
+    out[size_t(perm[i])] = int64_t(i);
+  }
+  return c.finish({c.constant(Tensor::from_i64(c.dtype(c.in(0)), {int64_t(out.size())}, out))});
+}
+// DataFormatVecPermute: the entries of a shape, or [n, 2] pairs, from one format to the other.
+Status import_vec_permute(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::string from = c.attr_string("src_format", "NHWC"), to = c.attr_string("dst_format", "NCHW");
+  std::string source = from, target = to;
+  ir::Value* x = c.in(0);
+  const int64_t length = c.need_dim(x, 0, "x");
+  if (length + 2 == int64_t(from.size())) {  // spatial dims alone
+    std::erase_if(source, [](char f) { return f == 'N' || f == 'C'; });
+    std::erase_if(target, [](char f) { return f == 'N' || f == 'C'; });
+  }
+  std::vector<int64_t> indices;
+  for (char format : target) indices.push_back(int64_t(source.find(format)));
+  if (length != int64_t(indices.size())) return unsupported(cat("x has ", length, " entries"));
+  return c.finish({c.op("Gather", {x, c.ints(indices)}, {{"axis", int64_t(0)}})});
+}
+
 }  // namespace
 
 void register_transpose(opdef::OpRegistry& registry) {
@@ -59,6 +92,10 @@ void register_transpose(opdef::OpRegistry& registry) {
   def.infer = infer;
   def.evaluate = evaluate;
   def.onnx = {{"Transpose", "", 1, 1 << 30, import_transpose}};
+  def.tensorflow = {tensorflow("Transpose", import_tensorflow_transpose),
+                    tensorflow("ConjugateTranspose", import_tensorflow_transpose),
+                    tensorflow("InvertPermutation", import_invert_permutation),
+                    tensorflow("DataFormatVecPermute", import_vec_permute)};
   registry.add(std::move(def));
 }
 

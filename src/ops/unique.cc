@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 
@@ -135,6 +136,16 @@ Status evaluate(EvalContext& ctx) {
   return ok_status();
 }
 
+Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Attributes attrs = {{"sorted", int64_t(0)}};
+  if (node.op_type() == "UniqueV2")
+    for (int64_t axis : c.need(1, "axis")) attrs["axis"] = axis;
+  const auto found = c.ops("Unique", {c.in(0)}, attrs, 4);
+  const DataType type = c.attr_type("out_idx", DataType::kI32);
+  return c.finish({found[0], c.cast(found[2], type), c.cast(found[3], type)});
+}
+
 }  // namespace
 
 void register_unique(opdef::OpRegistry& registry) {
@@ -153,6 +164,9 @@ void register_unique(opdef::OpRegistry& registry) {
                opdef::int_attr("sorted", 1, "1: ascending; 0: by first occurrence")};
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("Unique", import_tensorflow),
+                    tensorflow("UniqueV2", import_tensorflow),
+                    tensorflow("UniqueWithCounts", import_tensorflow)};
   registry.add(std::move(def));
 }
 

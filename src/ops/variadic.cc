@@ -1,4 +1,5 @@
 // Max, Min, Sum and Mean over any number of broadcast operands.
+#include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
@@ -40,6 +41,17 @@ Status infer_extreme(InferContext& ctx) {
   return ok_status();
 }
 
+// AddN's operands have one shape; integers are added one by one.
+Status import_add_n(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::vector<ir::Value*> values = c.all_inputs();
+  if (values.empty()) return invalid_argument("got no inputs, expected at least one");
+  if (c.is_float(values[0])) return c.finish({c.op("Sum", values)});
+  ir::Value* sum = values[0];
+  for (size_t i = 1; i < values.size(); ++i) sum = c.add(sum, values[i]);
+  return c.finish({sum});
+}
+
 }  // namespace
 
 void register_variadic(opdef::OpRegistry& registry) {
@@ -49,6 +61,10 @@ void register_variadic(opdef::OpRegistry& registry) {
         elementwise_def(name, doc, {variadic_operand("data_0", types, "one or more operands")},
                         operand("result", types, "result"), expression);
     def.infer = infer;
+    if (def.name == "Max") def.tensorflow = {tensorflow("Maximum")};
+    if (def.name == "Min") def.tensorflow = {tensorflow("Minimum")};
+    if (def.name == "Sum")
+      def.tensorflow = {tensorflow("AddN", import_add_n), tensorflow("AccumulateNV2", import_add_n)};
     registry.add(std::move(def));
   };
   add("Max", "greatest of the operands; NaN when one is NaN", kNumbers, fold<ScalarOp::kMax>,

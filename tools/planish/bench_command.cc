@@ -271,7 +271,7 @@ int bench_command(const Options& options) {
 void add_bench(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("bench", "Measure latency and throughput");
-  command.add_option("PLAN|MODEL", options->source, "Plan, or ONNX file to build in memory")
+  command.add_option("PLAN|MODEL", options->source, "Plan, or model (ONNX, TensorFlow) to build in memory")
       ->required();
   command.add_option("--iterations", options->iterations,
                      "Runs per context, in place of a duration")

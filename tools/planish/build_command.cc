@@ -26,7 +26,7 @@ int build_command(const Options& options) {
   if (!load_plugins(options.flags, code)) return code;
   auto build_options = options.flags.options();
   if (!build_options.ok()) return fail_usage(build_options.status().message());
-  auto network = Network::load_onnx(options.model);
+  auto network = load_model(options.model, options.flags);
   if (!network.ok()) return fail(network.status());
   auto plan = build_with_progress(*network, std::move(*build_options), options.flags.quiet);
   if (!plan.ok()) return fail(plan.status().at(options.model));
@@ -62,7 +62,9 @@ int build_command(const Options& options) {
 void add_build(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("build", "Build a plan from a model and report on it");
-  command.add_option("MODEL", options->model, "ONNX file")->required();
+  command.add_option("MODEL", options->model, "ONNX file, or TensorFlow SavedModel, GraphDef or "
+                     "checkpoint")
+      ->required();
   command.add_option("-o,--output", options->output, "Plan file to write")
       ->required()
       ->type_name("PLAN");

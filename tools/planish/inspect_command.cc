@@ -45,7 +45,7 @@ int inspect_command(const Options& options) {
 void add_inspect(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("inspect", "Show what a plan holds");
-  command.add_option("PLAN|MODEL", options->source, "Plan, or ONNX file to build in memory")
+  command.add_option("PLAN|MODEL", options->source, "Plan, or model (ONNX, TensorFlow) to build in memory")
       ->required();
   command.add_flag("--json", options->json, "Everything as JSON");
   command.add_flag("--layers", options->layers,

@@ -16,7 +16,8 @@ namespace {
 struct Options {
   std::string model, name;
   bool json = false;
-  std::vector<std::string> plugins;
+  std::string signature;
+  std::vector<std::string> plugins, tags;
 };
 
 void print_json(const std::vector<OpDesc>& ops) {
@@ -24,13 +25,14 @@ void print_json(const std::vector<OpDesc>& ops) {
   for (const OpDesc& op : ops) {
     out.push_back({{"name", op.name}, {"doc", op.doc}, {"fusion", op.fusion},
                    {"inputs", op.inputs}, {"outputs", op.outputs},
-                   {"attributes", op.attributes}, {"onnx", op.onnx}});
+                   {"attributes", op.attributes}, {"onnx", op.onnx},
+                   {"tensorflow", op.tensorflow}});
   }
   fmt::print("{}\n", out.dump(1));
 }
 
-int check_model(const std::string& path) {
-  auto network = Network::load_onnx(path);
+int check_model(const std::string& path, const BuildFlags& flags) {
+  auto network = load_model(path, flags);
   if (!network.ok()) return fail(network.status());
   std::map<std::string, int> counts;
   for (const NodeDesc& node : network->nodes()) ++counts[node.op];
@@ -43,9 +45,11 @@ int check_model(const std::string& path) {
 int ops_command(const Options& options) {
   BuildFlags flags;
   flags.plugins = options.plugins;
+  flags.signature = options.signature;
+  flags.tags = options.tags;
   int code = kGood;
   if (!load_plugins(flags, code)) return code;
-  if (!options.model.empty()) return check_model(options.model);
+  if (!options.model.empty()) return check_model(options.model, flags);
   std::vector<OpDesc> ops = known_ops();
   if (!options.name.empty()) {
     std::erase_if(ops, [&](const OpDesc& op) { return op.name != options.name; });
@@ -66,11 +70,13 @@ int ops_command(const Options& options) {
       fmt::print("  {}\n", title);
       for (const std::string& line : *lines) fmt::print("    {}\n", line);
     }
-    fmt::print("  fusion: {}\n  ONNX: {}\n", op.fusion, op.onnx);
+    fmt::print("  fusion: {}\n  ONNX: {}\n  TensorFlow: {}\n", op.fusion, op.onnx,
+               op.tensorflow.empty() ? "none" : op.tensorflow);
     return kGood;
   }
-  Table table({{"op"}, {"fusion"}, {"ONNX"}});
-  for (const OpDesc& op : ops) table.add({op.name, op.fusion, shorten(op.onnx, 60)});
+  Table table({{"op"}, {"fusion"}, {"ONNX"}, {"TensorFlow"}});
+  for (const OpDesc& op : ops)
+    table.add({op.name, op.fusion, shorten(op.onnx, 50), shorten(op.tensorflow, 50)});
   fmt::print("{} operators\n{}", ops.size(), table.to_string());
   return kGood;
 }
@@ -84,6 +90,12 @@ void add_ops(CLI::App& app, int& code) {
   command.add_option("--check", options->model,
                      "List a model's operators and every node that is not supported (exit code 3)")
       ->type_name("MODEL");
+  command.add_option("--signature", options->signature, "Signature of a SavedModel")
+      ->type_name("NAME");
+  command.add_option("--tags", options->tags, "Tags of a SavedModel's graph")
+      ->type_name("TAG,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command.add_flag("--json", options->json, "The list as JSON");
   command.add_option("--plugin", options->plugins, "Load a plugin first; repeatable")
       ->type_name("FILE")

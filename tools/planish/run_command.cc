@@ -125,7 +125,7 @@ int run_command(const Options& options) {
 void add_run(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", "Run a plan or a model on inputs from files");
-  command.add_option("PLAN|MODEL", options->source, "Plan, or ONNX file to build in memory")
+  command.add_option("PLAN|MODEL", options->source, "Plan, or model (ONNX, TensorFlow) to build in memory")
       ->required();
   command.add_option("--input", options->inputs,
                      "An input: .npy, .pb (ONNX TensorProto), or .npz with all of them; repeatable")

@@ -78,6 +78,21 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
   add(command.add_option("--max-shape", max_shapes, "Largest shape; memory is checked for it"))
       ->type_name("NAME:DIMS")
       ->allow_extra_args(false);
+  add(command.add_option("--signature", signature,
+                         "Signature of a SavedModel; default: serving_default"))
+      ->type_name("NAME");
+  add(command.add_option("--tags", tags, "Tags of a SavedModel's graph; default: serve"))
+      ->type_name("TAG,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  add(command.add_option("--from-node", cut_inputs,
+                         "Cut a TensorFlow graph here: NODE or NODE:1 becomes an input; repeatable"))
+      ->type_name("NODE")
+      ->allow_extra_args(false);
+  add(command.add_option("--to-node", cut_outputs,
+                         "Node of a TensorFlow graph that becomes an output; repeatable"))
+      ->type_name("NODE")
+      ->allow_extra_args(false);
   add(command.add_option("--fp32", fp32,
                          "fast allows algorithms that round differently (Winograd)"))
       ->type_name("exact|fast")
@@ -156,6 +171,25 @@ Result<BuildOptions> BuildFlags::options() const {
   return out;
 }
 
+Result<Network> load_model(const std::string& path, const BuildFlags& flags) {
+  TensorflowOptions choice;
+  choice.signature = flags.signature;
+  choice.tags = flags.tags;
+  choice.inputs = flags.cut_inputs;
+  choice.outputs = flags.cut_outputs;
+  auto network = Network::load(path, choice);
+  // An input whose shape the model leaves open can only be imported with one.
+  if (network.ok() || flags.shapes.empty() || network.status().code() != Code::kUnsupported)
+    return network;
+  ImportOptions options;
+  for (const std::string& text : flags.shapes) {
+    auto shape = parse_named_shape(text);
+    if (!shape.ok()) return shape.status();
+    options.shapes[shape->name] = shape->dims;
+  }
+  return Network::load(path, choice, options);
+}
+
 bool load_plugins(const BuildFlags& flags, int& exit_code) {
   for (const std::string& path : flags.plugins) {
     if (const Status status = load_plugin(path); !status.ok()) {
@@ -199,7 +233,7 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
     opened.exit_code = fail_usage(options.status().message());
     return opened;
   }
-  auto network = Network::load_onnx(path);
+  auto network = load_model(path, flags);
   if (!network.ok()) return refuse(network.status());
   for (const std::string& name : keep)
     if (const Status status = network->mark_output(name); !status.ok()) return refuse(status);

@@ -15,6 +15,9 @@ namespace planish::cli {
 // The options of a build, as they stand on the command line.
 struct BuildFlags {
   std::string device = "cpu";
+  std::string signature;                       // of a SavedModel
+  std::vector<std::string> tags;
+  std::vector<std::string> cut_inputs, cut_outputs;  // of a TensorFlow graph
   int threads = 0;
   std::vector<std::string> shapes, min_shapes, opt_shapes, max_shapes;
   std::string fp32 = "fast";
@@ -48,6 +51,9 @@ struct Opened {
   std::optional<Source> source;
   int exit_code = 0;  // set, with the error printed, when there is no source
 };
+
+// Reads a model of any format with what the flags say about it.
+Result<Network> load_model(const std::string& path, const BuildFlags& flags);
 
 // `keep`: values of a model to be outputs besides its own. `input_dims`: shapes that inputs will
 // have, which fix symbolic dims of a model.

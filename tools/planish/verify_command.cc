@@ -147,7 +147,7 @@ int print_report(const VerifyReport& report, const Options& options) {
 
 int verify_command(const Options& options) {
   const std::string& path = options.plan.empty() ? options.model : options.plan;
-  auto network = Network::load_onnx(options.model);
+  auto network = load_model(options.model, options.flags);
   if (!network.ok()) return fail(network.status());
   Opened opened = open_source(path, options.flags);
   if (!opened.source) return opened.exit_code;
@@ -172,7 +172,8 @@ void add_verify(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command =
       *app.add_subcommand("verify", "Compare a plan with the reference interpreter");
-  command.add_option("MODEL", options->model, "ONNX file")->required();
+  command.add_option("MODEL", options->model, "ONNX file, or TensorFlow SavedModel, GraphDef or "
+                     "checkpoint")->required();
   command.add_option("--plan", options->plan, "Plan built from it; default: built in memory")
       ->type_name("PLAN");
   command.add_option("--inputs", options->inputs,

@@ -8,26 +8,33 @@
 #include "base/text.h"
 #include "eval/interpreter.h"
 #include "frontend/onnx/onnx_import.h"
+#include "frontend/tensorflow/tensorflow_import.h"
 #include "opdef/import.h"
 #include "opdef/infer.h"
 
 namespace planish::v1 {
 namespace {
 
+Limits import_limits(const ImportOptions& from) {
+  Limits limits;
+  const auto take = [](int64_t value, auto& limit) {
+    if (value > 0) limit = std::remove_reference_t<decltype(limit)>(value);
+  };
+  take(from.limits.max_file_bytes, limits.max_file_bytes);
+  take(from.limits.max_file_bytes, limits.max_external_bytes);
+  take(from.limits.max_nodes, limits.max_nodes);
+  take(from.limits.max_nesting, limits.max_nesting);
+  take(from.limits.max_tensor_elements, limits.max_tensor_elements);
+  take(from.limits.max_metadata_bytes, limits.max_metadata_bytes);
+  return limits;
+}
+
 frontend::ImportOptions import_options(const ImportOptions& from) {
   frontend::ImportOptions options;
   options.name = from.name;
   options.base_folder = from.base_folder;
   options.shapes = from.shapes;
-  const auto take = [](int64_t value, auto& limit) {
-    if (value > 0) limit = std::remove_reference_t<decltype(limit)>(value);
-  };
-  take(from.limits.max_file_bytes, options.limits.max_file_bytes);
-  take(from.limits.max_file_bytes, options.limits.max_external_bytes);
-  take(from.limits.max_nodes, options.limits.max_nodes);
-  take(from.limits.max_nesting, options.limits.max_nesting);
-  take(from.limits.max_tensor_elements, options.limits.max_tensor_elements);
-  take(from.limits.max_metadata_bytes, options.limits.max_metadata_bytes);
+  options.limits = import_limits(from);
   return options;
 }
 
@@ -87,6 +94,27 @@ Result<Network> Network::load_onnx(const std::string& path, const ImportOptions&
     auto graph = frontend::import_onnx_file(path, import_options(options), registry->ops);
     return wrap(std::move(graph), registry, path);
   });
+}
+
+Result<Network> Network::load_tensorflow(const std::string& path, const TensorflowOptions& choice,
+                                         const ImportOptions& options) {
+  return api::guarded([&] {
+    auto registry = api::current_registry();
+    frontend::TensorflowOptions wanted;
+    wanted.limits = import_limits(options);
+    wanted.signature = choice.signature;
+    wanted.tags = choice.tags;
+    wanted.inputs = choice.inputs;
+    wanted.outputs = choice.outputs;
+    wanted.shapes = options.shapes;
+    return wrap(frontend::import_tensorflow(path, wanted, registry->ops), registry, path);
+  });
+}
+
+Result<Network> Network::load(const std::string& path, const TensorflowOptions& choice,
+                              const ImportOptions& options) {
+  return frontend::is_tensorflow_path(path) ? load_tensorflow(path, choice, options)
+                                            : load_onnx(path, options);
 }
 
 Result<Network> Network::load_onnx(const void* data, size_t bytes, const ImportOptions& options) {

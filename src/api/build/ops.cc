@@ -38,13 +38,20 @@ std::string onnx_names(const opdef::OpDef& op) {
   return join(rules);
 }
 
+std::string tensorflow_names(const opdef::OpDef& op) {
+  std::vector<std::string> rules;
+  for (const opdef::ImportRule& rule : op.tensorflow) rules.push_back(rule.op_type);
+  return join(rules);
+}
+
 }  // namespace
 
 std::vector<OpDesc> known_ops() {
   std::vector<OpDesc> out;
   const auto registry = api::current_registry();
   for (const opdef::OpDef* op : registry->ops.all()) {
-    OpDesc desc{op->name, op->doc, std::string(fusion_name(op->kind)), {}, {}, {}, onnx_names(*op)};
+    OpDesc desc{op->name, op->doc, std::string(fusion_name(op->kind)), {}, {}, {}, onnx_names(*op),
+                tensorflow_names(*op)};
     for (const auto& spec : op->inputs) desc.inputs.push_back(describe(spec));
     for (const auto& spec : op->outputs) desc.outputs.push_back(describe(spec));
     for (const auto& spec : op->attrs) desc.attributes.push_back(describe(spec));

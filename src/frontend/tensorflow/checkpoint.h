@@ -1,0 +1,42 @@
+// Checkpoint: the variables of a checkpoint in TensorFlow's bundle format (PREFIX.index with
+// PREFIX.data-00000-of-00001 and so on), as TF1's Saver, TF2's Checkpoint and SavedModels write it.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/mapped_file.h"
+#include "frontend/tensorflow/wire.h"
+#include "ir/tensor.h"
+
+namespace planish::frontend::tensorflow {
+
+class Checkpoint {
+ public:
+  // Reads the index; shards are opened when first needed.
+  static Result<Checkpoint> open(const std::string& prefix, const Limits& limits);
+
+  const std::string& prefix() const { return prefix_; }
+  bool has(std::string_view key) const { return entries_.find(key) != entries_.end(); }
+  std::vector<std::string> keys() const;
+  // The whole variable, put together from its slices where it was saved in parts; its CRC-32C is
+  // checked. kNotFound, kDataLoss, kUnsupported for strings and variants.
+  Result<ir::Tensor> read(std::string_view key) const;
+
+ private:
+  Checkpoint() = default;
+  Result<std::shared_ptr<const MappedFile>> shard(int64_t index) const;
+  Result<ir::Tensor> read_entry(std::string_view key) const;
+  Result<ir::Tensor> read_whole(const BundleEntryDesc& entry) const;
+  Result<ir::Tensor> read_slices(std::string_view key, const BundleEntryDesc& entry) const;
+
+  std::string prefix_;
+  Limits limits_;
+  int64_t shard_count_ = 0;
+  std::map<std::string, std::string, std::less<>> entries_;  // serialized BundleEntryProtos
+  mutable std::map<int64_t, std::shared_ptr<const MappedFile>> shards_;
+};
+
+}  // namespace planish::frontend::tensorflow

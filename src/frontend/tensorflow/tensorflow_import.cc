@@ -1,0 +1,255 @@
+#include "frontend/tensorflow/tensorflow_import.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "base/mapped_file.h"
+#include "base/quote.h"
+#include "base/text.h"
+#include "frontend/tensorflow/checkpoint.h"
+#include "frontend/tensorflow/graph_importer.h"
+#include "frontend/tensorflow/text_format.h"
+
+namespace planish::frontend {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace tensorflow;
+
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+bool exists(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+Result<std::string> read_file(const std::string& path, const Limits& limits) {
+  auto file = MappedFile::open(path);
+  if (!file.ok()) return file.status().at(path);
+  if ((*file)->size() > limits.max_file_bytes)
+    return resource_exhausted(cat("the file has ", (*file)->size(),
+                                  " bytes, more than the limit max_file_bytes (",
+                                  limits.max_file_bytes, ")")).at(path);
+  std::string out(size_t((*file)->size()), '\0');
+  if (Status s = (*file)->read_at(0, std::as_writable_bytes(std::span(out.data(), out.size())));
+      !s.ok())
+    return s.at(path);
+  return out;
+}
+
+// What names a model: the file with the graph, and the checkpoint's prefix, either may be empty.
+struct Files {
+  enum class Kind { kGraph, kMetaGraph, kSavedModel } kind = Kind::kGraph;
+  std::string model, checkpoint;
+  bool is_text = false;
+};
+
+// The newest checkpoint of a folder, from its file "checkpoint": `model_checkpoint_path: "name"`. Only
+// a name in the folder itself is taken.
+Result<std::string> newest_checkpoint(const std::string& folder, const Limits& limits) {
+  const std::string path = folder + "/checkpoint";
+  PLANISH_ASSIGN_OR_RETURN(const std::string text, read_file(path, limits));
+  const std::string key = "model_checkpoint_path:";
+  const size_t found = text.find(key);
+  const size_t begin = found == std::string::npos ? found : text.find('"', found);
+  const size_t end = begin == std::string::npos ? begin : text.find('"', begin + 1);
+  if (end == std::string::npos) return data_loss("names no checkpoint").at(path);
+  const std::string name = text.substr(begin + 1, end - begin - 1);
+  // Written with the path of the machine that trained: the file's own name is what counts.
+  const std::string last = fs::path(name).filename().string();
+  if (last.empty() || last == "." || last == "..")
+    return data_loss(cat("names the checkpoint ", planish::quoted(name))).at(path);
+  return folder + "/" + last;
+}
+
+Result<Files> find_files(const std::string& path, const Limits& limits) {
+  std::error_code error;
+  Files files;
+  if (!fs::is_directory(path, error)) {
+    if (!fs::exists(path, error)) return not_found("there is no such file or folder").at(path);
+    files.model = path;
+    const std::string name = fs::path(path).filename().string();
+    files.is_text = ends_with(name, ".pbtxt") || ends_with(name, ".txt");
+    if (name == "saved_model.pb" || name == "saved_model.pbtxt") {
+      files.kind = Files::Kind::kSavedModel;
+      const fs::path folder = fs::path(path).parent_path();
+      files.checkpoint = (folder / "variables" / "variables").string();
+    } else if (ends_with(name, ".meta")) {
+      files.kind = Files::Kind::kMetaGraph;
+      files.checkpoint = path.substr(0, path.size() - 5);
+    } else if (ends_with(name, ".index")) {
+      files.kind = Files::Kind::kMetaGraph;
+      files.checkpoint = path.substr(0, path.size() - 6);
+      files.model = files.checkpoint + ".meta";
+    }
+    return files;
+  }
+  for (const char* name : {"/saved_model.pb", "/saved_model.pbtxt"}) {
+    if (!exists(path + name)) continue;
+    files.kind = Files::Kind::kSavedModel;
+    files.model = path + name;
+    files.checkpoint = path + "/variables/variables";
+    files.is_text = ends_with(name, ".pbtxt");
+    return files;
+  }
+  if (exists(path + "/checkpoint")) {
+    files.kind = Files::Kind::kMetaGraph;
+    PLANISH_ASSIGN_OR_RETURN(files.checkpoint, newest_checkpoint(path, limits));
+    files.model = files.checkpoint + ".meta";
+    return files;
+  }
+  if (exists(path + "/saved_model.cpb"))
+    return unsupported("saved_model.cpb (a model in chunks) is not read; save it again with "
+                       "experimental_image_format=False").at(path);
+  return not_found("the folder has neither a saved_model.pb nor a checkpoint").at(path);
+}
+
+Status no_graph(const Files& files) {
+  return not_found(cat("a checkpoint holds values and no graph: ", planish::quoted(files.model),
+                       " is not there; give a SavedModel, or the checkpoint with its .meta file"));
+}
+
+template <class Map>
+std::string keys_of(const Map& map) {
+  std::string out;
+  for (const auto& [key, value] : map) out += cat(out.empty() ? "" : ", ", planish::quoted(key));
+  return out.empty() ? "none" : out;
+}
+
+std::string tags_of(const MetaGraphDesc& graph) {
+  std::vector<std::string> tags;
+  for (std::string_view tag : graph.tags) tags.push_back(planish::quoted(tag));
+  return "[" + join(tags) + "]";
+}
+
+Result<const MetaGraphDesc*> choose_meta_graph(const SavedModelDesc& model,
+                                               const std::vector<std::string>& tags) {
+  if (model.meta_graphs.empty()) return invalid_argument("the SavedModel has no meta graph");
+  if (tags.empty() && model.meta_graphs.size() == 1) return &model.meta_graphs[0];
+  std::vector<std::string> wanted = tags.empty() ? std::vector<std::string>{"serve"} : tags;
+  std::sort(wanted.begin(), wanted.end());
+  std::string there;
+  for (const MetaGraphDesc& graph : model.meta_graphs) {
+    std::vector<std::string> has(graph.tags.begin(), graph.tags.end());
+    std::sort(has.begin(), has.end());
+    if (has == wanted) return &graph;
+    there += cat(there.empty() ? "" : ", ", tags_of(graph));
+  }
+  return not_found(cat("no meta graph has the tags [", join(wanted), "]; there are ", there));
+}
+
+Result<const SignatureDesc*> choose_signature(const MetaGraphDesc& graph,
+                                              const std::string& name) {
+  const auto& all = graph.signatures;
+  const auto found = all.find(name.empty() ? std::string_view("serving_default") : name);
+  if (found != all.end()) return &found->second;
+  if (!name.empty())
+    return not_found(cat("no signature is named ", planish::quoted(name), "; there are ", keys_of(all)));
+  const SignatureDesc* only = nullptr;
+  int count = 0;
+  for (const auto& [key, signature] : all) {
+    if (key.substr(0, 2) == "__") continue;  // __saved_model_init_op
+    only = &signature;
+    ++count;
+  }
+  if (count == 1) return only;
+  if (count == 0) return static_cast<const SignatureDesc*>(nullptr);
+  return not_found(cat("the model has several signatures and none is serving_default; choose one "
+                       "of ", keys_of(all)));
+}
+
+Result<std::unique_ptr<ir::Graph>> import_files(const Files& files, const TensorflowOptions& options,
+                                                const opdef::OpRegistry& registry) {
+  if (files.kind == Files::Kind::kMetaGraph && !exists(files.model)) return no_graph(files);
+  PLANISH_ASSIGN_OR_RETURN(std::string bytes, read_file(files.model, options.limits));
+  if (files.is_text) {
+    const TextMessage message = files.kind == Files::Kind::kSavedModel ? TextMessage::kSavedModel
+                                                                       : TextMessage::kGraphDef;
+    PLANISH_ASSIGN_OR_RETURN(bytes, binary_of_text(bytes, message, options.limits));
+  }
+  std::optional<Checkpoint> checkpoint;
+  if (!files.checkpoint.empty() && exists(files.checkpoint + ".index")) {
+    PLANISH_ASSIGN_OR_RETURN(checkpoint, Checkpoint::open(files.checkpoint, options.limits));
+  }
+  const auto run = [&](const GraphDesc& graph, const SignatureDesc* signature)
+      -> Result<std::unique_ptr<ir::Graph>> {
+    GraphImporter importer(graph, signature, options, registry, checkpoint ? &*checkpoint : nullptr);
+    PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> out, importer.import());
+    PLANISH_RETURN_IF_ERROR(ir::verify(*out));
+    return out;
+  };
+  // Outputs that are asked for by node need no signature.
+  const bool by_node = !options.outputs.empty() && options.signature.empty();
+  switch (files.kind) {
+    case Files::Kind::kGraph: {
+      PLANISH_ASSIGN_OR_RETURN(const GraphDesc graph, read_graph(bytes, options.limits));
+      if (graph.nodes.empty()) return data_loss("the file is no GraphDef: it has no nodes");
+      if (!options.signature.empty()) return invalid_argument("a GraphDef has no signatures");
+      return run(graph, nullptr);
+    }
+    case Files::Kind::kMetaGraph: {
+      PLANISH_ASSIGN_OR_RETURN(const MetaGraphDesc meta, read_meta_graph(bytes, options.limits));
+      PLANISH_ASSIGN_OR_RETURN(const SignatureDesc* signature,
+                               choose_signature(meta, options.signature));
+      return run(meta.graph, by_node ? nullptr : signature);
+    }
+    case Files::Kind::kSavedModel: break;
+  }
+  PLANISH_ASSIGN_OR_RETURN(const SavedModelDesc model, read_saved_model(bytes, options.limits));
+  PLANISH_ASSIGN_OR_RETURN(const MetaGraphDesc* meta, choose_meta_graph(model, options.tags));
+  PLANISH_ASSIGN_OR_RETURN(const SignatureDesc* signature,
+                           choose_signature(*meta, options.signature));
+  if (!signature && !by_node)
+    return invalid_argument("the SavedModel has no signature: save it with one, or name outputs");
+  return run(meta->graph, by_node ? nullptr : signature);
+}
+
+}  // namespace
+
+bool is_tensorflow_path(const std::string& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return true;
+  const std::string name = fs::path(path).filename().string();
+  for (const char* end : {".pbtxt", ".meta", ".index"})
+    if (ends_with(name, end)) return true;
+  if (name == "saved_model.pb") return true;
+  // A GraphDef begins with its first node, an ONNX model with its version.
+  if (!ends_with(name, ".pb") && !ends_with(name, ".graphdef")) return false;
+  std::ifstream file(path, std::ios::binary);
+  return file.get() == 0x0a;
+}
+
+Result<std::unique_ptr<ir::Graph>> import_tensorflow(const std::string& path,
+                                                     const TensorflowOptions& options,
+                                                     const opdef::OpRegistry& registry) {
+  PLANISH_ASSIGN_OR_RETURN(const Files files, find_files(path, options.limits));
+  auto graph = import_files(files, options, registry);
+  if (!graph.ok()) return graph.status().at(files.model);
+  return graph;
+}
+
+Result<std::vector<CheckpointEntry>> read_checkpoint(const std::string& path,
+                                                     const Limits& limits) {
+  std::string prefix = path;
+  if (ends_with(path, ".index")) prefix = path.substr(0, path.size() - 6);
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    if (exists(path + "/variables.index")) prefix = path + "/variables";
+    else {
+      PLANISH_ASSIGN_OR_RETURN(prefix, newest_checkpoint(path, limits));
+    }
+  }
+  PLANISH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(prefix, limits));
+  std::vector<CheckpointEntry> out;
+  for (const std::string& key : checkpoint.keys()) {
+    auto tensor = checkpoint.read(key);
+    if (!tensor.ok() && tensor.status().code() == Code::kUnsupported) continue;  // text
+    if (!tensor.ok()) return tensor.status();
+    out.push_back({key, tensor->type()});
+  }
+  return out;
+}
+
+}  // namespace planish::frontend
