@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Every TensorFlow operator of op_cases.py, on each of its inputs: TensorFlow's own result against
+`planish run` of the same GraphDef. One graph per operator holds all its inputs.
+
+Usage: ops_test.py PLANISH [OPERATOR...]. Skips (exit code 77) without TensorFlow.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+try:
+    import numpy as np
+    import tensorflow as tf
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+import op_cases
+
+# Errors beyond rounding, with their reason.
+LOOSE = {"Mfcc": 1e-3, "AudioSpectrogram": 1e-4}
+
+
+def build_graph(function, inputs):
+    """GraphDef with inputs in{case}_{i} and outputs out{case}_{j}, and what TensorFlow computes."""
+    graph = tf.Graph()
+    feeds, fetches = {}, {}
+    with graph.as_default():
+        for case, arrays in enumerate(inputs):
+            tensors = []
+            for k, array in enumerate(arrays):
+                array = np.asarray(array)
+                name = f"in{case}_{k}"
+                tensors.append(tf.compat.v1.placeholder(array.dtype, array.shape, name))
+                feeds[name] = array
+            outputs = function(*tensors)
+            if not isinstance(outputs, (list, tuple)):
+                outputs = [outputs]
+            for k, output in enumerate(outputs):
+                name = f"out{case}_{k}"
+                fetches[name] = tf.identity(output, name)
+    with tf.compat.v1.Session(graph=graph) as session:
+        expected = session.run(fetches, {name + ":0": array for name, array in feeds.items()})
+    return graph.as_graph_def(), feeds, expected
+
+
+def run_planish(planish, folder, graph_def, feeds):
+    (folder / "graph.pb").write_bytes(graph_def.SerializeToString())
+    command = [planish, "run", str(folder / "graph.pb"), "--deterministic", "--quiet",
+               "--output-dir", str(folder / "out")]
+    for name, array in feeds.items():
+        np.save(folder / f"{name}.npy", array)
+        command += ["--input", f"{name}={folder / name}.npy"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip()[:600])
+    manifest = json.loads((folder / "out" / "manifest.json").read_text())
+    return {name: np.load(folder / "out" / one["file"]) for name, one in manifest.items()}
+
+
+def compare(name, key, got, want):
+    """The first difference as text, or None. Floats: 1e-5 of the tensor's scale, written for NaN."""
+    if got.shape != want.shape or got.dtype != want.dtype:
+        return f"{key}: got {got.dtype}{got.shape}, expected {want.dtype}{want.shape}"
+    if want.dtype.kind != "f":
+        return None if np.array_equal(got, want) else f"{key}: got {got.ravel()[:8]}, expected {want.ravel()[:8]}"
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    finite = want[np.isfinite(want)]
+    scale = max(1e-6, float(np.max(np.abs(finite)))) if finite.size else 1.0
+    with np.errstate(invalid="ignore"):
+        close = np.abs(got - want) <= LOOSE.get(name, 1e-5) * scale
+    wrong = ~(same | close)
+    if not wrong.any():
+        return None
+    at = int(np.argmax(wrong.ravel()))
+    return f"{key}[{at}]: got {got.ravel()[at]}, expected {want.ravel()[at]} (scale {scale})"
+
+
+def main():
+    planish, chosen = sys.argv[1], sys.argv[2:]
+    failures, count = [], 0
+    rows = op_cases.cases(tf)
+    for name, function, inputs in rows:
+        if chosen and name not in chosen:
+            continue
+        if len(inputs) < 3:
+            failures.append(f"{name}: {len(inputs)} inputs, expected at least 3")
+        try:
+            graph_def, feeds, expected = build_graph(function, inputs)
+        except Exception as error:  # noqa: BLE001 - the row itself is wrong
+            failures.append(f"{name}: TensorFlow: {str(error)[:300]}")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                got = run_planish(planish, pathlib.Path(folder), graph_def, feeds)
+            except RuntimeError as error:
+                failures.append(f"{name}: {error}")
+                continue
+        count += 1
+        for key, want in expected.items():
+            problem = compare(name, key, got[key], np.asarray(want)) if key in got else f"{key} is missing"
+            if problem:
+                failures.append(f"{name}: {problem}")
+                break
+    print(f"{count} operator cases ran, {len(failures)} failed")
+    for failure in failures:
+        print("FAILED", failure)
+    if failures:
+        print(f"rerun one: {sys.argv[0]} {planish} {failures[0].split(':')[0]}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
