@@ -1,0 +1,18 @@
+"""Planish: builds and runs optimized neural networks.
+
+    import planish
+    engine = planish.build("resnet50.onnx")     # or a TensorFlow SavedModel
+    scores = engine(image)["scores"]
+"""
+
+from ._engine import Context, Engine, TensorInfo, build, inspect, load, verify
+from ._planish import version as __version__
+from .errors import (CancelledError, DataLossError, FailedPreconditionError, IncompatibleError,
+                     InvalidArgumentError, NotFoundError, PlanishError, ResourceExhaustedError,
+                     UnsupportedError)
+
+__all__ = [
+    "CancelledError", "Context", "DataLossError", "Engine", "FailedPreconditionError",
+    "IncompatibleError", "InvalidArgumentError", "NotFoundError", "PlanishError",
+    "ResourceExhaustedError", "TensorInfo", "UnsupportedError", "build", "inspect", "load", "verify",
+]
