@@ -118,8 +118,6 @@ def cases(tf):
     add("StridedSlice", lambda x: x[1:, ::2], [f(3, 4)], [f(2, 2)], [f(5, 3)])
     add("StridedSliceMasks", lambda x: x[..., tf.newaxis, -1, ::-1], [f(3, 4)], [f(2, 2)],
         [f(5, 3, 2)])
-    add("StridedSliceDynamic", lambda x, n: x[n[0]:, n[1]], [f(3, 4), np.array([1, 2], np.int32)],
-        [f(2, 2), np.array([0, -1], np.int32)], [f(5, 3), np.array([-2, 0], np.int32)])
     add("ReverseV2", lambda x: raw.ReverseV2(tensor=x, axis=[1]), [f(3, 4)], [f(2, 2)], [f(5, 3, 2)])
     add("Reverse", lambda x: raw.Reverse(tensor=x, dims=[False, True]), [f(3, 4)], [f(2, 2)],
         [f(5, 3)])

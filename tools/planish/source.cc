@@ -171,7 +171,8 @@ Result<BuildOptions> BuildFlags::options() const {
   return out;
 }
 
-Result<Network> load_model(const std::string& path, const BuildFlags& flags) {
+Result<Network> load_model(const std::string& path, const BuildFlags& flags,
+                           const std::map<std::string, std::vector<int64_t>>& input_dims) {
   TensorflowOptions choice;
   choice.signature = flags.signature;
   choice.tags = flags.tags;
@@ -179,9 +180,10 @@ Result<Network> load_model(const std::string& path, const BuildFlags& flags) {
   choice.outputs = flags.cut_outputs;
   auto network = Network::load(path, choice);
   // An input whose shape the model leaves open can only be imported with one.
-  if (network.ok() || flags.shapes.empty() || network.status().code() != Code::kUnsupported)
-    return network;
+  const bool has_shapes = !flags.shapes.empty() || !input_dims.empty();
+  if (network.ok() || !has_shapes || network.status().code() != Code::kUnsupported) return network;
   ImportOptions options;
+  options.shapes = input_dims;
   for (const std::string& text : flags.shapes) {
     auto shape = parse_named_shape(text);
     if (!shape.ok()) return shape.status();
@@ -233,7 +235,7 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
     opened.exit_code = fail_usage(options.status().message());
     return opened;
   }
-  auto network = load_model(path, flags);
+  auto network = load_model(path, flags, input_dims);
   if (!network.ok()) return refuse(network.status());
   for (const std::string& name : keep)
     if (const Status status = network->mark_output(name); !status.ok()) return refuse(status);

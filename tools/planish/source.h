@@ -52,8 +52,10 @@ struct Opened {
   int exit_code = 0;  // set, with the error printed, when there is no source
 };
 
-// Reads a model of any format with what the flags say about it.
-Result<Network> load_model(const std::string& path, const BuildFlags& flags);
+// Reads a model of any format with what the flags say about it. `input_dims`: shapes that inputs will
+// have, for those that the model leaves open.
+Result<Network> load_model(const std::string& path, const BuildFlags& flags,
+                           const std::map<std::string, std::vector<int64_t>>& input_dims = {});
 
 // `keep`: values of a model to be outputs besides its own. `input_dims`: shapes that inputs will
 // have, which fix symbolic dims of a model.
