@@ -28,6 +28,8 @@ struct EngineOptions {
   int64_t max_memory_bytes = 0;  // cap on one context's arenas; 0: none
   // Memory of arenas and context-owned outputs; copied.
   std::optional<HostAllocator> allocator;
+  // The same for memory of the device itself, 256-byte aligned: arenas, constants, staging.
+  std::optional<HostAllocator> device_allocator;
   // Refuse plan files above this size before reading them; 0: no limit but the file system's.
   int64_t max_plan_bytes = 0;
 };

@@ -124,6 +124,7 @@ class ExecutionContext {
   Status run_captured(const std::shared_ptr<const Phase>& phase, size_t first, size_t end,
                       Binding& binding);
   std::vector<const void*> addresses(int phase) const;
+  Result<double> replayed_us(const BoundStep& bound, const Phase& phase);
   Status mark(size_t event, const RunOptions& options);
   Status read_times(const RunOptions& options) const;
   Status run_step(const BoundStep& bound, const Phase& phase, Binding& binding);

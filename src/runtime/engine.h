@@ -106,6 +106,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   const plan::Plan& plan() const { return plan_; }
   const plan::Program& program() const { return plan_.program; }
   backend::Device& device() const { return *device_; }
+  // The machine's processors: of the device, or of the host beside it.
+  const kernel::DeviceInfo& host_info() const {
+    return options_.host ? options_.host->info() : device_->info();
+  }
   // The device whose kernels run step `s`.
   const kernel::DeviceInfo& device_info_of(int step) const;
 

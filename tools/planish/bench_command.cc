@@ -220,9 +220,9 @@ int bench_command(const Options& options) {
   result.isa = engine.device().isa;
   result.contexts = options.contexts;
   // Several contexts share the cores unless told otherwise.
-  result.threads = options.flags.threads > 0
-                       ? options.flags.threads
-                       : std::max(1, engine.threads() / options.contexts);
+  result.threads = options.flags.threads > 0       ? options.flags.threads
+                   : engine.device().kind != "cpu" ? 0  // a device's contexts: as the host has
+                                                   : std::max(1, engine.threads() / options.contexts);
   result.build_ms = opened.source->build_ms;
   result.load_ms = opened.source->load_ms;
   for (const Tensor& input : *inputs) result.input_dims.push_back(input.dims());

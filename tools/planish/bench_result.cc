@@ -75,8 +75,9 @@ std::string to_text(const BenchResult& result, const Engine& engine,
   const auto line = [&](std::string_view head, const std::string& rest) {
     out += fmt::format("  {:<11} {}\n", head, rest);
   };
-  out += fmt::format("{} on {} ({}), {} x {} threads\n", result.source, result.device, result.isa,
-                     result.contexts, result.threads);
+  out += fmt::format("{} on {} ({}), {}\n", result.source, result.device, result.isa,
+                     result.threads ? fmt::format("{} x {} threads", result.contexts, result.threads)
+                                    : fmt::format("{} contexts", result.contexts));
   for (size_t i = 0; i < result.input_dims.size(); ++i)
     line(i ? "" : "inputs", fmt::format("{} {}", printable(engine.inputs()[i].name),
                                         format_dims(result.input_dims[i])));

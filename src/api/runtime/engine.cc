@@ -44,7 +44,8 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
     return v1::Status(v1::Code::kInvalidArgument,
                       cat("instance_cache: got ", options.instance_cache, ", expected at least 1"));
   }
-  if (options.allocator && !options.allocator->allocate)
+  if ((options.allocator && !options.allocator->allocate) ||
+      (options.device_allocator && !options.device_allocator->allocate))
     return v1::Status(v1::Code::kInvalidArgument, "the host's allocator has no allocate function");
   auto impl = std::make_shared<v1::Engine::Impl>();
   impl->registry = current_registry();
@@ -58,7 +59,11 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   const bool on_cpu = plan.program.device_kind == "cpu";
   const int threads = options.threads || !on_cpu ? options.threads : plan.program.threads;
   PLANISH_API_ASSIGN_OR_RETURN(auto device, find_device(wanted, threads));
-  if (options.allocator) device = with_host_allocator(std::move(device), *options.allocator);
+  using ir::MemorySpace;
+  if (options.allocator)
+    device = with_host_allocator(std::move(device), *options.allocator, MemorySpace::kHost);
+  if (options.device_allocator)
+    device = with_host_allocator(std::move(device), *options.device_allocator, MemorySpace::kDevice);
 
   for (const int v : plan.program.inputs) {
     const plan::ProgramValue& value = plan.program.values[size_t(v)];
