@@ -2,7 +2,7 @@
 // reference interpreter, and the networks' shapes with their tactics against the multiply-add family,
 // with times. Needs a GPU and NVRTC; not part of the test suite.
 //
-//   cuda_contraction_check OUT.json odd|gemm|resnet1|resnet8|resnet128|bert ...
+//   cuda_contraction_check OUT.json odd|more|gemm|resnet1|resnet8|resnet128|bert ...
 //
 // Kernels are compiled first, by all cores. They run in a child process that is started again behind
 // a kernel that fails the device, so that one bad tile does not hide the others; waits trap instead of
@@ -43,6 +43,7 @@ struct Case {
   std::string name, family;
   Problem problem;
   bool timed = false, tf32 = false;
+  int layout = 0;  // which of the kernel's choices
   int times = 1;  // in the network
 };
 struct Candidate {
@@ -80,7 +81,8 @@ ir::Tensor random_tensor(const ir::TensorType& type, uint32_t seed, double scale
   std::mt19937 generator(seed);
   std::normal_distribution<float> normal(0, float(scale));
   const int64_t block = std::min<int64_t>(out.count(), 999983);
-  for (int64_t i = 0; i < block; ++i) out.set_f64(i, normal(generator));
+  const bool mask = type.dtype == DataType::kBool;
+  for (int64_t i = 0; i < block; ++i) out.set_f64(i, mask ? normal(generator) > 0 : normal(generator));
   const int64_t bytes = ir::bytes_of(type.dtype, 1);
   auto* data = out.mutable_data_as<std::byte>();
   for (int64_t at = block; at < out.count(); at += block)
@@ -147,7 +149,8 @@ Status add_reference(Data& data, const Problem& laid) {
     return made;
   }();
   Problem plain = laid;  // in f32, so that nothing is rounded on the way
-  for (kernel::Operand& o : plain.operands) o.type = {DataType::kF32, o.type.shape};
+  for (kernel::Operand& o : plain.operands)
+    o.type = {ir::is_float(o.type.dtype) ? DataType::kF32 : o.type.dtype, o.type.shape};
   for (kernel::Stage& s : plain.stages) {
     for (ir::TensorType& t : s.outputs) t = {DataType::kF32, t.shape};
     if (s.expr)
@@ -157,7 +160,7 @@ Status add_reference(Data& data, const Problem& laid) {
   std::vector<ir::Tensor> wide;
   std::vector<const ir::Tensor*> operands;
   for (const ir::Tensor& t : data.operands)
-    wide.push_back(ir::Tensor::from_f64(DataType::kF32, t.dims(), t.f64_values()));
+    wide.push_back(ir::is_float(t.dtype()) ? ir::Tensor::from_f64(DataType::kF32, t.dims(), t.f64_values()) : t);
   for (const ir::Tensor& t : wide) operands.push_back(&t);
   PLANISH_ASSIGN_OR_RETURN(auto results, eval::evaluate_problem(ops, plain, operands, true));
   data.expected = ir::Tensor::from_f64(DataType::kF32, results[0].dims(), results[0].f64_values());
@@ -305,7 +308,7 @@ class Runner {
     current_ = -1;
     const Case& c = cases_[index];
     const kernel::KernelDef& def = *registry_.find(c.family);
-    laid_ = laid_out(def, c.problem, described(device_->info(), c));
+    laid_ = laid_out(def, c.problem, described(device_->info(), c), c.layout);
     const std::string key = kernel::fingerprint(laid_);
     if (key != key_) {
       refs_.clear();
@@ -362,7 +365,8 @@ class Runner {
 };
 
 // ---- what is run
-constexpr std::string_view kWgmma = "cuda.contraction_wgmma", kPlain = "cuda.contraction_plain";
+constexpr std::string_view kWgmma = "cuda.contraction_wgmma", kPlain = "cuda.contraction_plain", kStem = "cuda.stem_wgmma",
+                           kAttention = "cuda.attention_wgmma";
 
 std::vector<wgmma::Tile> every_tile() {
   using wgmma::Tile;
@@ -442,6 +446,34 @@ void add_odd(std::vector<Case>& cases) {
   }
 }
 
+void add_more(std::vector<Case>& cases) {
+  const auto add = [&](const std::string& name, std::string_view family, Problem problem, int layout = 0) {
+    Case c;
+    c.name = name;
+    c.family = family;
+    c.problem = std::move(problem);
+    c.layout = layout;
+    cases.push_back(std::move(c));
+  };
+  const Behind relu{true, false, Activation::kRelu}, both{true, true, Activation::kSilu};
+  const ConvCase stems[] = {{2, 3, 70, 61, 64, 7, 7, 2, 3, 3, 1, 1, relu}, {2, 3, 33, 31, 20, 3, 3, 2, 1, 1, 1, 1, both}, {3, 4, 30, 21, 40, 3, 3, 2, 1, 1, 1, 1, relu},
+      {2, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, relu}, {1, 1, 28, 28, 32, 5, 5, 1, 2, 2, 1, 1, relu}, {2, 8, 19, 20, 128, 1, 3, 1, 0, 1, 1, 1, {}}, {40, 3, 64, 64, 33, 3, 3, 2, 0, 0, 1, 1, relu}};
+  int i = 0;
+  for (const ConvCase& c : stems) {
+    for (int layout : {0, 1}) add(cat("stem", i, " f16 layout ", layout), kStem, conv_problem(c, DataType::kF16), layout);
+    add(cat("stem", i, " bf16"), kStem, conv_problem(c, DataType::kBF16));
+    ++i;
+  }
+  const AttentionCase attentions[] = {{2, 12, 128, 128, 64, 0, true}, {1, 3, 1, 77, 64}, {2, 4, 300, 500, 128, 2}, {2, 3, 200, 200, 64, 0, false, true},
+      {1, 2, 384, 384, 128, 0, true, true}, {2, 3, 65, 129, 64, 1, true, false, {2, 1, 1, 129}}, {2, 2, 100, 260, 64, 0, false, false, {2, 2, 100, 260}, DataType::kBool}, {1, 2, 64, 640, 64, 0, false, false, {64, 640}, DataType::kF32}};
+  i = 0;
+  for (const AttentionCase& c : attentions) {
+    add(cat("attention", i, " f16"), kAttention, attention_problem(c, DataType::kF16));
+    add(cat("attention", i, " bf16"), kAttention, attention_problem(c, DataType::kBF16));
+    ++i;
+  }
+}
+
 void add_timed(std::vector<Case>& cases, const std::string& name, const Problem& problem, int times) {
   for (std::string_view family : {kPlain, kWgmma}) {
     Case c;
@@ -454,6 +486,17 @@ void add_timed(std::vector<Case>& cases, const std::string& name, const Problem&
   }
 }
 
+// Without a second family of the same layout: times alone.
+void add_alone(std::vector<Case>& cases, const std::string& name, std::string_view family, Problem problem, int times) {
+  Case c;
+  c.name = name;
+  c.family = family;
+  c.problem = std::move(problem);
+  c.timed = true;
+  c.times = times;
+  cases.push_back(std::move(c));
+}
+
 void add_resnet(std::vector<Case>& cases, int64_t n) {
   struct Layer { const char* name; int64_t size, c, k, r, stride; bool residual, relu; int times; };
   const Layer layers[] = {{"s1.a0", 56, 64, 64, 1, 1, false, true, 1}, {"s1.b", 56, 64, 64, 3, 1, false, true, 3}, {"s1.ds", 56, 64, 256, 1, 1, false, false, 1},
@@ -463,6 +506,7 @@ void add_resnet(std::vector<Case>& cases, int64_t n) {
       {"s3.a", 14, 1024, 256, 1, 1, false, true, 5}, {"s3.b", 14, 256, 256, 3, 1, false, true, 5}, {"s4.a0", 14, 1024, 512, 1, 1, false, true, 1}, {"s4.b0", 14, 512, 512, 3, 2, false, true, 1},
       {"s4.ds", 14, 1024, 2048, 1, 2, false, false, 1}, {"s4.c", 7, 512, 2048, 1, 1, true, true, 3}, {"s4.a", 7, 2048, 512, 1, 1, false, true, 2}, {"s4.b", 7, 512, 512, 3, 1, false, true, 2},
       {"fc", 1, 2048, 1000, 1, 1, false, false, 1}};
+  add_alone(cases, cat("resnet b", n, " stem"), kStem, conv_problem({n, 3, 224, 224, 64, 7, 7, 2, 3, 3, 1, 1, {true, false, Activation::kRelu}}, DataType::kF16), 1);
   for (const Layer& l : layers)
     add_timed(cases, cat("resnet b", n, " ", l.name),
               conv_problem({n, l.c, l.size, l.size, l.k, l.r, l.r, l.stride, l.r / 2, l.r / 2, 1, 1,
@@ -471,6 +515,7 @@ void add_resnet(std::vector<Case>& cases, int64_t n) {
 
 void add_bert(std::vector<Case>& cases) {
   for (int64_t n : {1, 8, 128}) {
+    add_alone(cases, cat("bert b", n, " attention"), kAttention, attention_problem({n, 12, 128, 128, 64, 0, true}, DataType::kF16), 12);
     add_timed(cases, cat("bert b", n, " qkv"), product_problem({{n}, 128, 2304, 768, true, {}, {true, false, Activation::kNone}}, DataType::kF16), 12);
     add_timed(cases, cat("bert b", n, " proj"), product_problem({{n}, 128, 768, 768, true, {}, {true, true, Activation::kNone}}, DataType::kF16), 12);
     add_timed(cases, cat("bert b", n, " ffn1"), product_problem({{n}, 128, 3072, 768, true, {}, {true, false, Activation::kGelu}}, DataType::kF16), 12);
@@ -483,6 +528,7 @@ int run(int argc, char** argv) {
   for (int i = 2; i < argc; ++i) {
     const std::string part = argv[i];
     if (part == "odd") add_odd(cases);
+    if (part == "more") add_more(cases);
     if (part == "gemm") for (int64_t n : {4096, 8192}) add_timed(cases, cat("gemm ", n), product_problem({{}, n, n, n}, DataType::kF16), 1);
     if (part.rfind("resnet", 0) == 0) add_resnet(cases, std::atoi(part.c_str() + 6));
     if (part == "bert") add_bert(cases);
@@ -505,7 +551,7 @@ int run(int argc, char** argv) {
       ++refused;
       continue;
     }
-    const Problem laid = laid_out(def, c.problem, device);
+    const Problem laid = laid_out(def, c.problem, device, c.layout);
     std::vector<Tactic> tactics = def.tactics(laid, device);
     if (c.timed && c.family == kPlain) tactics.resize(1);
     if (!c.timed && c.family == kWgmma) {
@@ -529,7 +575,7 @@ int run(int argc, char** argv) {
     const Case& of = cases[c.of];
     const auto& def = static_cast<const EmittedKernelDef&>(*registry.find(of.family));
     const kernel::DeviceInfo device = described(info, of);
-    const Problem laid = laid_out(def, of.problem, device);
+    const Problem laid = laid_out(def, of.problem, device, of.layout);
     auto step = def.emit(laid, c.tactic, device);
     if (!step.ok()) { c.error = step.status().to_string(); ++failed; return; }
     c.artifact = {kGeneratorVersion, info.isa, kernel::fingerprint(laid), {}, step->workspace_bytes};

@@ -86,6 +86,11 @@ Problem attention_problem(const AttentionCase& c, DataType type) {
     root.attrs["kv_num_heads"] = kv;
   }
   root.attrs["is_causal"] = int64_t(c.causal);
+  root.attrs["scale"] = 1 / std::sqrt(double(c.size));
+  root.attrs["left_window_size"] = int64_t(-1);
+  root.attrs["right_window_size"] = int64_t(-1);
+  root.attrs["softcap"] = 0.0;
+  root.attrs["qk_matmul_output_mode"] = int64_t(0);
   finish(problem, std::move(root), dims(c.heads, c.queries), type, {}, {});
   return problem;
 }
@@ -138,14 +143,16 @@ Problem gemm_problem(const GemmCase& c, DataType type) {
   return problem;
 }
 
-Problem laid_out(const kernel::KernelDef& def, Problem problem, const kernel::DeviceInfo& device) {
+Problem laid_out(const kernel::KernelDef& def, Problem problem, const kernel::DeviceInfo& device,
+                 int choice) {
   const std::vector<kernel::LayoutChoice> layouts = def.layouts(problem, device);
-  if (layouts.empty()) return problem;
+  if (choice >= int(layouts.size())) return problem;
+  const kernel::LayoutChoice& chosen = layouts[size_t(choice)];
   for (size_t i = 0; i < problem.operands.size(); ++i)
-    problem.operands[i].type.layout = layouts[0].operands[i];
+    problem.operands[i].type.layout = chosen.operands[i];
   for (size_t i = 0; i < problem.results.size(); ++i) {
     const auto [stage, output] = problem.stage_of(problem.results[i]);
-    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts[0].results[i];
+    problem.stages[size_t(stage)].outputs[size_t(output)].layout = chosen.results[i];
   }
   return problem;
 }

@@ -48,8 +48,8 @@ kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
 kernel::Problem product_problem(const ProductCase& c, ir::DataType type);
 kernel::Problem gemm_problem(const GemmCase& c, ir::DataType type);
 
-// The problem with the kernel's first choice of layouts.
+// The problem with one of the kernel's choices of layouts.
 kernel::Problem laid_out(const kernel::KernelDef& def, kernel::Problem problem,
-                         const kernel::DeviceInfo& device);
+                         const kernel::DeviceInfo& device, int choice = 0);
 
 }  // namespace planish::cuda

@@ -10,10 +10,13 @@ namespace {
 
 // One table of constants, in clocks at 1.7 GHz and bytes per clock.
 constexpr double kClocksPerUs = 1700;
-constexpr double kSharedPerClock = 128, kL2PerClock = 60;
-constexpr double kClusterFactor = 1.03;  // CTAs in lock-step
+constexpr double kSharedPerClock = 128, kL2PerClock = 43;
+constexpr double kClusterFactor = 1.01;  // CTAs in lock-step
+constexpr double kShared = 0.15;         // of what multicast saves on paper
+constexpr double kLoadClocks = 1500;     // from a load's issue to its arrival, memory busy
+constexpr double kNearClocks = 600;      // of what an epilogue waits for
 constexpr double kFillClocks = 900, kEpilogueClocks = 300, kEpilogueBytesPerClock = 40;
-constexpr double kClusterReduceClocks = 450;
+constexpr double kClusterReduceClocks = 450, kClusterBytesPerClock = 12;
 constexpr double kMemoryBytesPerUs = 4.3e6, kL2BytesPerUs = 8.5e6, kGapUs = 0.5;
 constexpr double kL2Bytes = 50e6;
 
@@ -24,6 +27,16 @@ double epilogue_bytes(const Product& p) {
     if (!a.constant || std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; }))
       bytes += ir::bits_of(a.type) / 8;
   return bytes;
+}
+
+// What an epilogue call reads beside one row.
+int near_registers(const Product& p, int lanes) {
+  int64_t words = 0;
+  for (const Access& a : p.epilogue.inputs) {
+    const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; });
+    if (!a.constant || by_row) words += a.channel_step ? (lanes * ir::bits_of(a.type) + 31) / 32 : 1;
+  }
+  return int(words);
 }
 
 double input_bytes(const Product& p, int element_bytes) {
@@ -40,19 +53,26 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
   const int high = t.high();
   const double tensor = rows * channels / 32 * (plan.step_bytes / 128.0);
   const double shared = double(plan.step_bytes) * (high + double(high) / 64 * t.width + rows + channels);
-  const double l2 = double(plan.step_bytes) * (rows / t.share_rows + channels / t.share_weights);
+  const double saved = rows * (1 - 1.0 / t.share_rows) + channels * (1 - 1.0 / t.share_weights);
+  const double l2 = double(plan.step_bytes) * (rows + channels - kShared * saved);
   const int residents = std::max(1, std::min(t.residents, kMaxSharedBytes / (plan.shared_bytes + 1024)));
-  const double step = std::max({tensor, shared / kSharedPerClock, l2 / kL2PerClock});
   const double steps = std::ceil(double(plan.steps) / t.split);
   double epilogue = kEpilogueClocks + rows * channels / t.split * epilogue_bytes(p) / kEpilogueBytesPerClock;
   const double ctas = double(plan.cluster_tiles) * t.cluster();
   const double slots = double(sm_count) * residents * (t.ping_pong ? 2 : 1);
   const double waves = std::max(1.0, std::ceil(ctas / slots));
-  if ((t.ping_pong || residents > 1) && waves * residents > 1) epilogue *= 0.3;
-  // CTAs of one SM share its units; a lone tile has them for itself.
-  const double sharing = std::min(double(residents) * (t.ping_pong ? 2 : 1), std::max(1.0, std::ceil(ctas / sm_count)));
-  const double tile = std::max(steps * step * sharing, steps * 130.0) + epilogue +
-                      (t.split > 1 ? kClusterReduceClocks : 0);
+  if (const int near = near_registers(p, plan.lanes)) {
+    const Gangs gangs = gangs_of(plan, near);
+    epilogue += kNearClocks * std::ceil(double(plan.calls()) / (gangs.size * gangs.buffers));
+  }
+  if ((t.ping_pong || residents > 1) && waves * residents > 1) epilogue *= 0.4;
+  // CTAs of one SM share its units; a lone one waits for its own loads.
+  const double active = std::min(double(residents), std::max(1.0, std::ceil(ctas / sm_count)));
+  const double sharing = active * (t.ping_pong ? 2 : 1);
+  const double step = std::max({tensor, shared / kSharedPerClock, l2 / kL2PerClock});
+  const double arrival = kLoadClocks / std::max(1, plan.stages - 1);
+  const double tile = steps * std::max({step * sharing, arrival, 130.0}) + epilogue +
+                      (t.split > 1 ? kClusterReduceClocks + rows * channels * 4 * (t.split - 1) / t.split / kClusterBytesPerClock : 0);
   const double lockstep = t.share_rows * t.share_weights > 1 ? kClusterFactor : 1;
   const double compute = lockstep * (kFillClocks + waves * tile) / kClocksPerUs;
   const double weights = double(p.batches * p.channels) * double(p.depth * p.taps()) * plan.element_bytes;
@@ -150,7 +170,7 @@ class Lister {
     const double padded = double(plan.row_tiles * t.row_tile()) * double(plan.channel_tiles * t.channel_tile());
     const double waste = padded / (double(p_.rows) * double(p_.channels));
     if (t.split > 1 && (ctas / t.split >= 0.75 * sm_count_ || plan.steps / t.split < 2)) return false;
-    if (t.split > 1 && ctas > 2.0 * sm_count_) return false;
+    if (t.split > 1 && ctas > sm_count_) return false;  // clusters do not fill a second wave
     const bool shares = t.share_rows * t.share_weights > 1;
     if (shares && (ctas <= sm_count_ / 2 || (!t.ping_pong && t.row_tile() * t.channel_tile() < 128 * 128)))
       return false;

@@ -21,29 +21,13 @@ class Constants {
 
 // Sums of a small product stay beside what its epilogue reads, which then is loaded early.
 bool loads_early(const Plan& plan, const EpilogueText& epilogue) {
-  const int calls = plan.sums() / plan.lanes / plan.tile.split;
   return !plan.tile.ping_pong && plan.sums() <= 64 &&
-         calls * epilogue.near_registers + calls * epilogue.fixed_registers <= 32;
-}
-
-// Registers for what epilogue calls read beside the sums: loaded in gangs, two in flight if they fit.
-struct Gangs {
-  int size = 1, buffers = 1;
-};
-Gangs gangs_of(const Plan& plan, const EpilogueText& epilogue) {
-  const int near = epilogue.near_registers, calls = plan.sums() / plan.lanes / plan.tile.split;
-  Gangs gangs;
-  if (near == 0) return gangs;
-  const bool tight = plan.sums() > 128 || (plan.sums() >= 64 && plan.tile.residents > 1);
-  const int budget = tight ? 4 : plan.sums() > 64 ? 24 : plan.tile.residents > 1 ? 16 : 48;
-  gangs.buffers = 2 * near <= budget && calls > 1 ? 2 : 1;
-  while (calls % (2 * gangs.size) == 0 && 2 * gangs.size * near * gangs.buffers <= budget) gangs.size *= 2;
-  return gangs;
+         plan.calls() * (epilogue.near_registers + epilogue.fixed_registers) <= 32;
 }
 
 std::string constants_text(const Product& p, const Plan& plan, const EpilogueText& epilogue) {
   const bool early = loads_early(plan, epilogue);
-  const Gangs gangs = gangs_of(plan, epilogue);
+  const Gangs gangs = gangs_of(plan, epilogue.near_registers);
   const Tile& t = plan.tile;
   Constants c;
   c("kGroups", t.groups)("kBlocks", t.blocks)("kWide", t.width)("kSums", t.width / 2);

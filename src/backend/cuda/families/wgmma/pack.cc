@@ -5,41 +5,47 @@
 namespace planish::cuda::wgmma {
 namespace {
 
-// Nearest tf32: 10 bits of fraction, ties to even.
-uint32_t rounded_to_tf32(uint32_t bits) {
-  if ((bits & 0x7f800000u) == 0x7f800000u) return bits;
-  return (bits + 0xfffu + (bits >> 13 & 1)) & ~0x1fffu;
+// Elements between neighbours along the depth.
+int64_t source_step(const Product& p) {
+  return right_element(p, 0, 0, 0, 1) - right_element(p, 0, 0, 0, 0);
+}
+
+template <class T>
+void copy_strided(const std::byte* from, int64_t step, int64_t count, std::byte* to) {
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * int64_t(sizeof(T)), from + i * step * int64_t(sizeof(T)), sizeof(T));
+}
+
+// Nearest: 10 bits of fraction, ties to even.
+void round_to_tf32(std::byte* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, values + 4 * i, 4);
+    if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0xfffu + (bits >> 13 & 1)) & ~0x1fffu;
+    std::memcpy(values + 4 * i, &bits, 4);
+  }
 }
 
 }  // namespace
-
-int64_t source_element(const Product& p, const Plan& plan, int64_t batch, int64_t row, int64_t tap,
-                       int64_t depth) {
-  const int64_t channel = channel_of_packed_row(plan, row);
-  if (channel >= p.channels || depth >= p.depth) return -1;
-  return right_element(p, batch, channel, tap, depth);
-}
 
 kernel::Blob pack_weights(const Product& p, const Plan& plan, const ir::Tensor& weights, bool tf32) {
   kernel::Blob blob;
   blob.bytes.resize(size_t(plan.packed_bytes(p.batches)));
   const auto* from = static_cast<const std::byte*>(weights.data());
-  std::byte* to = blob.bytes.data();
-  const int64_t padded_depth = int64_t(plan.chunks) * plan.step_depth;
-  const size_t bytes = size_t(plan.element_bytes);
+  const int64_t padded_depth = int64_t(plan.chunks) * plan.step_depth, bytes = plan.element_bytes;
+  const int64_t step = p.depth > 1 ? source_step(p) : 0;
   for (int64_t b = 0; b < p.batches; ++b)
-    for (int64_t row = 0; row < plan.packed_channels; ++row)
-      for (int64_t tap = 0; tap < p.taps(); ++tap)
-        for (int64_t d = 0; d < padded_depth; ++d, to += bytes) {
-          const int64_t at = source_element(p, plan, b, row, tap, d);
-          if (at < 0) continue;
-          std::memcpy(to, from + size_t(at) * bytes, bytes);
-          if (!tf32) continue;
-          uint32_t bits;
-          std::memcpy(&bits, to, 4);
-          bits = rounded_to_tf32(bits);
-          std::memcpy(to, &bits, 4);
-        }
+    for (int64_t row = 0; row < plan.packed_channels; ++row) {
+      const int64_t channel = channel_of_packed_row(plan, row);
+      if (channel >= p.channels) continue;
+      for (int64_t tap = 0; tap < p.taps(); ++tap) {
+        const std::byte* source = from + right_element(p, b, channel, tap, 0) * bytes;
+        std::byte* to = blob.bytes.data() + ((b * plan.packed_channels + row) * p.taps() + tap) * padded_depth * bytes;
+        if (step == 1) std::memcpy(to, source, size_t(p.depth * bytes));
+        else if (bytes == 2) copy_strided<uint16_t>(source, step, p.depth, to);
+        else copy_strided<uint32_t>(source, step, p.depth, to);
+        if (tf32) round_to_tf32(to, p.depth);
+      }
+    }
   return blob;
 }
 

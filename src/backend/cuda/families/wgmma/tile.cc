@@ -177,6 +177,20 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
   return plan;
 }
 
+Gangs gangs_of(const Plan& plan, int near) {
+  Gangs gangs;
+  if (near == 0) return gangs;
+  // Registers of a thread: each quarter of an SM has 16384 for its warps of 32.
+  const int warps = (plan.threads() / 32 * plan.tile.residents + 3) / 4;
+  const bool moved = plan.producer_warps == 4;
+  const int cap = moved ? plan.consumer_registers : std::min(255, 16384 / (32 * warps) / 8 * 8);
+  const int budget = std::clamp(cap - plan.sums() - (moved ? 40 : 48), 4, 48);
+  gangs.buffers = 2 * near <= budget && plan.calls() > 1 ? 2 : 1;
+  while (plan.calls() % (2 * gangs.size) == 0 && 2 * gangs.size * near * gangs.buffers <= budget)
+    gangs.size *= 2;
+  return gangs;
+}
+
 int64_t channel_of_packed_row(const Plan& plan, int64_t row) {
   if (plan.tile.swap) {
     // Row 64 i + 16 warp + 8 h + l of a group's blocks is channel 2 blocks (8 warp + l) + 2 i + h.

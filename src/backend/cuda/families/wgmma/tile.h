@@ -58,6 +58,7 @@ struct Plan {
   int right_bytes() const { return tile.channel_tile() * step_bytes; }
   int sums() const { return tile.blocks * tile.width / 2; }  // of a thread
   int threads() const { return tile.groups * 128 + producer_warps * 32; }
+  int calls() const { return sums() / lanes / tile.split; }  // of the epilogue, per thread
   int64_t packed_depth() const { return int64_t(steps) * step_depth; }
   int64_t packed_bytes(int64_t batches) const {
     return right == Source::kPacked ? batches * packed_channels * packed_depth() * element_bytes : 0;
@@ -68,6 +69,13 @@ struct Plan {
 Status can_take(const Product& product);
 // The plan, or why the tile cannot be.
 Result<Plan> plan_of(const Product& product, const Tile& tile);
+
+// Epilogue calls of a thread whose neighbours are loaded together, and whether the next gang's loads
+// run beside: as the registers allow.
+struct Gangs {
+  int size = 1, buffers = 1;
+};
+Gangs gangs_of(const Plan& plan, int near_registers);
 
 // Channel of the right operand that row `packed_row` of the packed weights holds: rows are permuted
 // so that the sums of one thread are neighbouring channels.
