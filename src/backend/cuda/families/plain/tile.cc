@@ -36,6 +36,12 @@ int widest_dividing(int64_t count, int most) {
   return width;
 }
 
+template <class T>
+void copy_strided(const std::byte* from, int64_t step, std::byte* to, int64_t to_step, int64_t count) {
+  const int64_t size = sizeof(T);
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step * size, from + i * step * size, sizeof(T));
+}
+
 int most_elements(const Product& p) { return p.type == ir::DataType::kF32 ? 4 : 8; }
 
 }  // namespace
@@ -85,13 +91,17 @@ kernel::Blob pack_weights(const Product& p, const Tile& tile, const ir::Tensor& 
   kernel::Blob blob;
   blob.bytes.resize(size_t(p.batches * outer * packed.pitch * bytes));
   const auto* from = static_cast<const std::byte*>(weights.data());
+  const int64_t step = p.depth > 1 ? right_element(p, 0, 0, 0, 1) - right_element(p, 0, 0, 0, 0) : 0;
+  const int64_t to_step = packed.depth_inner ? 1 : packed.pitch;
   for (int64_t b = 0; b < p.batches; ++b)
     for (int64_t n = 0; n < p.channels; ++n)
-      for (int64_t k = 0; k < depth; ++k) {
-        const int64_t source = right_element(p, b, n, k / p.depth, k % p.depth);
-        const int64_t to = packed.depth_inner ? n * packed.pitch + k : k * packed.pitch + n;
-        std::memcpy(blob.bytes.data() + (b * outer * packed.pitch + to) * bytes, from + source * bytes,
-                    size_t(bytes));
+      for (int64_t tap = 0; tap < p.taps(); ++tap) {
+        const std::byte* source = from + right_element(p, b, n, tap, 0) * bytes;
+        const int64_t k = tap * p.depth;
+        std::byte* to = blob.bytes.data() +
+                        (b * outer * packed.pitch + (packed.depth_inner ? n * packed.pitch + k : k * packed.pitch + n)) * bytes;
+        if (bytes == 2) copy_strided<uint16_t>(source, step, to, to_step, p.depth);
+        else copy_strided<uint32_t>(source, step, to, to_step, p.depth);
       }
   return blob;
 }

@@ -13,6 +13,7 @@
 
 #include "backend/cuda/emit/nvrtc.h"
 #include "backend/cuda/emit/prelude.h"
+#include "backend/cuda/families/plain/tile.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/wgmma/pack.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -239,6 +240,37 @@ TEST(CudaPlainContraction, TakesWhatTensorCoresRefuse) {
   EXPECT_TRUE(plain_family().supports(conv_problem({1, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, {}}, DataType::kF16), device).ok());
   EXPECT_TRUE(plain_family().supports(conv_problem({1, 24, 9, 9, 36, 3, 3, 1, 1, 1, 1, 6, {}}, DataType::kBF16), device).ok());
   EXPECT_NE(plain_family().supports(residual_conv(), testing_device("sm_75")).message().find("sm_80"), std::string::npos);
+}
+
+TEST(CudaPlainContraction, PackedWeightsLieByDepthAndByChannel) {
+  const kernel::Problem conv = conv_problem({1, 12, 9, 9, 10, 3, 2, 1, 1, 1, 1, 2, {}}, DataType::kF16);
+  const kernel::Problem gemm = gemm_problem({4, 6, 10, false, true, true, 1, 1, {}}, DataType::kF32);
+  for (const auto& [problem, dims] : {std::pair{conv, std::vector<int64_t>{10, 6, 3, 2}}, std::pair{gemm, std::vector<int64_t>{6, 10}}}) {
+    auto product = product_of(problem);
+    ASSERT_TRUE(product.ok());
+    const Product& p = *product;
+    ir::Tensor weights(p.type, dims);
+    for (int64_t i = 0; i < weights.count(); ++i) weights.set_f64(i, double(i + 1));
+    for (const bool mma : {false, true}) {
+      plain::Tile tile;
+      tile.mma = mma;
+      const plain::PackedRight packed = plain::packed_right(p, tile);
+      const kernel::Blob blob = plain::pack_weights(p, tile, weights);
+      const int64_t depth = p.depth * p.taps(), outer = packed.depth_inner ? p.channels : depth;
+      const ir::Tensor got = ir::Tensor::view(p.type, {p.batches * outer * packed.pitch}, blob.bytes.data(), nullptr);
+      double sum = 0;
+      for (const double v : got.f64_values()) sum += v;
+      for (int64_t b = 0; b < p.batches; ++b)
+        for (int64_t n = 0; n < p.channels; ++n)
+          for (int64_t k = 0; k < depth; ++k) {
+            const double want = double(right_element(p, b, n, k / p.depth, k % p.depth) + 1);
+            const int64_t at = packed.depth_inner ? n * packed.pitch + k : k * packed.pitch + n;
+            ASSERT_EQ(got.f64(b * outer * packed.pitch + at), want) << b << " " << n << " " << k;
+            sum -= want;
+          }
+      EXPECT_EQ(sum, 0);
+    }
+  }
 }
 
 TEST(CudaPlainContraction, TacticsCompileWithoutSpillsForBothArchitectures) {
