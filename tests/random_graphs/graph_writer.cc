@@ -13,6 +13,8 @@ namespace {
 constexpr double kNoiseUnits = 1024, kNarrowNoiseUnits = 4;
 // Noise may grow to so many times what one value gets.
 constexpr double kMaxGrowth = 4;
+// Sums of magnitudes may be so many times the sums.
+constexpr double kMaxCancellation = 32;
 constexpr double kLargest = 1e4, kLargestNarrow = 256;
 constexpr int64_t kLargestInteger = 1 << 20;
 constexpr int64_t kMostElements = 16384;
@@ -54,6 +56,30 @@ bool is_steady(const ir::Tensor& plain, const ir::Tensor& noisy, double noise) {
   for (int64_t i = 0; i < plain.count(); ++i)
     worst = std::max(worst, std::fabs(plain.f64(i) - noisy.f64(i)));
   return worst <= kMaxGrowth * noise * largest_of(plain);  // false for infinities and NaN
+}
+
+// The sums of the operands' magnitudes are not far above the sums themselves.
+bool is_free_of_cancellation(const opdef::OpRegistry& registry, const opdef::OpDef& op,
+                             const ir::Attributes& attrs,
+                             const std::vector<const ir::Tensor*>& operands,
+                             const std::vector<ir::Tensor>& results) {
+  if (op.kind != opdef::FusionKind::kReduction && op.kind != opdef::FusionKind::kContraction)
+    return true;
+  std::vector<ir::Tensor> magnitudes(operands.size());
+  std::vector<const ir::Tensor*> pointers;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    pointers.push_back(operands[i] ? &magnitudes[i] : nullptr);
+    if (!operands[i]) continue;
+    magnitudes[i] = *operands[i];
+    if (!ir::is_float(magnitudes[i].dtype())) continue;
+    magnitudes[i] = magnitudes[i].clone();
+    for (int64_t k = 0; k < magnitudes[i].count(); ++k)
+      magnitudes[i].set_f64(k, std::fabs(magnitudes[i].f64(k)));
+  }
+  const auto sums = eval::evaluate_op(registry, op, attrs, pointers, int(results.size()));
+  if (!sums.ok() || !ir::is_float(results[0].dtype())) return true;
+  const double sum = largest_of((*sums)[0]);
+  return !std::isfinite(sum) || sum <= kMaxCancellation * largest_of(results[0]);
 }
 
 }  // namespace
@@ -110,6 +136,7 @@ bool GraphWriter::settle(ir::Node* node) {
   const int count = int(node->outputs.size());
   auto first = eval::evaluate_op(registry_, op, node->attrs, plain, count);
   if (!first.ok()) return false;
+  if (!is_free_of_cancellation(registry_, op, node->attrs, plain, *first)) return false;
   auto second = noise == 0 ? first : eval::evaluate_op(registry_, op, node->attrs, noisy, count);
   if (!second.ok()) return false;
   std::vector<Known> outputs;

@@ -4,8 +4,8 @@
 // quotient by what is nearly zero. So each value is computed twice, plainly and with noise far above
 // rounding put on every computed floating value. A node is taken only when the noise stays small in
 // what it gives (integers and bools must not change at all); otherwise it is undone, and the caller
-// tries other operands. Graph inputs and constants carry no noise, so that a node on fresh inputs is
-// always taken.
+// tries other operands. Graph inputs and constants carry no noise: a node on fresh inputs is taken unless
+// its sums cancel.
 #pragma once
 #include <map>
 #include <string>
