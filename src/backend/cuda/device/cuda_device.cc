@@ -152,11 +152,16 @@ class CudaDevice : public backend::Device {
     PLANISH_ASSIGN_OR_RETURN(auto stream, create_stream());
     PLANISH_ASSIGN_OR_RETURN(auto begin, create_event());
     PLANISH_ASSIGN_OR_RETURN(auto end, create_event());
-    // One uncaptured launch, so that what a kernel does first is not in the graph.
+    // One uncaptured launch, so that what a kernel does first is not in the graph; another says how
+    // many make a sample: slow kernels need no more than one.
     PLANISH_RETURN_IF_ERROR(launch(launchable, args, *stream, 1));
-    PLANISH_RETURN_IF_ERROR(stream->synchronize());
+    PLANISH_RETURN_IF_ERROR(stream->record(*begin));
+    PLANISH_RETURN_IF_ERROR(launch(launchable, args, *stream, 1));
+    PLANISH_RETURN_IF_ERROR(stream->record(*end));
+    PLANISH_ASSIGN_OR_RETURN(const double once, end->us_since(*begin));
+    const double most = std::max<double>(kLaunchesPerGraph, double(args.size()));
+    const int per_graph = int(std::clamp(4 * kSampleUs / std::max(once, 1.0), 1.0, most));
     PLANISH_RETURN_IF_ERROR(stream->begin_capture());
-    const int per_graph = std::max<int>(kLaunchesPerGraph, int(args.size()));
     const Status launched = launch(launchable, args, *stream, per_graph);
     auto graph = stream->end_capture();
     PLANISH_RETURN_IF_ERROR(launched);
