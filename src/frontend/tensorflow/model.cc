@@ -130,9 +130,8 @@ Result<std::optional<ir::TensorType>> GraphImporter::input_type(const Port& port
   for (size_t axis = 0; axis < shape->dims.size(); ++axis) {
     const int64_t dim = shape->dims[axis];
     if (dim >= 0) type.shape.push_back(dim);
-    else if (axis == 0) type.shape.push_back(ir::Dim());  // see add_inputs
+    else if (axis == 0) type.shape.push_back(ir::Dim::symbol("N"));  // see add_inputs
     else type.shape.push_back(graph.new_symbol(cat(port.name, '_', axis), {}));
-    if (dim < 0 && axis == 0) type.shape.back() = ir::Dim::symbol("N");
   }
   return std::optional(type);
 }
@@ -158,7 +157,7 @@ Status GraphImporter::add_inputs(Scope& scope, const std::vector<Port>& inputs) 
       binding = Binding::of(scope.graph->add_input(port.name, *type));
     }
     Bindings& outputs = scope.done[port.ref.node];
-    outputs.resize(size_t(std::max(scope.source->port_count(port.ref.node), port.ref.port + 1)));
+    outputs.resize(std::max(outputs.size(), size_t(port.ref.port) + 1));
     outputs[size_t(port.ref.port)] = binding;
   }
   return ok_status();

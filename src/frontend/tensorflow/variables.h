@@ -25,13 +25,17 @@ class Variables {
   Result<ir::Tensor> value(const std::string& variable) const;
 
  private:
+  // An entry of the checkpoint and the part of it that is read: "4 7 0,4:0,3", empty for all.
+  struct Restored {
+    std::string key, part;
+  };
   using Bound = std::unordered_map<std::string_view, std::string>;  // function argument -> variable
   void collect(const Source& source, const Functions& functions, const Bound& bound, int depth);
-  std::optional<std::string> restored_key(const Source& source, Ref ref) const;
+  std::optional<Restored> restored_from(const Source& source, Ref ref) const;
 
   const Checkpoint* checkpoint_;
   const Limits& limits_;
-  std::unordered_map<std::string, std::string> keys_;  // variable -> checkpoint entry
+  std::unordered_map<std::string, Restored> restored_;  // by variable
 };
 
 // "shared_name" of a variable node, or its own name.
