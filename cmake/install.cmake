@@ -3,9 +3,11 @@
 include(CMakePackageConfigHelpers)
 
 set(backends)
-if(TARGET planish_shared_cuda)
-  list(APPEND backends planish_shared_cuda)
-endif()
+foreach(backend planish_shared_cuda planish_shared_onednn)
+  if(TARGET ${backend})
+    list(APPEND backends ${backend})
+  endif()
+endforeach()
 install(TARGETS planish_shared_runtime planish_shared ${backends} EXPORT planish-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/planish DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

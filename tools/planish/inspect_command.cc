@@ -27,6 +27,8 @@ int inspect_command(const Options& options) {
     return kGood;
   }
   fmt::print("{}\n{}", options.source, summary(*json));
+  for (const auto& [kind, reason] : (*json)["absent"].items())
+    fmt::print("  {:<9} {}: {}\n", "absent", kind, reason.get<std::string>());
   if (options.graph) {
     fmt::print("\nthe graph before optimization\n{}\n",
                (*json)["graph"].is_string() ? (*json)["graph"].get<std::string>() : "(stripped)");

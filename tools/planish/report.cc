@@ -79,6 +79,8 @@ std::string summary(const json& plan) {
     const auto end = counts.begin() + long(std::min(counts.size(), i + 4));
     line(i ? "" : "kernels", fmt::format("{}", fmt::join(counts.begin() + long(i), end, ", ")));
   }
+  for (const json& library : plan.at("libraries"))
+    line("needs", fmt::format("{} for its kernels", text_of(library)));
   if (const int count = reference_steps(plan))
     line("", fmt::format("{} steps run on reference code: correct, slow", count));
 

@@ -231,6 +231,7 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
     plan.options["precision"] = api::name_of(options.precision);
     plan.options["io_precision"] = api::name_of(options.io_precision);
     plan.plugins = plugins_of(plan.program, *from.registry);
+    plan.libraries = api::libraries_of(plan.program);
     auto impl = std::make_shared<Plan::Impl>();
     PLANISH_API_ASSIGN_OR_RETURN(auto bytes, plan::serialize(plan));
     impl->bytes = std::make_shared<const std::vector<std::byte>>(std::move(bytes));

@@ -19,8 +19,10 @@ std::filesystem::path own_folder() {
 
 }  // namespace
 
+std::string library_file(std::string_view name) { return cat("libplanish_", name, ".so"); }
+
 Result<backend::Backend*> load_backend_library(std::string_view name) {
-  const std::string file = cat("libplanish_", name, ".so");
+  const std::string file = library_file(name);
   const std::filesystem::path path = own_folder() / file;
   std::error_code error;
   if (!std::filesystem::exists(path, error))

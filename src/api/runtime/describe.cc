@@ -120,6 +120,9 @@ Result<std::string> describe_json(const runtime::Engine& engine,
   out["options"] = plan.options;
   out["plugins"] = plan.plugins;
   out["libraries"] = plan.libraries;
+  out["absent"] = ordered_json::object();
+  for (const BackendEntry& entry : backends())
+    if (!entry.backend) out["absent"][entry.kind] = entry.reason;
   ordered_json inputs = ordered_json::array(), outputs = ordered_json::array();
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const plan::ProgramValue& value = program.values[size_t(program.inputs[i])];

@@ -50,6 +50,7 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   auto impl = std::make_shared<v1::Engine::Impl>();
   impl->registry = current_registry();
   PLANISH_API_RETURN_IF_ERROR(check_plugins(plan, *impl->registry));
+  PLANISH_API_RETURN_IF_ERROR(check_libraries(plan.program));
   const std::string wanted = options.device.empty() ? plan.program.device_kind : options.device;
   if (wanted.substr(0, wanted.find(':')) != plan.program.device_kind) {
     return v1::Status(v1::Code::kIncompatible,

@@ -1,7 +1,9 @@
 #include "api/runtime/registry.h"
 
+#include <algorithm>
 #include <charconv>
 #include <mutex>
+#include <set>
 
 #include "api/runtime/backend_library.h"
 #include "backend/cpu/cpu_backend.h"
@@ -69,6 +71,33 @@ const std::vector<BackendEntry>& backends() {
   return entries;
 }
 
+std::vector<std::string> libraries_of(const plan::Program& program) {
+  std::vector<std::string> out;
+  for (const BackendEntry& entry : backends()) {
+    if (entry.kind == "cpu") continue;  // in libplanish_runtime.so itself
+    const bool used = std::any_of(
+        program.steps.begin(), program.steps.end(),
+        [&](const plan::Step& step) { return step.kernel.starts_with(cat(entry.kind, ".")); });
+    if (used) out.push_back(cat(library_file(entry.kind), " ", PLANISH_VERSION));
+  }
+  return out;
+}
+
+planish::Status check_libraries(const plan::Program& program) {
+  for (const BackendEntry& entry : backends()) {
+    if (entry.backend || entry.kind == program.device_kind) continue;
+    std::set<std::string> kernels;
+    for (const plan::Step& step : program.steps)
+      if (step.kernel.starts_with(cat(entry.kind, "."))) kernels.insert(step.kernel);
+    if (!kernels.empty())
+      return Status(Code::kIncompatible,
+                    cat("the plan needs ", library_file(entry.kind), " for ",
+                        join(std::vector<std::string>(kernels.begin(), kernels.end())), ": ",
+                        entry.reason));
+  }
+  return ok_status();
+}
+
 std::shared_ptr<const Registry> current_registry() {
   std::lock_guard lock(state().mutex);
   if (!state().registry) {
@@ -115,7 +144,8 @@ Result<std::shared_ptr<backend::Device>> find_device(const std::string& text, in
     if (entry.kind == kind && !entry.backend)
       return not_found(cat("device '", text, "' is absent: ", entry.reason));
     if (entry.backend && entry.backend->kind() == kind) return entry.backend->device(index, threads);
-    if (entry.backend) kinds.push_back(entry.kind);
+    // oneDNN brings kernels and no device.
+    if (entry.backend && entry.kind != "onednn") kinds.push_back(entry.kind);
   }
   return not_found(cat("no device '", text, "'; there is: ", join(kinds)));
 }

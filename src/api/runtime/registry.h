@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "kernel/kernel_def.h"
 #include "opdef/op_def.h"
+#include "plan/program.h"
 
 namespace planish::api {
 
@@ -35,6 +36,12 @@ struct BackendEntry {
   std::string reason;
 };
 const std::vector<BackendEntry>& backends();
+
+// The backends' shared objects that some step's kernel comes from, with their version.
+std::vector<std::string> libraries_of(const plan::Program& program);
+// kIncompatible when one of them is absent here, with its kernels and the reason. The device's own
+// is find_device()'s affair.
+planish::Status check_libraries(const plan::Program& program);
 
 // "cpu", "cuda:1"; threads 0: all cores. kNotFound names the kinds there are.
 planish::Result<std::shared_ptr<backend::Device>> find_device(const std::string& text,

@@ -5,7 +5,7 @@
 // else works in the process: the last line then says where to go on. --lines adds one JSON line per
 // problem to a file: number, name, right, wrong (texts), refused.
 //
-// Usage: conformance_test [--device cpu|cuda] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
+// Usage: conformance_test [--device cpu|cuda|onednn] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
 // Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 77 no such device here.
 #include <cstdio>
 #include <fstream>
@@ -17,6 +17,9 @@
 #include "backend/cpu/cpu_backend.h"
 #ifdef PLANISH_HAS_CUDA
 #include "backend/cuda/cuda_backend.h"
+#endif
+#ifdef PLANISH_HAS_ONEDNN
+#include "backend/onednn/onednn_backend.h"
 #endif
 #include "base/text.h"
 #include "opdef/infer.h"
@@ -149,6 +152,9 @@ std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
 #ifdef PLANISH_HAS_CUDA
   if (kind == "cuda") return cuda::make_cuda_backend();
 #endif
+#ifdef PLANISH_HAS_ONEDNN
+  if (kind == "onednn") return onednn::make_onednn_backend();
+#endif
   return nullptr;
 }
 
@@ -173,7 +179,8 @@ int run(int argc, char** argv) {
   ops::register_all_ops(registry);
   kernel::KernelRegistry kernels;
   backend->register_kernels(kernels);
-  auto device = backend->device(0, 2);
+  // oneDNN brings kernels for the CPU and no device.
+  auto device = (kind == "onednn" ? cpu::make_cpu_backend()->device(0, 2) : backend->device(0, 2));
   if (!device.ok()) return std::cout << "skipped: " << device.status().to_string() << "\n", 77;
   std::vector<CaseSubject> subjects;
   for (const opdef::OpCase& c : ops::all_cases()) {
