@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "compiler/lowering.h"
 #include "kernel/allocating_kernel.h"
+#include "kernel/supported.h"
 #include "opdef/infer.h"
 
 namespace planish::compiler {
@@ -152,7 +153,7 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
     return add_host_kernel(entry, options, environment);
   if (!reference)
     return unsupported(cat("no kernel takes ", kernel::describe(entry.problem), " on ", device.kind));
-  PLANISH_RETURN_IF_ERROR(reference->supports(entry.problem, device));
+  PLANISH_RETURN_IF_ERROR(kernel::supported(*reference, entry.problem, device));
   Alternative a;
   a.kernel = reference;
   a.problem = entry.concrete;

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "kernel/supported.h"
 #include "opdef/infer.h"
 
 namespace planish::compiler {
@@ -71,9 +72,9 @@ std::optional<kernel::Problem> Lowered::elsewhere(const kernel::Problem& problem
 
 Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete,
                 const std::optional<kernel::Problem>& elsewhere, const kernel::DeviceInfo& device) {
-  PLANISH_RETURN_IF_ERROR(kernel.supports(concrete, device));
+  PLANISH_RETURN_IF_ERROR(kernel::supported(kernel, concrete, device));
   if (!elsewhere) return ok_status();
-  return kernel.supports(*elsewhere, device).at("at other shapes than those tuned for");
+  return kernel::supported(kernel, *elsewhere, device).at("at other shapes than those tuned for");
 }
 
 std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,

@@ -25,7 +25,7 @@ class ReferenceLaunchable : public kernel::Launchable {
     for (size_t i = 0; i < results.size(); ++i) {
       const ir::TensorType& type = problem_.result_type(int(i));
       if (results[i].type() != ir::TensorType{type.dtype, type.shape})
-        return internal_error(cat("reference result ", i, " is ",
+        return data_loss(cat("reference result ", i, " is ",
                                   ir::to_string(results[i].type()), ", planned ",
                                   ir::to_string(type)));
       std::memcpy(args.results[i].data, results[i].data(), size_t(results[i].bytes()));

@@ -113,7 +113,9 @@ Result<Problem> concrete(const Problem& problem, const ir::Dim::Lookup& binding)
     auto exprs = stage.attrs.find(kDimExprs);
     if (exprs == stage.attrs.end()) continue;
     std::vector<int64_t> values;
-    for (const std::string& text : std::get<std::vector<std::string>>(exprs->second)) {
+    const auto* texts = std::get_if<std::vector<std::string>>(&exprs->second);
+    if (!texts) return invalid_argument(cat("attribute '", kDimExprs, "' is no list of texts"));
+    for (const std::string& text : *texts) {
       PLANISH_ASSIGN_OR_RETURN(ir::Dim d, ir::Dim::parse(text));
       auto value = d.evaluate(binding);
       if (!value) return invalid_argument(cat("dim ", text, " is not bound"));

@@ -101,7 +101,8 @@ Status check_schema(const OpDef& op, const ir::Node& node) {
     const ValueSpec& spec = op.inputs[size_t(std::min(i, int(op.inputs.size()) - 1))];
     const ir::Value* v = i < count ? node.inputs[size_t(i)] : nullptr;
     if (!v) {
-      if (spec.optional || (spec.variadic && i >= int(op.inputs.size()) - 1)) continue;
+      // A variadic operand may have no inputs, but none of those it has may be absent.
+      if (spec.optional || (spec.variadic && i >= count)) continue;
       return invalid_argument(cat(operand_name(op.inputs, i), " is missing"));
     }
     const DataType dtype = v->type.dtype;

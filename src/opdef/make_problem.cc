@@ -112,8 +112,16 @@ class StageBuilder {
       if (same == groups.end()) groups.push_back({v->type.shape, {v}});
       else same->second.push_back(v);
     }
-    for (const auto& [shape, values] : groups)
+    // In the order in which they leave the region: kernels write their results so.
+    const auto place = [&](const ir::Value* v) {
+      return std::find(results.begin(), results.end(), v) - results.begin();
+    };
+    for (auto& [shape, values] : groups) {
+      std::stable_sort(values.begin(), values.end(), [&](const ir::Value* a, const ir::Value* b) {
+        return place(a) < place(b);
+      });
       PLANISH_RETURN_IF_ERROR(add_expression(nodes, values, level));
+    }
     return ok_status();
   }
 

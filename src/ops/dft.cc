@@ -40,16 +40,24 @@ Result<int> dft_axis(int64_t axis, int rank) {
   return normal;
 }
 
-// Length of the transform: given, or the signal's; for IRFFT the even length of the spectrum.
-Result<Dim> dft_length(InferContext& ctx, const Dim& signal, bool inverse_real) {
-  if (!ctx.has_input(1)) return inverse_real ? Dim(2) * (signal - Dim(1)) : signal;
+Dim half_spectrum(const Dim& length) { return floordiv(length, Dim(2)) + Dim(1); }
+
+// Elements along the axis of the result. The transform's length is given, or the signal's; for IRFFT
+// the even length of the spectrum. A computed length makes this dim a symbol of its own: one that
+// only an expression mentions could not be bound by looking at the result.
+Result<Dim> dft_bins(InferContext& ctx, const Dim& signal, bool inverse, bool onesided) {
+  const bool halves = onesided && !inverse;
+  if (!ctx.has_input(1)) {
+    const Dim length = inverse && onesided ? Dim(2) * (signal - Dim(1)) : signal;
+    return halves ? half_spectrum(length) : length;
+  }
   PLANISH_RETURN_IF_ERROR(check_single(ctx, 1));
   const std::optional<Dim> given = scalar_input(ctx, 1);
   if (!given) return data_dim(ctx, "dft");
   if (given->is_constant() && given->value() < 1) {
     return invalid_argument(cat("input 1 (dft_length): got ", given->value(), ", expected over 0"));
   }
-  return *given;
+  return halves ? half_spectrum(*given) : *given;
 }
 
 Status infer_dft(InferContext& ctx) {
@@ -76,9 +84,9 @@ Status infer_dft(InferContext& ctx) {
         1));
   }
   Shape shape = ctx.shape(0);
-  PLANISH_ASSIGN_OR_RETURN(const Dim length,
-                           dft_length(ctx, shape[size_t(axis)], inverse && onesided));
-  shape[size_t(axis)] = onesided && !inverse ? floordiv(length, Dim(2)) + Dim(1) : length;
+  PLANISH_ASSIGN_OR_RETURN(const Dim bins,
+                           dft_bins(ctx, shape[size_t(axis)], inverse, onesided));
+  shape[size_t(axis)] = bins;
   shape.back() = inverse && onesided ? 1 : 2;
   return set_sized_output(ctx, 0, ctx.dtype(0), std::move(shape));
 }
@@ -148,6 +156,7 @@ Status infer_stft(InferContext& ctx) {
   const bool onesided = ctx.attr_int("onesided") != 0;
   const Dim signal = ctx.shape(0)[1];
   Dim length = signal;
+  bool is_known = true;  // the frame length
   if (ctx.has_input(2)) {
     PLANISH_RETURN_IF_ERROR(check_rank(ctx, 2, 1, 1));
     length = ctx.shape(2)[0];
@@ -158,7 +167,10 @@ Status infer_stft(InferContext& ctx) {
     if (given && ctx.has_input(2)) {
       PLANISH_RETURN_IF_ERROR(check_same_dim("input 3 (frame_length)", *given, length));
     }
-    if (!ctx.has_input(2)) length = given ? *given : data_dim(ctx, "frame", signal);
+    if (!ctx.has_input(2)) {
+      is_known = given.has_value();
+      if (given) length = *given;
+    }
   }
   if (length.is_constant() && length.value() < 1) {
     return invalid_argument(cat("frame length: got ", length.value(), ", expected over 0"));
@@ -171,9 +183,10 @@ Status infer_stft(InferContext& ctx) {
   if (step && step->is_constant() && step->value() < 1) {
     return invalid_argument(cat("input 1 (frame_step): got ", step->value(), ", expected over 0"));
   }
-  const Dim frames = step ? floordiv(signal - length, *step) + Dim(1)
-                          : data_dim(ctx, "frames", signal);
-  const Dim bins = onesided ? floordiv(length, Dim(2)) + Dim(1) : length;
+  const Dim frames = step && is_known ? floordiv(signal - length, *step) + Dim(1)
+                                      : data_dim(ctx, "frames", signal);
+  const Dim most = onesided ? half_spectrum(length) : length;
+  const Dim bins = is_known ? most : data_dim(ctx, "bins", most);
   return set_sized_output(ctx, 0, ctx.dtype(0), {ctx.shape(0)[0], frames, bins, 2});
 }
 

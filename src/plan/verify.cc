@@ -118,6 +118,8 @@ class ProgramVerifier {
       if (v.kind != ValueKind::kInput)
         return data_loss(cat("input ", named(v.name), " is not of that kind"));
       if (v.name.empty()) return data_loss("an input has no name");
+      if (!v.type.layout.is_row_major())
+        return data_loss(cat("input ", named(v.name), " is not row-major"));
       if (!listed.insert(number).second || !names.insert(v.name).second)
         return data_loss(cat("two inputs are named ", named(v.name)));
       input_types_[v.name] = &v.type;
@@ -200,6 +202,17 @@ class ProgramVerifier {
     return ok_status();
   }
 
+  // Results whose size shows when the step has run have memory of their own.
+  Status owned(int number) const {
+    if (!is_value(number)) return no_value(number);
+    const ProgramValue& v = p_.values[size_t(number)];
+    if (v.parent != -1 || !v.type.layout.is_row_major() || written_[size_t(number)] != kUnwritten)
+      return data_loss(cat("value ", named(v.name),
+                           " is given by a step that decides its size, and is part of another, "
+                           "not row-major or written before"));
+    return ok_status();
+  }
+
   Status step(const Step& s) {
     if (s.kernel.empty()) return data_loss("names no kernel");
     PLANISH_RETURN_IF_ERROR(verify(s.problem));
@@ -216,8 +229,11 @@ class ProgramVerifier {
     for (const kernel::Stage& stage : s.problem.stages)
       for (const ir::TensorType& type : stage.outputs)
         for (const ir::Dim& d : type.shape) PLANISH_RETURN_IF_ERROR(known_symbols(d));
-    for (size_t i = 0; i < s.results.size(); ++i)
-      if (Status st = result(s.results[i], *types[i]); !st.ok()) return st.at(cat("result ", i));
+    for (size_t i = 0; i < s.results.size(); ++i) {
+      Status st = s.binds_symbols ? owned(s.results[i]) : ok_status();
+      if (st.ok()) st = result(s.results[i], *types[i]);
+      if (!st.ok()) return st.at(cat("result ", i));
+    }
     return ok_status();
   }
 

@@ -30,11 +30,17 @@ Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create(
   std::unique_ptr<ExecutionContext> context(new ExecutionContext());
   context->engine_ = std::move(engine);
   backend::Device& device = context->engine_->device();
+  // Workspaces are sized for the CPU device's threads: more of them would write past the end.
+  const int most = context->engine_->host_info().threads;
   if (options.host) {
-    context->team_ = std::make_unique<ThreadTeam>(*options.host);
+    HostParallelFor host = *options.host;
+    host.threads = std::min(host.threads, most);
+    context->team_ = std::make_unique<ThreadTeam>(host);
   } else {
-    const int threads =
-        options.threads > 0 ? options.threads : context->engine_->host_info().threads;
+    if (options.threads > most)
+      return invalid_argument(cat("threads: got ", options.threads, ", expected at most ", most,
+                                  ", the engine's"));
+    const int threads = options.threads > 0 ? options.threads : most;
     context->team_ = std::make_unique<ThreadTeam>(threads);
   }
   if (options.stream) {
@@ -230,7 +236,7 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
   auto dims = engine_->dims_of(v, binding);
   // Dims that no symbol names alone are what the step that allocated the value gave.
   if (auto owned = owned_.find(v); !dims && owned != owned_.end()) dims = owned->second.dims();
-  if (!dims) return internal_error(cat("output '", p.output_names[size_t(k)], "' has unknown dims"));
+  if (!dims) return data_loss(cat("output '", p.output_names[size_t(k)], "' has unknown dims"));
   output.dims = *dims;
   const ir::DataType dtype = p.values[size_t(v)].type.dtype;
   const int64_t bytes = ir::bytes_of(dtype, ir::element_count(*dims));
@@ -433,7 +439,7 @@ Status ExecutionContext::bind_results(const plan::Step& step, std::vector<ir::Te
   for (size_t i = 0; i < results.size(); ++i) {
     const ir::TensorType& type = p.values[size_t(step.results[i])].type;
     if (results[i].rank() != type.rank() || results[i].dtype() != type.dtype)
-      return internal_error(cat("result ", i, " is ", ir::to_string(results[i].type()),
+      return data_loss(cat("result ", i, " is ", ir::to_string(results[i].type()),
                                 ", planned ", ir::to_string(type)));
     for (int d = 0; d < results[i].rank(); ++d) {
       const ir::Dim& dim = type.shape[size_t(d)];
@@ -443,11 +449,15 @@ Status ExecutionContext::bind_results(const plan::Step& step, std::vector<ir::Te
         if (!fresh && it->second != results[i].dim(d))
           return invalid_argument(cat("dim ", symbol, " is ", it->second, " and ",
                                       results[i].dim(d), " at once"));
-      } else if (dim.is_constant() && dim.value() != results[i].dim(d)) {
-        return invalid_argument(cat("result ", i, " has shape ", bracketed(results[i].dims()),
-                                    ", planned ", ir::to_string(type.shape)));
       }
     }
+  }
+  // With all symbols known, every dim must be what later steps will take it for.
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto planned = engine_->dims_of(step.results[i], binding);
+    if (!planned || *planned != results[i].dims())
+      return data_loss(cat("result ", i, " has shape ", bracketed(results[i].dims()), ", planned ",
+                           ir::to_string(p.values[size_t(step.results[i])].type.shape)));
     owned_[step.results[i]] = std::move(results[i]);
   }
   return ok_status();
@@ -458,7 +468,7 @@ Result<ir::Tensor> ExecutionContext::read_value(int value, const Slot& slot,
   if (auto owned = owned_.find(value); owned != owned_.end()) return owned->second;
   const ir::TensorType& type = engine_->program().values[size_t(value)].type;
   const auto dims = engine_->dims_of(value, binding);
-  if (!dims) return internal_error("a value that was computed has unknown dims");
+  if (!dims) return data_loss("a value that was computed has unknown dims");
   if (pending_) PLANISH_RETURN_IF_ERROR(stream_->synchronize());
   const kernel::BufferRef ref = resolve(slot);
   ir::Tensor out(type.dtype, *dims);

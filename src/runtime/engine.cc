@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "base/thread_team.h"
 
@@ -107,6 +108,7 @@ Status Engine::prepare(const kernel::KernelRegistry& registry) {
     return Status(Code::kIncompatible,
                   cat("the plan needs kernels that this process lacks: ", join(missing, "; ")));
   trace_roots();
+  PLANISH_RETURN_IF_ERROR(check_steps());
   PLANISH_RETURN_IF_ERROR(upload_constants());
   return pack_weights();
 }
@@ -138,6 +140,16 @@ Status Engine::upload_constants() {
 
 const kernel::DeviceInfo& Engine::device_info_of(int step) const {
   return runs_on_host(step) ? options_.host->info() : device_->info();
+}
+
+// Kernels are asked about nothing that does not follow from its ops.
+Status Engine::check_steps() const {
+  if (!options_.check_problem) return ok_status();
+  const plan::Program& p = plan_.program;
+  for (size_t s = 0; s < p.steps.size(); ++s)
+    if (Status status = options_.check_problem(p.steps[s].problem); !status.ok())
+      return status.at(step_name(p, s));
+  return ok_status();
 }
 
 void Engine::trace_roots() {
@@ -220,6 +232,12 @@ Status Engine::pack_step(size_t s) {
     }
   }
   if (!packs) return ok_status();
+  // Bytes that a plan brings stand under their own hash: they must not pass for what another engine
+  // would pack.
+  if (!step.packed.empty()) {
+    const Hash128 hash = hash128(step.packed);
+    key += cat(" stored ", hash.low, " ", hash.high);
+  }
   auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
     if (!step.packed.empty()) return kernel::Blob{step.packed};
     return kernels_[s]->pack(step.problem, step.tactic, device_info_of(int(s)), constants);
@@ -315,7 +333,11 @@ Result<Binding> Engine::bind_inputs(std::span<const std::vector<int64_t>> input_
   // Dims that are expressions must agree with what the plain symbols give.
   for (size_t i = 0; i < p.inputs.size(); ++i) {
     const auto dims = dims_of(p.inputs[i], binding);
-    if (dims && *dims != input_dims[i])
+    if (!dims)
+      return data_loss(cat("input '", p.values[size_t(p.inputs[i])].name, "' has the shape ",
+                           ir::to_string(p.values[size_t(p.inputs[i])].type.shape),
+                           ", which the inputs' dims do not decide"));
+    if (*dims != input_dims[i])
       return invalid_argument(cat("input '", p.values[size_t(p.inputs[i])].name, "': got shape ",
                                   bracketed(input_dims[i]), ", expected ", bracketed(*dims)));
   }

@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "kernel/kernel_def.h"
 #include "plan/program.h"
+#include "runtime/check_step.h"
 
 namespace planish::runtime {
 
@@ -91,6 +92,9 @@ class Instance {
 struct EngineOptions {
   int instance_cache = 8;        // instances kept; at least 1
   int64_t max_memory = 0;        // cap on one context's arenas, bytes; 0: none
+  // Asked for each step before it is packed and before it is bound; without it, plans must come from a
+  // compiler that is trusted.
+  ProblemCheck check_problem;
   // Runs the steps that the device's kernels did not take; null when there are none.
   std::shared_ptr<backend::Device> host;
 };
@@ -134,6 +138,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   friend class Instance;
   Engine() = default;
   Status prepare(const kernel::KernelRegistry& registry);
+  Status check_steps() const;
   Status upload_constants();
   Status pack_weights();
   Status pack_step(size_t step);

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "kernel/cost.h"
+#include "kernel/supported.h"
 #include "memplan/memplan.h"
 #include "runtime/engine.h"
 
@@ -17,6 +18,8 @@ constexpr int64_t kHostAlignment = 64, kDeviceAlignment = 256;
 int64_t physical_bytes(const ir::TensorType& type, std::span<const int64_t> dims) {
   return ir::bytes_of(type.dtype, ir::physical_element_count(dims, type.layout));
 }
+
+constexpr int64_t kMaxBytes = int64_t(1) << 46;  // of one value or workspace: beyond any memory
 
 ir::Dim::Lookup lookup_in(const Binding& binding) {
   return [&binding](std::string_view name) -> std::optional<int64_t> {
@@ -39,10 +42,18 @@ class Nothing : public kernel::Launchable {
   Status run(const kernel::RunArgs&) const override { return ok_status(); }
 };
 
-bool writes_nothing(const kernel::Problem& problem) {
-  for (size_t i = 0; i < problem.results.size(); ++i)
-    if (!(ir::element_count(problem.result_type(int(i)).shape) == ir::Dim(0))) return false;
-  return true;
+// What the CPU's kernels read and write lies where the CPU looks for it.
+Status check_on_host(const plan::Program& p, const plan::Step& step, ir::MemorySpace home) {
+  for (const std::vector<int>* numbers : {&step.operands, &step.results})
+    for (int v : *numbers) {
+      if (v < 0) continue;
+      const ir::MemorySpace space = p.values[size_t(v)].type.space;
+      if (space == ir::MemorySpace::kDevice ||
+          (home == ir::MemorySpace::kHost && space != ir::MemorySpace::kHost))
+        return data_loss(cat("a kernel of the CPU has value '", p.values[size_t(v)].name,
+                             "' in another memory"));
+    }
+  return ok_status();
 }
 
 }  // namespace
@@ -69,6 +80,9 @@ Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
                                 : Slot::Where::kDeviceConstant,
                             p.values[v].constant};
   }
+  // A program that holds for symbols may still be nonsense for these dims.
+  if (Status fits = plan::verify_bound(p, lookup_in(binding)); !fits.ok())
+    return invalid_argument(cat("the plan does not take these input shapes: ", fits.message()));
   phase->steps.resize(size_t(phase->end_step - phase->first_step));
   PLANISH_RETURN_IF_ERROR(bind_steps(*phase, binding));
   PLANISH_RETURN_IF_ERROR(plan_memory(*phase, binding));
@@ -117,18 +131,22 @@ Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
     for (kernel::Operand& operand : problem.operands) {
       for (ir::Dim& d : operand.type.shape) {
         auto value = d.evaluate(lookup_in(binding));
-        if (!value) return internal_error(cat("dim ", d.to_string(), " is not bound"));
+        if (!value) return data_loss(cat("dim ", d.to_string(), " is not bound"));
         d = *value;
       }
     }
   } else {
     PLANISH_ASSIGN_OR_RETURN(problem, kernel::concrete(step.problem, lookup_in(binding)));
-    if (writes_nothing(problem)) {
+    if (kernel::is_empty(problem)) {
       bound.on_host = runs_on_host(s);
       bound.launchable = std::make_unique<Nothing>();
       return ok_status();
     }
   }
+  const kernel::DeviceInfo& device = device_info_of(s);
+  if (device.kind == "cpu") PLANISH_RETURN_IF_ERROR(check_on_host(p, step, device_->home()));
+  PLANISH_RETURN_IF_ERROR(
+      check_step(step, *bound.kernel, problem, device, options_.check_problem));
   std::vector<ir::Tensor> constants(step.operands.size());
   for (size_t i = 0; i < step.operands.size(); ++i) {
     const int v = step.operands[i];
@@ -139,13 +157,16 @@ Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
   kernel::BindArgs args;
   args.problem = &problem;
   args.tactic = &step.tactic;
-  args.device = &device_info_of(s);
+  args.device = &device;
   bound.on_host = runs_on_host(s);
   bound.capturable = !bound.on_host && !step.binds_symbols && is_on_device(p, step);
   if (packed) args.packed = packed->bytes;
   args.artifact = step.artifact;
   args.constants = constants;
   PLANISH_ASSIGN_OR_RETURN(bound.launchable, bound.kernel->bind(args));
+  const int64_t workspace = bound.launchable->workspace_bytes();
+  if (workspace < 0 || workspace > kMaxBytes)
+    return resource_exhausted(cat("a workspace of ", workspace, " bytes is beyond any memory"));
   bound.flops = kernel::flop_count(problem);
   bound.bytes_moved = kernel::bytes_moved(problem);
   return ok_status();
@@ -220,9 +241,9 @@ Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
       }
       const auto dims = dims_of(r, binding);
       if (!dims)
-        return internal_error(cat("value '", p.values[size_t(r)].name, "' has unknown dims"));
+        return data_loss(cat("value '", p.values[size_t(r)].name, "' has unknown dims"));
       const auto count = ir::checked_element_count(*dims);
-      if (!count || *count > (int64_t(1) << 46))
+      if (!count || *count > kMaxBytes)
         return resource_exhausted(cat("value '", p.values[size_t(r)].name, "' of shape ",
                                       bracketed(*dims), " is beyond any memory"));
       const int64_t bytes = physical_bytes(p.values[size_t(r)].type, *dims);

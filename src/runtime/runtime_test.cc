@@ -45,27 +45,32 @@ Tensor filled(std::vector<int64_t> dims, uint64_t seed) {
   return t;
 }
 
+// Adds nodes with their defaults filled in.
+struct Builder {
+  std::unique_ptr<ir::Graph> graph = std::make_unique<ir::Graph>();
+  ir::Value* add(std::string op, std::vector<ir::Value*> inputs, ir::Attributes attrs = {}) {
+    opdef::fill_defaults(*world().ops.find(op), attrs);
+    ir::Node* node = graph->add_node(op, std::move(inputs), std::move(attrs), {ir::TensorType{}});
+    node->sources = {op};
+    const Status s = opdef::infer_node(world().ops, *node);
+    EXPECT_TRUE(s.ok()) << s.to_string();
+    return node->outputs[0];
+  }
+};
+
 // relu(conv(x)) + x over a symbolic batch and size, then a mean over the pixels.
 std::unique_ptr<ir::Graph> small_network() {
-  auto g = std::make_unique<ir::Graph>();
+  Builder b;
+  ir::Graph* g = b.graph.get();
   g->symbols["N"] = {};
   g->symbols["H"] = {};
   const ir::Dim n = ir::Dim::symbol("N"), h = ir::Dim::symbol("H");
   ir::Value* x = g->add_input("x", {DataType::kF32, {n, 8, h, h}});
   ir::Value* w = g->add_constant("w", filled({8, 8, 3, 3}, 3));
-  const auto add = [&](std::string op, std::vector<ir::Value*> inputs, ir::Attributes attrs) {
-    opdef::fill_defaults(*world().ops.find(op), attrs);
-    ir::Node* node = g->add_node(op, std::move(inputs), std::move(attrs), {ir::TensorType{}});
-    node->sources = {op};
-    const Status s = opdef::infer_node(world().ops, *node);
-    EXPECT_TRUE(s.ok()) << s.to_string();
-    return node->outputs[0];
-  };
-  ir::Value* c = add("Conv", {x, w},
-                     {{"pads", std::vector<int64_t>{1, 1, 1, 1}}, {"group", int64_t(1)}});
-  ir::Value* sum = add("Add", {add("Relu", {c}, {}), x}, {});
-  g->outputs = {sum, add("GlobalAveragePool", {sum}, {})};
-  return g;
+  ir::Value* c = b.add("Conv", {x, w}, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+  ir::Value* sum = b.add("Add", {b.add("Relu", {c}), x});
+  g->outputs = {sum, b.add("GlobalAveragePool", {sum})};
+  return std::move(b.graph);
 }
 
 std::shared_ptr<Engine> make_engine(std::unique_ptr<ir::Graph> graph, int instance_cache) {
@@ -121,6 +126,70 @@ TEST(Engine, EvictsInstancesWhileContextsRun) {
   }
   for (std::thread& t : threads) t.join();
   EXPECT_LE(engine->cached_instances(), 2);
+}
+
+// The graph through an engine and through the interpreter.
+void expect_same(std::unique_ptr<ir::Graph> graph, const std::vector<Tensor>& inputs) {
+  const auto expected = eval::interpret(world().ops, *graph, inputs);
+  ASSERT_TRUE(expected.ok()) << expected.status().to_string();
+  auto context = std::move(ExecutionContext::create(make_engine(std::move(graph), 2))).value();
+  for (size_t i = 0; i < inputs.size(); ++i)
+    ASSERT_TRUE(context->set_input(int(i), inputs[i].data(), inputs[i].dims()).ok());
+  const Status status = context->run();
+  ASSERT_TRUE(status.ok()) << status.to_string();
+  for (size_t o = 0; o < expected->size(); ++o)
+    expect_close(*context->output(int(o)), (*expected)[o]);
+}
+
+TEST(Engine, TakesAnEmptyBatch) {
+  auto graph = small_network();
+  graph->symbols["N"].low = 0;
+  expect_same(std::move(graph), {filled({0, 8, 6, 6}, 1)});
+}
+
+// A residual beside a blocked result is read like the result: of one channel it is padded, too, and a
+// constant, which keeps its order, is none.
+TEST(Engine, ReadsResidualsAsTheyLie) {
+  for (const int64_t channels : {1, 16})
+    for (const bool constant : {false, true}) {
+      Builder b;
+      ir::Value* x = b.graph->add_input("x", {DataType::kF32, {1, 16, 7, 7}});
+      ir::Value* w = b.graph->add_constant("w", filled({channels, 16, 3, 3}, 3));
+      const Tensor r = filled({1, channels, 7, 7}, 4);
+      ir::Value* residual = constant ? b.graph->add_constant("r", r)
+                                     : b.graph->add_input("r", r.type());
+      ir::Value* c = b.add("Conv", {x, w}, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+      b.graph->outputs = {b.add("Relu", {b.add("Add", {c, residual})})};
+      std::vector<Tensor> inputs = {filled({1, 16, 7, 7}, 5)};
+      if (!constant) inputs.push_back(r);
+      expect_same(std::move(b.graph), inputs);
+    }
+}
+
+// What data decide must be bound by looking at the results, also where it is half of what was given.
+TEST(Engine, BindsDimsThatOnlyDataDecide) {
+  for (const std::string op : {"STFT", "DFT"}) {
+    Builder b;
+    ir::Value* x = b.graph->add_input("x", {DataType::kF32, {1, 20, 1}});
+    ir::Value* step = b.graph->add_constant("step", Tensor::scalar_i64(3));
+    ir::Value* length = b.graph->add_input("length", {DataType::kI64, {}});
+    ir::Value* spectrum =
+        op == "STFT" ? b.add(op, {x, step, nullptr, length})
+                     : b.add(op, {x, length, b.graph->add_constant("axis", Tensor::scalar_i64(1))},
+                             {{"onesided", int64_t(1)}});
+    ir::Value* y = b.add("Relu", {b.add("Add", {spectrum, spectrum})});
+    b.graph->outputs = {b.add("ReduceSum", {y}), y};
+    expect_same(std::move(b.graph), {filled({1, 20, 1}, 2), Tensor::scalar_i64(8)});
+  }
+}
+
+TEST(Context, TakesAtMostTheEnginesThreads) {
+  auto engine = make_engine(small_network(), 2);
+  ContextOptions options;
+  options.threads = 3;
+  const Status status = ExecutionContext::create(engine, options).status();
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_NE(status.message().find("got 3, expected at most 2"), std::string::npos);
 }
 
 TEST(Context, NamesWhatIsWrongWithItsInputs) {

@@ -26,6 +26,7 @@
 #include "eval/interpreter.h"
 #include "eval/reference_kernel.h"
 #include "frontend/onnx/onnx_import.h"
+#include "opdef/check_problem.h"
 #include "ops/register_ops.h"
 #include "plan/plan_file.h"
 #include "runtime/context.h"
@@ -117,7 +118,11 @@ void start_device() {
 }
 
 Result<std::shared_ptr<runtime::Engine>> make_engine(plan::Plan plan) {
-  return runtime::Engine::create(std::move(plan), machine().device, machine().kernels);
+  runtime::EngineOptions options;
+  options.check_problem = [](const kernel::Problem& problem) {
+    return opdef::check_problem(machine().ops, problem);
+  };
+  return runtime::Engine::create(std::move(plan), machine().device, machine().kernels, options);
 }
 
 // The engine built now, and the one from the saved plan.

@@ -8,6 +8,7 @@
 #include "api/runtime/engine_impl.h"
 #include "api/runtime/host_device.h"
 #include "base/text.h"
+#include "opdef/check_problem.h"
 #include "plan/format.h"
 #include "plan/plan_file.h"
 
@@ -58,8 +59,12 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
                           "', asked for '", wanted, "'"));
   }
   const bool on_cpu = plan.program.device_kind == "cpu";
-  const int threads = options.threads || !on_cpu ? options.threads : plan.program.threads;
-  PLANISH_API_ASSIGN_OR_RETURN(auto device, find_device(wanted, threads));
+  PLANISH_API_ASSIGN_OR_RETURN(auto device, find_device(wanted, options.threads));
+  // As many as the plan was tuned for, where there are that many cores.
+  if (const int tuned = plan.program.threads;
+      on_cpu && !options.threads && tuned > 0 && tuned < device->info().threads) {
+    PLANISH_API_ASSIGN_OR_RETURN(device, find_device(wanted, tuned));
+  }
   using ir::MemorySpace;
   if (options.allocator)
     device = with_host_allocator(std::move(device), *options.allocator, MemorySpace::kHost);
@@ -87,6 +92,9 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   if (!on_cpu) {
     PLANISH_API_ASSIGN_OR_RETURN(runtime_options.host, find_device("cpu", options.threads));
   }
+  runtime_options.check_problem = [registry = impl->registry](const kernel::Problem& problem) {
+    return opdef::check_problem(registry->ops, problem);
+  };
   PLANISH_API_ASSIGN_OR_RETURN(
       impl->engine, runtime::Engine::create(std::move(plan), std::move(device),
                                             impl->registry->kernels, runtime_options));

@@ -58,6 +58,8 @@ Result<AttentionView> attention_view(const Problem& problem) {
   p.batch = q[0];
   p.heads = flat ? attr<int64_t>(stage, "q_num_heads", 1) : q[1];
   p.kv_heads = flat ? attr<int64_t>(stage, "kv_num_heads", 1) : k[1];
+  if (p.heads < 1 || p.kv_heads < 1 || p.heads % p.kv_heads)
+    return unsupported(cat(p.heads, " heads over ", p.kv_heads, " of keys and values"));
   p.queries = q[flat ? 1 : 2];
   p.keys = k[flat ? 1 : 2];
   p.head_size = flat ? q[2] / p.heads : q[3];
@@ -75,6 +77,9 @@ Result<AttentionView> attention_view(const Problem& problem) {
     std::vector<int64_t> m = dims(view.mask);
     m.insert(m.begin(), 4 - std::min<size_t>(4, m.size()), 1);
     if (m.size() != 4 || m[3] != p.keys) return unsupported("a mask that broadcasts over the keys");
+    if ((m[0] != 1 && m[0] != p.batch) || (m[1] != 1 && m[1] != p.heads) ||
+        (m[2] != 1 && m[2] != p.queries))
+      return unsupported("a mask that broadcasts otherwise than by ones");
     p.mask.row = m[2] == 1 ? 0 : m[3];
     p.mask.head = m[1] == 1 ? 0 : m[2] * m[3];
     p.mask.batch = m[0] == 1 ? 0 : m[1] * m[2] * m[3];

@@ -2,6 +2,7 @@
 // its family), and depthwise, project (MobileNet V1).
 #include "backend/cpu/defs/conv_view.h"
 #include "backend/cpu/defs/epilogue.h"
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/bottleneck/bottleneck.h"
@@ -136,6 +137,11 @@ BottleneckTactic read(const Tactic& t) {
   return out;
 }
 
+Status check(const Tactic& t) {
+  PLANISH_RETURN_IF_ERROR(in_range(t, "pieces", 8, 1, kMaxTacticCount));
+  return in_range(t, "mid", 3, 1, kMaxTacticCount);
+}
+
 class BottleneckLaunchable : public kernel::Launchable {
  public:
   BottleneckLaunchable(BottleneckProblem problem, BottleneckTactic tactic, int input, int threads,
@@ -214,6 +220,18 @@ class BottleneckKernel : public kernel::KernelDef {
     PLANISH_ASSIGN_OR_RETURN(Problem plain, spread_out(problem));
     PLANISH_ASSIGN_OR_RETURN(ChainView view, chain_view(plain));
     const size_t dw = view.links.size() - 2;
+    const ConvProblem& d = view.problem.depthwise;
+    const int64_t mid = d.in_channels;
+    PLANISH_RETURN_IF_ERROR(constant_floats(constants, view.links[dw].conv->inputs[1],
+                                            mid * d.kernel_height * d.kernel_width));
+    PLANISH_RETURN_IF_ERROR(constant_floats(constants, view.links[dw + 1].conv->inputs[1],
+                                            view.problem.out_channels * mid));
+    if (dw == 1)
+      PLANISH_RETURN_IF_ERROR(constant_floats(constants, view.links[0].conv->inputs[1],
+                                              mid * view.problem.in_channels));
+    for (size_t i = 0; i <= dw; ++i)
+      if (view.links[i].bias >= 0)
+        PLANISH_RETURN_IF_ERROR(constant_floats(constants, view.links[i].bias, mid));
     const auto floats = [&](int operand) {
       return operand < 0 ? nullptr : constants[size_t(operand)].data_as<float>();
     };
@@ -232,6 +250,9 @@ class BottleneckKernel : public kernel::KernelDef {
   }
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
     PLANISH_ASSIGN_OR_RETURN(ChainView view, chain_view(*args.problem));
+    PLANISH_RETURN_IF_ERROR(check(*args.tactic));
+    PLANISH_RETURN_IF_ERROR(
+        packed_floats(args.packed, bottleneck_packed_floats(view.problem, best_isa())));
     const Link& last = view.links.back();
     PLANISH_ASSIGN_OR_RETURN(
         BoundEpilogue epilogue,

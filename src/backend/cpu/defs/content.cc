@@ -25,7 +25,9 @@ class ContentKernel : public kernel::KernelDef {
   std::string name() const override { return "cpu.content"; }
   std::string device_kind() const override { return "cpu"; }
   Status supports(const kernel::Problem& problem, const kernel::DeviceInfo&) const override {
-    return problem.root_op() == kernel::kContentStage ? ok_status() : other_family();
+    for (const kernel::Stage& stage : problem.stages)
+      if (stage.op != kernel::kContentStage) return other_family();
+    return ok_status();
   }
   double predict_us(const kernel::Problem&, const kernel::Tactic&,
                     const kernel::DeviceInfo&) const override {
@@ -35,8 +37,11 @@ class ContentKernel : public kernel::KernelDef {
     std::vector<ir::Tensor> tensors;
     for (const kernel::Stage& stage : args.problem->stages) {
       auto values = stage.attrs.find(kernel::kDimValues);
-      if (values == stage.attrs.end()) return internal_error("content without values");
-      const auto& elements = std::get<std::vector<int64_t>>(values->second);
+      if (values == stage.attrs.end()) return data_loss("content without values");
+      const auto* list = std::get_if<std::vector<int64_t>>(&values->second);
+      if (!list || stage.outputs.size() != 1 || ir::is_float(stage.outputs[0].dtype))
+        return data_loss("content that is no list of integers for one integer tensor");
+      const std::vector<int64_t>& elements = *list;
       const std::vector<int64_t> dims = ir::to_dims(stage.outputs[0].shape);
       if (ir::element_count(dims) != int64_t(elements.size()))
         return data_loss(cat("content of ", elements.size(), " elements for shape ",

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/defs/conv_view.h"
 #include "backend/cpu/defs/epilogue.h"
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/depthwise/depthwise.h"
@@ -49,6 +50,12 @@ struct DirectFamily {
     out.copy_input = t.get("copy") != 0;
     return out;
   }
+  static Status check(const Tactic& t) {
+    PLANISH_RETURN_IF_ERROR(in_range(t, "j", 2, 1, 4));
+    PLANISH_RETURN_IF_ERROR(in_range(t, "band", 0, 0, kMaxTacticCount));
+    PLANISH_RETURN_IF_ERROR(in_range(t, "chunks", 0, 0, kMaxTacticCount));
+    return in_range(t, "ic", 0, 0, kMaxTacticCount);
+  }
   static int64_t packed_floats(const ConvProblem& p, const FamilyTactic& t, Isa isa) {
     return direct_conv_packed_floats(p, t, isa);
   }
@@ -90,6 +97,12 @@ struct WinogradFamily {
     out.in_blocks = t.get("ic");
     return out;
   }
+  static Status check(const Tactic& t) {
+    if (t.get("tile", 4) != 4) PLANISH_RETURN_IF_ERROR(in_range(t, "tile", 4, 6, 6));
+    PLANISH_RETURN_IF_ERROR(in_range(t, "j", 2, 1, 4));
+    PLANISH_RETURN_IF_ERROR(in_range(t, "tiles", 16, 1, kMaxTacticCount));
+    return in_range(t, "ic", 0, 0, kMaxTacticCount);
+  }
   static int64_t packed_floats(const ConvProblem& p, const FamilyTactic& t, Isa isa) {
     return winograd_packed_floats(p, t, isa);
   }
@@ -123,6 +136,7 @@ struct DepthwiseFamily {
   static std::vector<FamilyTactic> enumerate(const ConvProblem&, Isa, int) { return {{}}; }
   static Tactic write(const FamilyTactic&) { return {}; }
   static FamilyTactic read(const Tactic&) { return {}; }
+  static Status check(const Tactic&) { return ok_status(); }
   static int64_t packed_floats(const ConvProblem& p, const FamilyTactic&, Isa isa) {
     return depthwise_packed_floats(p, isa);
   }
@@ -255,7 +269,12 @@ class ConvKernel : public kernel::KernelDef {
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {
     PLANISH_ASSIGN_OR_RETURN(ConvView view, weights_view(problem));
+    PLANISH_RETURN_IF_ERROR(Family::check(tactic));
     const auto t = Family::read(tactic);
+    const ConvProblem& c = view.conv;
+    PLANISH_RETURN_IF_ERROR(constant_floats(
+        constants, view.weights,
+        c.out_channels * (c.in_channels / c.groups) * c.kernel_height * c.kernel_width));
     kernel::Blob blob;
     blob.bytes.resize(size_t(Family::packed_floats(view.conv, t, best_isa())) * sizeof(float));
     Family::pack(view.conv, t, best_isa(), constants[size_t(view.weights)].data_as<float>(),
@@ -268,6 +287,9 @@ class ConvKernel : public kernel::KernelDef {
     PLANISH_RETURN_IF_ERROR(check_channels(*args.problem, view));
     if (const std::string_view why = Family::refusal(view.conv, best_isa()); !why.empty())
       return unsupported(std::string(why));
+    PLANISH_RETURN_IF_ERROR(Family::check(*args.tactic));
+    PLANISH_RETURN_IF_ERROR(packed_floats(
+        args.packed, Family::packed_floats(view.conv, Family::read(*args.tactic), best_isa())));
     PLANISH_ASSIGN_OR_RETURN(
         BoundEpilogue epilogue,
         BoundEpilogue::bind(args, view.parts, 1, view.bias, /*blocked=*/true, kMaxVectorWidth));
@@ -282,8 +304,8 @@ class ConvKernel : public kernel::KernelDef {
     view.conv.planar_input = !is_blocked(problem.operands[size_t(view.input)].type.layout);
     return view;
   }
-  // Packing looks at weights only: other dims may be symbolic and are set to 1.
-  // The result's `parts` are void.
+  // Packing looks at weights only: other dims may be symbolic and are set to 1, the input's channels
+  // follow from the weights. The result's `parts` are void.
   static Result<ConvView> weights_view(const Problem& problem) {
     PLANISH_ASSIGN_OR_RETURN(Problem plain,
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
@@ -292,6 +314,8 @@ class ConvKernel : public kernel::KernelDef {
     view.conv.in_height = (view.conv.kernel_height - 1) * view.conv.dilation_height + 1;
     view.conv.in_width = (view.conv.kernel_width - 1) * view.conv.dilation_width + 1;
     view.conv.planar_input = !is_blocked(problem.operands[size_t(view.input)].type.layout);
+    view.conv.in_channels =
+        ir::to_dims(plain.type_of(view.weights).shape)[1] * view.conv.groups;
     return view;
   }
 };

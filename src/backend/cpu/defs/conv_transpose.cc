@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/cpu/defs/conv_view.h"
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/matmul/matmul.h"
@@ -34,6 +35,7 @@ Result<TransposedView> transposed_view(const Problem& problem) {
   if (problem.root_op() != "ConvTranspose") return other_family();
   if (problem.stages.size() != 1) return unsupported("an epilogue");
   const kernel::Stage& stage = problem.stages[0];
+  PLANISH_RETURN_IF_ERROR(reads_in_order(stage));
   const ir::TensorType& x = problem.operands[0].type;
   if (x.dtype != ir::DataType::kF32) return unsupported("input is not f32");
   if (x.rank() != 3 && x.rank() != 4) return unsupported("not one- or two-dimensional");

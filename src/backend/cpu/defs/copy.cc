@@ -3,6 +3,7 @@
 // else element by element.
 #include <cstring>
 
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/reorder/reorder.h"
@@ -175,10 +176,16 @@ class CopyKernel : public kernel::KernelDef {
   std::string device_kind() const override { return "cpu"; }
   Status supports(const Problem& problem, const kernel::DeviceInfo&) const override {
     if (!is_copy(problem) || problem.stages.size() != 1) return other_family();
+    PLANISH_RETURN_IF_ERROR(reads_in_order(problem.stages[0]));
     const ir::TensorType& type = problem.operands[0].type;
     if (ir::bits_of(type.dtype) < 8 && !(type.layout == problem.result_type(0).layout))
       return unsupported(cat("elements of ", ir::name_of(type.dtype), " cannot be moved singly"));
     return ok_status();
+  }
+  // Any to any: what the problem says.
+  std::vector<kernel::LayoutChoice> layouts(const Problem& problem,
+                                            const kernel::DeviceInfo&) const override {
+    return {{{problem.operands[0].type.layout}, {problem.result_type(0).layout}}};
   }
   double predict_us(const Problem& problem, const kernel::Tactic&,
                     const kernel::DeviceInfo& device) const override {

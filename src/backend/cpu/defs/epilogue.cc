@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/kernels/conv_problem.h"
 #include "base/text.h"
 
@@ -35,15 +36,25 @@ bool is_per_channel(const Problem& problem, int value, const std::vector<int64_t
   return axis - skip >= 0;
 }
 
-// Takes additions apart: the nodes whose sum `node` is.
-void addends(const Expr& expr, int node, std::vector<int>& out) {
-  const ExprNode& n = expr.nodes[size_t(node)];
-  if (n.op == ScalarOp::kAdd) {
-    addends(expr, n.a, out);
-    addends(expr, n.b, out);
-  } else {
-    out.push_back(node);
+constexpr size_t kMaxEpilogueArgs = 60;
+constexpr size_t kMaxAddends = 3;  // root, bias, residual
+
+// Takes additions apart: the nodes whose sum `node` is, false when they are more than kMaxAddends.
+bool addends(const Expr& expr, int node, std::vector<int>& out) {
+  std::vector<int> open = {node};
+  while (!open.empty()) {
+    const int at = open.back();
+    const ExprNode& n = expr.nodes[size_t(at)];
+    open.pop_back();
+    if (n.op == ScalarOp::kAdd) {
+      open.push_back(n.b);
+      open.push_back(n.a);
+    } else {
+      out.push_back(at);
+    }
+    if (out.size() + open.size() > kMaxAddends) return false;
   }
+  return true;
 }
 
 // What node `at` of the epilogue adds to the root's result: nothing else than one bias per channel
@@ -54,8 +65,11 @@ std::optional<SimpleEpilogue> sum_with_root(const Problem& problem,
   SimpleEpilogue simple;
   const Expr& expr = *view.epilogue;
   std::vector<int> sum;
-  addends(expr, at, sum);
+  if (!addends(expr, at, sum)) return std::nullopt;
   const std::vector<int64_t> out = dims_of(problem, view.root_output);
+  // Channels before the last axis stand in blocks; a constant keeps its row-major order and is no
+  // residual that lies like the output.
+  const bool blocked = channel_axis + 1 < int(out.size());
   bool has_root = false;
   for (int node : sum) {
     const ExprNode& n = expr.nodes[size_t(node)];
@@ -69,7 +83,8 @@ std::optional<SimpleEpilogue> sum_with_root(const Problem& problem,
     } else if (simple.bias < 0 && problem.operands[size_t(value)].constant &&
                is_per_channel(problem, value, out, channel_axis)) {
       simple.bias = value;
-    } else if (simple.residual < 0 && dims_of(problem, value) == out) {
+    } else if (simple.residual < 0 && dims_of(problem, value) == out &&
+               !(blocked && problem.operands[size_t(value)].constant)) {
       simple.residual = value;
     } else {
       return std::nullopt;
@@ -201,8 +216,9 @@ std::optional<std::vector<Layout>> blocked_operands(const Problem& problem,
     if (value >= int(problem.operands.size())) continue;
     const ir::TensorType& type = problem.type_of(value);
     if (type.rank() > int(out.size())) return std::nullopt;
-    const bool varies =
-        aligned_dims(problem, value, out.size())[1] == out[1] && out[1] != 1;
+    const std::vector<int64_t> dims = aligned_dims(problem, value, out.size());
+    // A residual of one channel is blocked like the output, or it could not be read beside it.
+    const bool varies = dims[1] == out[1] && (out[1] != 1 || dims == out);
     if (varies && !problem.operands[size_t(value)].constant && type.rank() == int(out.size())) {
       if (type.dtype != ir::DataType::kF32) return std::nullopt;
       layouts[size_t(value)] = Layout::blocked(1, width);
@@ -222,6 +238,10 @@ Status BoundEpilogue::supports(const Problem& problem, const kernel::RootAndEpil
     return simple->bias >= 0 && bias >= 0 ? unsupported("two biases") : ok_status();
   }
   if (problem.results.size() != 1) return unsupported("an epilogue of several results");
+  if (view.epilogue_inputs.size() > kMaxEpilogueArgs)
+    return unsupported(cat("an epilogue of more than ", kMaxEpilogueArgs, " operands"));
+  if (problem.result_type(0).rank() + 1 > kMaxPointwiseAxes)
+    return unsupported(cat("an epilogue of rank ", problem.result_type(0).rank()));
   std::vector<ir::DataType> types;
   for (int value : view.epilogue_inputs) {
     types.push_back(problem.type_of(value).dtype);
@@ -262,6 +282,8 @@ Result<BoundEpilogue> BoundEpilogue::bind(const kernel::BindArgs& args,
   if (bias >= 0) {
     const ir::Tensor& source = args.constants[size_t(bias)];
     const int64_t channels = dims[size_t(channel_axis)];
+    PLANISH_RETURN_IF_ERROR(
+        constant_floats(args.constants, bias, source.count() == 1 ? 1 : channels));
     out.bias_.assign(size_t(round_up(channels, lanes)), 0.0f);
     for (int64_t i = 0; i < channels; ++i)
       out.bias_[size_t(i)] = source.data_as<float>()[source.count() == 1 ? 0 : i];
@@ -287,7 +309,7 @@ Epilogue BoundEpilogue::for_run(const kernel::RunArgs& args, Call& call) const {
 
 void BoundEpilogue::run_post(void* context, float* tile, int64_t offset, int64_t count) {
   const Call& call = *static_cast<const Call*>(context);
-  const void* args[64];
+  const void* args[kMaxEpilogueArgs];
   for (size_t i = 0; i < call.args.size(); ++i)
     args[i] = call.args[i] ? call.args[i] : static_cast<const void*>(tile - offset);
   void* output = tile - offset;

@@ -1,6 +1,7 @@
 // Local response normalization across channels, row-major: a sliding sum of squares per pixel.
 #include <cmath>
 
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "base/text.h"
@@ -69,8 +70,11 @@ class LrnKernel : public kernel::KernelDef {
   Status supports(const Problem& problem, const kernel::DeviceInfo&) const override {
     if (problem.root_op() != "LRN") return other_family();
     if (problem.stages.size() != 1) return unsupported("an epilogue");
+    PLANISH_RETURN_IF_ERROR(reads_in_order(problem.stages[0]));
     if (problem.operands[0].type.dtype != ir::DataType::kF32 || problem.operands[0].type.rank() < 3)
       return unsupported("takes f32 of rank 3 and more");
+    const int64_t size = std::get<int64_t>(problem.stages[0].attrs.find("size")->second);
+    if (size < 1 || size > kMaxTacticCount) return unsupported(cat("a window of ", size));
     return ok_status();
   }
   double predict_us(const Problem& problem, const kernel::Tactic&,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/cpu/defs/epilogue.h"
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/matmul/matmul.h"
@@ -116,6 +117,13 @@ MatmulTactic read(const Tactic& t) {
   return out;
 }
 
+Status check(const Tactic& t) {
+  PLANISH_RETURN_IF_ERROR(in_range(t, "j", 2, 1, 4));
+  PLANISH_RETURN_IF_ERROR(in_range(t, "rows", 0, 0, kMaxTacticCount));
+  PLANISH_RETURN_IF_ERROR(in_range(t, "chunks", 0, 0, kMaxTacticCount));
+  return in_range(t, "k", 0, 0, kMaxTacticCount);
+}
+
 class MatmulLaunchable : public kernel::Launchable {
  public:
   MatmulLaunchable(const MatmulView& view, MatmulTactic tactic, int threads,
@@ -188,7 +196,10 @@ class MatmulKernel : public kernel::KernelDef {
     PLANISH_ASSIGN_OR_RETURN(MatmulView view, matmul_view(plain));
     if (!view.matmul.packed_b) return kernel::Blob{};
     view.matmul.m = 1;
+    PLANISH_RETURN_IF_ERROR(check(tactic));
     const MatmulTactic t = read(tactic);
+    PLANISH_RETURN_IF_ERROR(
+        constant_floats(constants, view.b, view.matmul.k * view.matmul.n));
     kernel::Blob blob;
     blob.bytes.resize(size_t(matmul_packed_floats(view.matmul, t, best_isa())) * sizeof(float));
     pack_matmul_weights(view.matmul, t, best_isa(), constants[size_t(view.b)].data_as<float>(),
@@ -200,6 +211,10 @@ class MatmulKernel : public kernel::KernelDef {
     if (const std::string_view why = matmul_refusal(view.matmul, best_isa()); !why.empty())
       return unsupported(std::string(why));
     PLANISH_RETURN_IF_ERROR(check_inner_dims(*args.problem, view));
+    PLANISH_RETURN_IF_ERROR(check(*args.tactic));
+    if (view.matmul.packed_b)
+      PLANISH_RETURN_IF_ERROR(packed_floats(
+          args.packed, matmul_packed_floats(view.matmul, read(*args.tactic), best_isa())));
     const int columns = int(view.parts.root->outputs[0].shape.size()) - 1;
     PLANISH_ASSIGN_OR_RETURN(
         BoundEpilogue epilogue,

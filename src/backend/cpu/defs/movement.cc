@@ -98,6 +98,36 @@ void run_move(const Move& m, const std::byte* from, std::byte* to, ThreadTeam& t
   else team.parallel_for(outer, body);
 }
 
+// Whether offset + sum of index * step stays within [0, count) for all indices. False on overflow.
+bool stays_inside(int64_t offset, const std::vector<int64_t>& sizes,
+                  const std::vector<int64_t>& steps, int64_t count) {
+  __int128 low = offset, high = offset;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == 0) return true;  // nothing is touched
+    (steps[d] < 0 ? low : high) += __int128(sizes[d] - 1) * steps[d];
+  }
+  return low >= 0 && high < count;
+}
+
+// The movement's operands and the sizes that inference could not decide (computed ends, repeats) may
+// come out of a plan: no copy leaves its operand or its result.
+Status check_moves(const Problem& problem, const std::vector<Move>& moves) {
+  for (const Move& m : moves) {
+    const auto count = [](const ir::TensorType& type) {
+      return ir::element_count(std::span<const int64_t>(ir::to_dims(type.shape)));
+    };
+    const ir::TensorType& from = problem.type_of(m.operand);
+    const ir::TensorType& to = problem.stages[0].outputs[size_t(m.result)];
+    if (from.dtype != to.dtype || m.sizes.size() != m.from_steps.size() ||
+        m.sizes.size() != m.to_steps.size() ||
+        !stays_inside(m.from_offset, m.sizes, m.from_steps, count(from)) ||
+        !stays_inside(m.to_offset, m.sizes, m.to_steps, count(to)))
+      return unsupported(cat("elements of ", ir::to_string(from.shape), " for ",
+                             ir::to_string(to.shape), " lie outside of one of them"));
+  }
+  return ok_status();
+}
+
 // Constant padding that adds: the result is filled, then the operand is copied into its middle.
 Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m) {
   const kernel::Stage& stage = problem.stages[0];
@@ -120,6 +150,7 @@ Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m)
   if (const ir::Tensor* list = value(3)) axes = list->i64_values();
   else for (size_t d = 0; d < in.size(); ++d) axes.push_back(int64_t(d));
   const std::vector<int64_t> amounts = pads->i64_values();
+  if (amounts.size() < axes.size()) return unsupported("fewer pads than axes");
   for (int64_t p : amounts)
     if (p < 0) return unsupported("a negative pad");
   m.fill_count = ir::element_count(std::span<const int64_t>(m.sizes));
@@ -132,7 +163,7 @@ Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m)
   return ok_status();
 }
 
-Result<std::vector<Move>> moves_of(const Problem& problem) {
+Result<std::vector<Move>> read_moves(const Problem& problem) {
   const std::string_view op = problem.root_op();
   if (op != "Transpose" && op != "Expand" && op != "Slice" && op != "Split" && op != "Concat" &&
       op != "Pad")
@@ -152,6 +183,7 @@ Result<std::vector<Move>> moves_of(const Problem& problem) {
     for (int64_t p : std::get<std::vector<int64_t>>(stage.attrs.find("perm")->second))
       m.from_steps.push_back(strides[size_t(p)]);
   } else if (op == "Expand") {
+    if (in.size() > m.sizes.size()) return unsupported("an operand of more dims than the result");
     const size_t skip = m.sizes.size() - in.size();
     m.from_steps.assign(m.sizes.size(), 0);
     for (size_t d = 0; d < in.size(); ++d) m.from_steps[skip + d] = in[d] == 1 ? 0 : strides[d];
@@ -205,6 +237,12 @@ Result<std::vector<Move>> moves_of(const Problem& problem) {
   merge_axes(m);
   out.push_back(std::move(m));
   return out;
+}
+
+Result<std::vector<Move>> moves_of(const Problem& problem) {
+  PLANISH_ASSIGN_OR_RETURN(std::vector<Move> moves, read_moves(problem));
+  PLANISH_RETURN_IF_ERROR(check_moves(problem, moves));
+  return moves;
 }
 
 class MoveLaunchable : public kernel::Launchable {

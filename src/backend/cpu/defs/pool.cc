@@ -1,5 +1,6 @@
 // Pools on blocked activations: MaxPool, AveragePool and their global forms.
 #include "backend/cpu/defs/conv_view.h"
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/pool/pool.h"
@@ -27,6 +28,7 @@ Result<PoolView> pool_view(const Problem& problem) {
   if (problem.stages.size() != 1) return unsupported("an epilogue");
   const kernel::Stage& root = problem.stages[0];
   if (root.outputs.size() != 1) return unsupported("the indices are asked for");
+  PLANISH_RETURN_IF_ERROR(reads_in_order(root));
   const ir::TensorType& x = problem.operands[0].type;
   if (x.dtype != ir::DataType::kF32)
     return unsupported(cat("input is ", ir::name_of(x.dtype), ", expected f32"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/conv_problem.h"
@@ -52,6 +53,7 @@ Result<RecurrentView> recurrent_view(const Problem& problem) {
   if (op != "LSTM" && op != "GRU") return other_family();
   if (problem.stages.size() != 1) return unsupported("an epilogue");
   const kernel::Stage& stage = problem.stages[0];
+  PLANISH_RETURN_IF_ERROR(reads_in_order(stage));
   RecurrentView v;
   v.lstm = op == "LSTM";
   v.gates = v.lstm ? 4 : 3;
@@ -300,6 +302,9 @@ class RecurrentKernel : public kernel::KernelDef {
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
     PLANISH_ASSIGN_OR_RETURN(RecurrentView v, recurrent_view(plain));
     const Packed sizes = packed_sizes(v);
+    const int64_t rows = v.directions * v.gates * v.hidden;
+    PLANISH_RETURN_IF_ERROR(constant_floats(constants, v.w, rows * v.input));
+    PLANISH_RETURN_IF_ERROR(constant_floats(constants, v.r, rows * v.hidden));
     kernel::Blob blob;
     blob.bytes.resize(size_t(v.directions * sizes.total()) * sizeof(float));
     auto* to = reinterpret_cast<float*>(blob.bytes.data());
@@ -323,6 +328,10 @@ class RecurrentKernel : public kernel::KernelDef {
     if (x[2].value() != v.input)
       return invalid_argument(cat("X is ", ir::to_string(x), ", expected ", v.input,
                                   " elements a step, as W has"));
+    PLANISH_RETURN_IF_ERROR(packed_floats(args.packed, v.directions * packed_sizes(v).total()));
+    if (v.b >= 0)
+      PLANISH_RETURN_IF_ERROR(
+          constant_floats(args.constants, v.b, v.directions * 2 * v.gates * v.hidden));
     const ir::Tensor none;
     return std::unique_ptr<kernel::Launchable>(std::make_unique<RecurrentLaunchable>(
         v, args.device->threads, args.packed,

@@ -2,6 +2,7 @@
 // dims.
 #include <functional>
 
+#include "backend/cpu/defs/limits.h"
 #include "backend/cpu/defs/refusal.h"
 #include "backend/cpu/defs/register_kernels.h"
 #include "backend/cpu/kernels/isa.h"
@@ -120,6 +121,7 @@ Result<RowFunction> row_function(const Problem& problem) {
   const bool reduce = op.rfind("Reduce", 0) == 0;
   if (op != "Softmax" && !norm && !reduce) return other_family();
   if (problem.stages.size() != 1) return unsupported("an epilogue");
+  PLANISH_RETURN_IF_ERROR(reads_in_order(problem.stages[0]));
   if (problem.operands[0].type.dtype != ir::DataType::kF32)
     return unsupported(cat("input is ", ir::name_of(problem.operands[0].type.dtype),
                            ", expected f32"));

@@ -320,6 +320,13 @@ std::string_view direct_conv_refusal(const ConvProblem& p, Isa isa) {
   if (p.planar_input && p.in_channels > 16)
     return "planar input is for first layers of at most 16 channels";
   if (p.batch < 1 || p.out_height() < 1 || p.out_width() < 1) return "empty output";
+  // A band's scratch holds the padded input rows it needs; in double, where sizes cannot wrap.
+  const double rows = double(p.out_height()) * double(p.stride_height) +
+                      double(p.kernel_height) * double(p.dilation_height);
+  const double columns = double(p.out_width()) * double(p.stride_width) +
+                         double(p.kernel_width) * double(p.dilation_width);
+  if (rows * columns * double(p.in_channels + width) > 0x1p40)
+    return "padding or dilation beyond any scratch memory";
   return {};
 }
 

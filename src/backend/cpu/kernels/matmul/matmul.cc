@@ -285,7 +285,10 @@ int64_t matmul_workspace_bytes(const MatmulProblem& problem, const MatmulTactic&
   const Geometry g = make_geometry(problem, tactic, isa, threads);
   char origin[1];
   const Workspace w(g, origin);
-  return g.over_batch ? threads * w.bytes(1) : w.bytes(threads);
+  if (g.over_batch) return threads * w.bytes(1);
+  // A context of fewer threads may take whole products where the full team shares each.
+  const int64_t apart = g.batch > 1 ? std::min<int64_t>(g.batch, threads) : 0;
+  return std::max(w.bytes(threads), apart * w.bytes(1));
 }
 
 void run_matmul(const MatmulProblem& problem, const MatmulTactic& tactic, Isa isa,

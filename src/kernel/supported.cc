@@ -1,0 +1,37 @@
+#include "kernel/supported.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace planish::kernel {
+namespace {
+
+Status gives_values_in_order(const Problem& problem) {
+  const size_t last = problem.stages.back().outputs.size(), count = problem.results.size();
+  const int first = problem.value_count() - int(count);
+  bool in_order = count == last || first == int(problem.operands.size());
+  for (size_t i = 0; in_order && i < count; ++i) in_order = problem.results[i] == first + int(i);
+  return in_order ? ok_status()
+                  : unsupported(cat("gives values ", join(problem.results, ","), ", expected the ",
+                                    last, " outputs of its last stage in order"));
+}
+
+}  // namespace
+
+bool is_empty(const Problem& problem) {
+  for (size_t i = 0; i < problem.results.size(); ++i) {
+    const ir::Shape& shape = problem.result_type(int(i)).shape;
+    if (std::find(shape.begin(), shape.end(), ir::Dim(0)) == shape.end()) return false;
+  }
+  return true;
+}
+
+Status supported(const KernelDef& kernel, const Problem& problem, const DeviceInfo& device) {
+  PLANISH_RETURN_IF_ERROR(kernel.supports(problem, device));
+  if (kernel.is_reference()) return ok_status();
+  if (is_empty(problem)) return unsupported("a result without elements");
+  return gives_values_in_order(problem);
+}
+
+}  // namespace planish::kernel

@@ -1,0 +1,312 @@
+// Group H, 134, 137 to 139: plans with right hashes that lie about their programs. Programs of every
+// operator's cases and of the regions that fast kernels take are forged, saved, loaded, bound and
+// run: each ends in a good run or a typed error, and under the sanitizers touches nothing but its own.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <map>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/text.h"
+#include "compiler/compile.h"
+#include "eval/reference_kernel.h"
+#include "forge.h"
+#include "opdef/check_problem.h"
+#include "opdef/infer.h"
+#include "ops/all_cases.h"
+#include "ops/case_inputs.h"
+#include "ops/register_ops.h"
+#include "plan/plan_file.h"
+#include "runtime/context.h"
+
+namespace planish::plan {
+namespace {
+
+// What runs just now, for whoever reads the report of a crash.
+char g_current[1024];
+void say_current(int signal) {
+  constexpr char kTitle[] = "\nforged: ";
+  (void)!::write(2, kTitle, sizeof(kTitle) - 1);
+  (void)!::write(2, g_current, std::strlen(g_current));
+  (void)!::write(2, "\n", 1);
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+void set_current(const std::string& text) {
+  std::snprintf(g_current, sizeof(g_current), "%s", text.c_str());
+}
+extern "C" void __asan_on_error() {
+  (void)!::write(2, g_current, std::strlen(g_current));
+  (void)!::write(2, "\n", 1);
+}
+
+struct World {
+  opdef::OpRegistry ops;
+  kernel::KernelRegistry kernels;
+  std::shared_ptr<backend::Device> device;
+  World() {
+    ops::register_all_ops(ops);
+    auto backend = cpu::make_cpu_backend();
+    backend->register_kernels(kernels);
+    kernels.add(eval::make_reference_kernel(ops));
+    device = std::move(backend->device(0, 1)).value();
+    for (int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGALRM}) ::signal(signal, say_current);
+  }
+};
+World& world() {
+  static World w;
+  return w;
+}
+
+// Kernels and plans' sizes stay small; a value above this is not run.
+constexpr int64_t kMostElements = 1 << 17;
+
+Result<Program> compiled(std::unique_ptr<ir::Graph> graph, bool exact) {
+  compiler::CompileOptions options;
+  options.deterministic = true;
+  options.fp32_exact = exact;
+  PLANISH_ASSIGN_OR_RETURN(
+      Plan plan, compiler::compile(std::move(graph), options,
+                                   {world().ops, world().kernels, *world().device, nullptr}));
+  return std::move(plan.program);
+}
+
+// Builds graphs node by node.
+struct Builder {
+  std::unique_ptr<ir::Graph> graph = std::make_unique<ir::Graph>();
+
+  ir::Value* input(std::string name, ir::Shape shape) {
+    for (const ir::Dim& d : shape)
+      for (const std::string& symbol : d.symbols()) graph->symbols[symbol] = {};
+    return graph->add_input(std::move(name), {ir::DataType::kF32, std::move(shape)});
+  }
+  ir::Value* weights(std::vector<int64_t> dims) {
+    opdef::InputCase drawn;
+    drawn.dims = std::move(dims);
+    return graph->add_constant("w", ops::make_input(drawn, graph->values().size() + 1));
+  }
+  ir::Value* add(const std::string& op, std::vector<ir::Value*> inputs, ir::Attributes attrs = {}) {
+    opdef::fill_defaults(*world().ops.find(op), attrs);
+    ir::Node* node = graph->add_node(op, std::move(inputs), std::move(attrs), {ir::TensorType{}});
+    const Status s = opdef::infer_node(world().ops, *node);
+    EXPECT_TRUE(s.ok()) << s.to_string();
+    return node->outputs[0];
+  }
+  ir::Value* conv(ir::Value* x, std::vector<int64_t> dims, int64_t pad, int64_t group = 1) {
+    const int64_t out = dims[0];
+    return add("Conv", {x, weights(std::move(dims)), weights({out})},
+               {{"pads", std::vector<int64_t>(4, pad)}, {"group", group}});
+  }
+};
+
+// Regions and layouts that single nodes do not give.
+std::vector<std::pair<std::string, std::unique_ptr<ir::Graph>>> networks() {
+  std::vector<std::pair<std::string, std::unique_ptr<ir::Graph>>> out;
+  const ir::Dim n = ir::Dim::symbol("N"), h = ir::Dim::symbol("H");
+  const auto keep = [&](std::string name, Builder& b, std::vector<ir::Value*> outputs) {
+    b.graph->outputs = std::move(outputs);
+    out.emplace_back(std::move(name), std::move(b.graph));
+  };
+  {
+    Builder b;
+    ir::Value* x = b.input("x", {n, 16, h, h});
+    ir::Value* c = b.add("Relu", {b.add("Add", {b.conv(x, {16, 16, 3, 3}, 1), x})});
+    ir::Value* d = b.add("Concat", {b.conv(c, {16, 16, 1, 1}, 0), b.conv(c, {32, 16, 3, 3}, 1)},
+                         {{"axis", int64_t(1)}});
+    ir::Value* p = b.add("MaxPool", {d}, {{"kernel_shape", std::vector<int64_t>{2, 2}},
+                                          {"strides", std::vector<int64_t>{2, 2}}});
+    ir::Value* flat = b.add("Flatten", {b.add("GlobalAveragePool", {p})});
+    keep("residual", b, {b.add("Softmax", {b.add("MatMul", {flat, b.weights({48, 10})})}), c});
+  }
+  {
+    Builder b;
+    ir::Value* x = b.input("x", {1, 3, 9, 9});
+    ir::Value* c = b.add("Sigmoid", {b.conv(x, {24, 3, 3, 3}, 1)});
+    ir::Value* e = b.add("Clip", {b.conv(c, {48, 24, 1, 1}, 0), b.weights({}), b.weights({})});
+    ir::Value* d = b.add("Relu", {b.conv(e, {48, 1, 3, 3}, 1, 48)});
+    keep("bottleneck", b, {b.add("Add", {b.conv(d, {24, 48, 1, 1}, 0), c})});
+  }
+  {
+    Builder b;
+    ir::Value* x = b.input("x", {5, 2, 6});
+    keep("lstm", b, {b.add("LSTM", {x, b.weights({1, 32, 6}), b.weights({1, 32, 8}),
+                                    b.weights({1, 64})}, {{"hidden_size", int64_t(8)}})});
+  }
+  {
+    Builder b;
+    ir::Value* x = b.input("x", {n, 7, 12});
+    ir::Value* scale = b.weights({12});
+    ir::Value* y = b.add("LayerNormalization", {x, scale, b.weights({12})});
+    ir::Value* q = b.add("Add", {b.add("MatMul", {y, b.weights({12, 20})}), b.weights({20})});
+    ir::Value* t = b.add("Transpose", {q}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+    keep("norm", b, {b.add("MatMul", {t, b.add("Tanh", {x})}), b.add("Exp", {q})});
+  }
+  return out;
+}
+
+using Feeds = std::map<std::string, ir::Tensor>;
+
+// A case's node; `constants`: all inputs but the first are. `feeds` gets the others' elements.
+Result<std::unique_ptr<ir::Graph>> graph_of(const opdef::OpCase& c, bool constants, Feeds& feeds) {
+  auto graph = std::make_unique<ir::Graph>();
+  std::vector<ir::Value*> operands;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    const ir::Tensor t = ops::make_input(c.inputs[i], i + 1);
+    if (t.count() > kMostElements) return unsupported("a large case");
+    if (c.inputs[i].absent) operands.push_back(nullptr);
+    else if (c.inputs[i].constant || (constants && i > 0))
+      operands.push_back(graph->add_constant(cat("c", i), t));
+    else operands.push_back(graph->add_input(cat("x", i), t.type()));
+    feeds.insert_or_assign(cat("x", i), t);
+  }
+  ir::Attributes attrs;
+  for (const auto& [key, value] : c.attrs) attrs[key] = ir::clone(value);
+  opdef::fill_defaults(*world().ops.find(c.op), attrs);
+  ir::Node* node = graph->add_node(c.op, operands, attrs,
+                                   std::vector<ir::TensorType>(size_t(c.output_count)));
+  PLANISH_RETURN_IF_ERROR(opdef::infer_graph(world().ops, *graph));
+  graph->outputs = node->outputs;
+  return graph;
+}
+
+// Dims for the engine's inputs: 3 for what is symbolic. Nullopt: too much to run.
+std::optional<std::vector<std::vector<int64_t>>> input_dims(const Program& p) {
+  const ir::Dim::Lookup three = [](std::string_view) { return 3; };
+  for (const ProgramValue& v : p.values) {
+    int64_t count = 1;
+    for (const ir::Dim& d : v.type.shape) {
+      const auto size = d.evaluate(three);
+      if (!size || *size < 0 || *size > kMostElements) return std::nullopt;
+      count *= std::max<int64_t>(1, *size);
+      if (count > kMostElements) return std::nullopt;
+    }
+  }
+  std::vector<std::vector<int64_t>> out;
+  for (int v : p.inputs) {
+    std::vector<int64_t>& dims = out.emplace_back();
+    for (const ir::Dim& d : p.values[size_t(v)].type.shape) dims.push_back(*d.evaluate(three));
+  }
+  return out;
+}
+
+bool has_subgraphs(const Program& p) {
+  for (const Step& step : p.steps)
+    for (const kernel::Stage& stage : step.problem.stages)
+      if (const opdef::OpDef* op = world().ops.find(stage.op); op && op->has_subgraphs) return true;
+  return false;
+}
+
+// The plan's whole way, with the case's own inputs where they still fit. Ok, or the error that ended
+// it.
+Status load_and_run(const std::vector<std::byte>& bytes, const Feeds& feeds) {
+  PLANISH_ASSIGN_OR_RETURN(Plan plan, read_plan(bytes, nullptr));
+  runtime::EngineOptions options;
+  options.max_memory = 16 << 20;
+  options.check_problem = [](const kernel::Problem& problem) {
+    return opdef::check_problem(world().ops, problem);
+  };
+  PLANISH_ASSIGN_OR_RETURN(auto engine, runtime::Engine::create(std::move(plan), world().device,
+                                                                world().kernels, options));
+  const auto dims = input_dims(engine->program());
+  if (!dims) return unsupported("too large for a test");
+  PLANISH_RETURN_IF_ERROR(engine->instance(*dims).status());
+  // A forged trip count may run for ever; bodies are checked with the problem.
+  if (has_subgraphs(engine->program())) return ok_status();
+  PLANISH_ASSIGN_OR_RETURN(auto context, runtime::ExecutionContext::create(engine));
+  std::vector<ir::Tensor> inputs;
+  for (size_t i = 0; i < dims->size(); ++i) {
+    const ProgramValue& value = engine->program().values[size_t(engine->program().inputs[i])];
+    opdef::InputCase drawn{.dtype = value.type.dtype, .dims = (*dims)[i], .values = {}};
+    const auto feed = feeds.find(value.name);
+    const bool fits = feed != feeds.end() && feed->second.dtype() == drawn.dtype &&
+                      feed->second.dims() == drawn.dims;
+    inputs.push_back(fits ? feed->second : ops::make_input(drawn, i + 1));
+    PLANISH_RETURN_IF_ERROR(
+        context->set_input(int(i), inputs.back().data(), inputs.back().dims()));
+  }
+  return context->run();
+}
+
+void expect_typed(const Status& status) {
+  EXPECT_NE(status.code(), Code::kInternal) << g_current << "\n" << status.to_string();
+  EXPECT_FALSE(status.ok() ? false : status.message().empty()) << g_current;
+}
+
+struct Tally {
+  int programs = 0, forged = 0, refused_by_rules = 0, refused = 0, ran = 0;
+};
+
+void forge_rounds(const std::string& title, const Program& good, const Feeds& feeds, int rounds,
+                  uint64_t seed, Tally& tally) {
+  Plan plan;
+  plan.program = good;
+  set_current(title);
+  auto bytes = serialize(plan);
+  ASSERT_TRUE(bytes.ok()) << title << ": " << bytes.status().to_string();
+  const Status untouched = load_and_run(*bytes, feeds);
+  ASSERT_TRUE(untouched.ok() || untouched.code() == Code::kUnsupported)
+      << title << ": " << untouched.to_string();
+  ++tally.programs;
+  for (int round = 0; round < rounds; ++round) {
+    Forger forger(world().kernels, seed * 1000 + uint64_t(round));
+    Plan forged;
+    forged.program = good;
+    std::string what = forger.forge(forged.program);
+    if (round % 4 == 3) what += " and " + forger.forge(forged.program);
+    set_current(cat(title, ", round ", round, ": ", what));
+    ++tally.forged;
+    auto written = serialize(forged);
+    if (!written.ok()) {
+      ++tally.refused_by_rules;
+      continue;
+    }
+    ::alarm(60);
+    const Status status = load_and_run(*written, feeds);
+    ::alarm(0);
+    expect_typed(status);
+    ++(status.ok() ? tally.ran : tally.refused);
+  }
+}
+
+void print(const Tally& t) {
+  std::printf("%d programs, %d forgeries: %d refused by the rules of programs, %d later, %d ran\n",
+              t.programs, t.forged, t.refused_by_rules, t.refused, t.ran);
+}
+
+TEST(ForgedPlan, H134_RegionsAndLayouts) {
+  Tally tally;
+  for (bool exact : {false, true})
+    for (auto& [name, graph] : networks()) {
+      auto program = compiled(std::move(graph), exact);
+      ASSERT_TRUE(program.ok()) << name << ": " << program.status().to_string();
+      forge_rounds(name, *program, {}, 1200, exact ? 7 : 11, tally);
+      if (HasFailure()) return;
+    }
+  print(tally);
+  EXPECT_GT(tally.refused, 1000);
+}
+
+TEST(ForgedPlan, H134_EveryOperator) {
+  Tally tally;
+  uint64_t seed = 100;
+  for (const opdef::OpCase& c : ops::all_cases())
+    for (bool constants : {false, true}) {
+      ++seed;
+      Feeds feeds;
+      auto graph = graph_of(c, constants, feeds);
+      if (!graph.ok() || world().ops.find(c.op)->random) continue;
+      auto program = compiled(std::move(*graph), true);
+      if (!program.ok() || program->steps.empty()) continue;
+      forge_rounds(cat(c.op, ".", c.name, constants ? " constants" : ""), *program, feeds,
+                   24, seed, tally);
+      if (HasFailure()) return;
+    }
+  print(tally);
+  EXPECT_GT(tally.programs, 500);
+  EXPECT_GT(tally.refused, 3000);
+}
+
+}  // namespace
+}  // namespace planish::plan
