@@ -134,6 +134,15 @@ bool GraphWriter::settle(ir::Node* node) {
     if (v) noise = std::max(noise, at(v).noise);
   }
   const int count = int(node->outputs.size());
+  // Values of other nodes may ask for a tensor beyond any test: ConstantOfShape, Range, Expand.
+  constexpr int64_t kMostElements = 1 << 20;
+  const auto types = opdef::infer_concrete(registry_, op, node->attrs, plain, count);
+  if (!types.ok()) return false;
+  for (const ir::TensorType& type : *types) {
+    if (!ir::is_constant(type.shape)) continue;
+    const auto elements = ir::checked_element_count(ir::to_dims(type.shape));
+    if (!elements || *elements > kMostElements) return false;
+  }
   auto first = eval::evaluate_op(registry_, op, node->attrs, plain, count);
   if (!first.ok()) return false;
   if (!is_free_of_cancellation(registry_, op, node->attrs, plain, *first)) return false;
