@@ -56,6 +56,8 @@ Result<Product> conv_product(const Problem& problem, const kernel::RootAndEpilog
   p.left.value = root.inputs[0];
   p.right.value = root.inputs[1];
   PLANISH_RETURN_IF_ERROR(check_types(problem, p));
+  // Read in the order of packed ones: wrong on the device beyond the first channel.
+  if (!p.right_constant) return unsupported("filters that are computed at run time");
   const std::vector<int64_t> in = ir::to_dims(problem.type_of(p.left.value).shape);
   const std::vector<int64_t> filter = ir::to_dims(problem.type_of(p.right.value).shape);
   const std::vector<int64_t> out = ir::to_dims(root.outputs[0].shape);
