@@ -45,6 +45,10 @@ class ElementFamily : public EmittedKernelDef {
 
   std::vector<LayoutChoice> layouts(const Problem& problem,
                                     const DeviceInfo& device) const override {
+    // A conversion's layouts are its question.
+    if (problem.root_op() == "LayoutConvert" &&
+        problem.operands[0].type.layout.block_dim < 0 && problem.result_type(0).layout.block_dim < 0)
+      return {{{problem.operands[0].type.layout}, {problem.result_type(0).layout}}};
     std::vector<LayoutChoice> out = KernelDef::layouts(problem, device);
     const LayoutChoice plain = out[0];
     auto last = channels_last(problem);

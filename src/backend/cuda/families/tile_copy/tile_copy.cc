@@ -115,6 +115,12 @@ class TileCopy : public EmittedKernelDef {
   Status supports(const Problem& problem, const DeviceInfo&) const override {
     return tile_view(problem).status();
   }
+  // A conversion's layouts are its question.
+  std::vector<kernel::LayoutChoice> layouts(const Problem& problem,
+                                            const DeviceInfo& device) const override {
+    if (problem.root_op() != "LayoutConvert") return KernelDef::layouts(problem, device);
+    return {{{problem.operands[0].type.layout}, {problem.result_type(0).layout}}};
+  }
   double predict_us(const Problem& problem, const kernel::Tactic&,
                     const DeviceInfo& device) const override {
     return memory_us(device, 1.2 * double(kernel::bytes_moved(problem)));
