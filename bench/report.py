@@ -118,20 +118,20 @@ def section(results):
     return "\n".join(lines)
 
 
-def write_section(results, path=PERFORMANCE):
-    """Replaces what stands between the markers; adds them at the end where they are missing."""
-    text = path.read_text() if path.exists() else "# Performance\n\n## CPU\n"
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN, 1)
-    if END not in rest:
-        raise ValueError(f"{path}: '{BEGIN}' is not followed by '{END}'")
-    after = rest.split(END, 1)[1]
+def write_section(text, begin=BEGIN, end=END, title="## CPU", path=PERFORMANCE):
+    """Replaces what stands between the markers; adds them with a title where they are missing."""
+    page = path.read_text() if path.exists() else "# Performance\n"
+    if begin not in page:
+        page = f"{page.rstrip()}\n\n{title}\n\n{begin}\n{end}\n"
+    before, rest = page.split(begin, 1)
+    if end not in rest:
+        raise ValueError(f"{path}: '{begin}' is not followed by '{end}'")
+    after = rest.split(end, 1)[1]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{before}{BEGIN}\n{section(results)}\n{END}{after}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 if __name__ == "__main__":
     source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    write_section(json.loads(source.read_text()))
+    write_section(section(json.loads(source.read_text())))
     print(f"{PERFORMANCE} written from {source}")
