@@ -110,6 +110,34 @@ Status add_host_kernel(LoweredNode& entry, const CompileOptions& options,
   return ok_status();
 }
 
+// Blocks along a dim that is symbolic: how an operand broadcasts along it, and whether its last block
+// is full, change with the shapes.
+bool blocks_a_symbol(const kernel::LayoutChoice& choice, const kernel::Problem& symbolic) {
+  const auto blocks = [](const Layout& layout, const ir::TensorType& type) {
+    return layout.block_dim >= 0 && !type.shape[size_t(layout.block_dim)].is_constant();
+  };
+  for (size_t i = 0; i < choice.operands.size() && i < symbolic.operands.size(); ++i)
+    if (symbolic.operands[i].present && blocks(choice.operands[i], symbolic.operands[i].type))
+      return true;
+  for (size_t i = 0; i < choice.results.size() && i < symbolic.results.size(); ++i)
+    if (blocks(choice.results[i], symbolic.result_type(int(i)))) return true;
+  return false;
+}
+
+// The layouts that a kernel takes at the opt shapes and at others.
+std::vector<kernel::LayoutChoice> lasting_layouts(const kernel::KernelDef& kernel,
+                                                  const LoweredNode& entry,
+                                                  const kernel::DeviceInfo& device) {
+  std::vector<kernel::LayoutChoice> choices = kernel.layouts(entry.concrete, device);
+  if (!entry.elsewhere) return choices;
+  const std::vector<kernel::LayoutChoice> there = kernel.layouts(*entry.elsewhere, device);
+  std::erase_if(choices, [&](const kernel::LayoutChoice& choice) {
+    return std::find(there.begin(), there.end(), choice) == there.end() ||
+           blocks_a_symbol(choice, entry.problem);
+  });
+  return choices;
+}
+
 Status add_kernels(LoweredNode& entry, const CompileOptions& options,
                    const Environment& environment) {
   const kernel::DeviceInfo& device = environment.device.info();
@@ -134,7 +162,7 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       if (s.code() != Code::kUnimplemented) refuse(s.message());  // another family's problem
       continue;
     }
-    for (kernel::LayoutChoice& layouts : kernel->layouts(entry.concrete, device)) {
+    for (kernel::LayoutChoice& layouts : lasting_layouts(*kernel, entry, device)) {
       Alternative a;
       a.kernel = kernel.get();
       a.problem = entry.concrete;

@@ -171,6 +171,15 @@ constexpr Trigger kTriggers[] = {
   %s: f32[] = Sigmoid(%x)
   %y: f32[] = Mul(%s, %x)
   output %y })"},
+    {"recognize_suppressed_scores", R"(graph "" {
+  input %boxes: f32[1, 6, 4]
+  input %scores: f32[1, 2, 6]
+  const %most: i64[1] = {3} const %iou: f32[1] = {0.5}
+  const %zeros: f32[1, 2, 6] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  %kept: i64[] = NonMaxSuppression(%boxes, %scores, %most, %iou)
+  %picked: f32[] = GatherND(%scores, %kept)
+  %y: f32[] = ScatterND(%zeros, %kept, %picked)
+  output %y })"},
     {"reduce_strength", R"(graph "" {
   input %x: f32[2, 3, 4]
   const %two: f32[] = {2} const %eight: f32[] = {8} const %zero: f32[] = {0}
