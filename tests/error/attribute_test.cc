@@ -88,8 +88,7 @@ Status run(const OneOp& one) {
 
 // The operator is refused by a typed error that names node and operator and holds the pieces.
 void expect_bad(const OneOp& one, const std::vector<std::string>& pieces = {}) {
-  if (!registry().find_onnx("", one.op, int(one.opset)).op)
-    GTEST_SKIP() << one.op << " is not registered";
+  ASSERT_TRUE(registry().find_onnx("", one.op, int(one.opset)).op) << one.op << " is not registered";
   const Status status = run(one);
   EXPECT_FALSE(status.ok()) << one.op << " was taken";
   EXPECT_TRUE(status.code() == Code::kInvalidArgument || status.code() == Code::kUnsupported ||
@@ -447,7 +446,6 @@ TEST(Attributes, matrix_products) {
 }
 
 TEST(Attributes, integer_division_by_zero) {
-  if (!registry().find_onnx("", "Div", 21).op) GTEST_SKIP() << "Div is not registered";
   for (const char* op : {"Div", "Mod"}) {
     const Status status =
         run({op, {fed({2}, {7, double(kMin)}), fed({2}, {0, -1})}, {}});  // an error or a value
