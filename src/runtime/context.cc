@@ -128,12 +128,11 @@ Status ExecutionContext::run_checked(const RunOptions& options) {
   PLANISH_RETURN_IF_ERROR(mark(kStaged, options));
   Binding binding = instance_->binding();
   std::shared_ptr<const Phase> phase = instance_->first_phase_shared();
-  const bool one_phase = phase->end_step >= int(p.steps.size());
-  const int repeats = one_phase ? std::max(1, options.compute_repeats) : 1;
+  const int repeats = engine_->is_last(*phase) ? std::max(1, options.compute_repeats) : 1;
   for (int i = 1; i < repeats; ++i) PLANISH_RETURN_IF_ERROR(run_phase(phase, binding, options));
   for (;;) {
     PLANISH_RETURN_IF_ERROR(run_phase(phase, binding, options));
-    if (phase->end_step >= int(p.steps.size())) break;
+    if (engine_->is_last(*phase)) break;
     PLANISH_ASSIGN_OR_RETURN(phase, instance_->later_phase(*phase, binding));
   }
   PLANISH_RETURN_IF_ERROR(mark(kComputed, options));
@@ -514,6 +513,8 @@ Status ExecutionContext::deliver_outputs(const Phase& last, const Binding& bindi
                                  ir::bytes_of(type.dtype, ir::element_count(output.dims))));
       continue;
     }
+    if (place.where == Slot::Where::kAbsent)
+      return data_loss(cat("output '", p.output_names[k], "' is nothing that a step computed"));
     PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, read_value(v, place, binding));
     PLANISH_RETURN_IF_ERROR(engine_->device().copy(*stream_, output.data, to, tensor.data(),
                                                    ir::MemorySpace::kHost, tensor.bytes()));

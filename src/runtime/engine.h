@@ -124,6 +124,12 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   // Dims of a value under a binding; nullopt where a symbol is unknown.
   std::optional<std::vector<int64_t>> dims_of(int value, const Binding& binding) const;
+  // No phase follows. Behind a last step whose result dims only data decide stands one without steps:
+  // it checks and places the views of those results.
+  bool is_last(const Phase& phase) const {
+    return phase.end_step >= int(plan_.program.steps.size()) &&
+           (phase.steps.empty() || !phase.steps.back().step->binds_symbols);
+  }
   const void* constant_data(int constant) const;         // on the host
   const void* device_constant_data(int constant) const;  // null when no step reads it there
   int64_t weight_bytes() const;   // canonical constants

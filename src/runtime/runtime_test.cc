@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "backend/cpu/cpu_backend.h"
+#include "base/text.h"
 #include "compiler/compile.h"
 #include "eval/interpreter.h"
 #include "eval/reference_kernel.h"
@@ -181,6 +182,23 @@ TEST(Engine, BindsDimsThatOnlyDataDecide) {
     b.graph->outputs = {b.add("ReduceSum", {y}), y};
     expect_same(std::move(b.graph), {filled({1, 20, 1}, 2), Tensor::scalar_i64(8)});
   }
+}
+
+// Views of what the last step gives have no step behind them that would place them.
+TEST(Engine, DeliversViewsOfResultsThatOnlyDataSize) {
+  Builder b;
+  ir::Value* x = b.graph->add_input("x", {DataType::kF32, {6, 5}});
+  const auto vector = [](int64_t v) { return Tensor::vector_i64(std::span(&v, 1)); };
+  ir::Value* axes = b.graph->add_constant("axes", vector(0));
+  std::vector<Tensor> inputs = {filled({6, 5}, 3)};
+  for (const int64_t first : {1, 4, 2}) {
+    ir::Value* start = b.graph->add_input(cat("start", first), {DataType::kI64, {1}});
+    ir::Value* end = b.graph->add_constant(cat("end", first), vector(6));
+    ir::Value* part = b.add("Slice", {x, start, end, axes});
+    b.graph->outputs.push_back(b.add("Unsqueeze", {part, axes}));
+    inputs.push_back(vector(first));
+  }
+  expect_same(std::move(b.graph), inputs);
 }
 
 TEST(Context, TakesAtMostTheEnginesThreads) {
