@@ -6,6 +6,7 @@
 """
 
 from ._engine import Context, Engine, TensorInfo, build, inspect, load, verify
+from ._partition import Partition, Segment, partition
 from ._planish import version as __version__
 from .errors import (CancelledError, DataLossError, FailedPreconditionError, IncompatibleError,
                      InvalidArgumentError, NotFoundError, PlanishError, ResourceExhaustedError,
@@ -13,6 +14,7 @@ from .errors import (CancelledError, DataLossError, FailedPreconditionError, Inc
 
 __all__ = [
     "CancelledError", "Context", "DataLossError", "Engine", "FailedPreconditionError",
-    "IncompatibleError", "InvalidArgumentError", "NotFoundError", "PlanishError",
-    "ResourceExhaustedError", "TensorInfo", "UnsupportedError", "build", "inspect", "load", "verify",
+    "IncompatibleError", "InvalidArgumentError", "NotFoundError", "Partition", "PlanishError",
+    "ResourceExhaustedError", "Segment", "TensorInfo", "UnsupportedError", "build", "inspect", "load",
+    "partition", "verify",
 ]

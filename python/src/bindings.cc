@@ -9,6 +9,7 @@
 
 #include "arrays.h"
 #include "errors.h"
+#include "partition.h"
 #include "planish/planish.h"
 
 namespace nb = nanobind;
@@ -139,6 +140,7 @@ nb::dict verify_engine(const Network& network, const Engine& engine, uint64_t se
 
 NB_MODULE(_planish, module) {
   register_errors(module);
+  register_partition(module);
   nb::class_<Network>(module, "_Network")
       .def("inputs", [](const Network& n) { return describe(n.inputs()); })
       .def("outputs", [](const Network& n) { return describe(n.outputs()); })

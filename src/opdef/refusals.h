@@ -16,15 +16,19 @@ class Refusals {
   // `what`: "Foo (domain x, opset 3)"; `where`: the node's name. The same pair counts once.
   void add(const std::string& what, const std::string& reason, const std::string& where);
   bool empty() const { return order_.empty(); }
+  // What was added, each pair once, in order.
+  struct Entry {
+    std::string what, reason;
+    std::vector<std::string> first;  // some of the names it was added for
+  };
+  std::vector<Entry> entries() const;
   int64_t count() const { return count_; }
   // Ok when empty, else one kUnsupported status that lists all kinds with their first nodes.
   Status to_status() const;
 
  private:
-  struct Kind {
-    std::string text;
+  struct Kind : Entry {
     std::set<std::string> where;
-    std::vector<std::string> first;
   };
   std::map<std::string, size_t> index_;
   std::vector<Kind> order_;

@@ -65,6 +65,7 @@ class GraphImporter {
   Result<std::unique_ptr<ir::Graph>> import();
 
  private:
+  friend class GraphSurvey;  // asks node by node
   using Bindings = std::vector<Binding>;
   struct Scope {
     const Source* source = nullptr;

@@ -87,6 +87,12 @@ Result<DataType> data_type(int64_t dtype) {
   return *row->type;
 }
 
+int64_t type_number(DataType dtype) {
+  for (const TypeRow& row : kTypes)
+    if (row.type == dtype) return row.number;
+  return 0;
+}
+
 Result<int64_t> checked_count(const ShapeDesc& shape, const Limits& limits) {
   if (shape.unknown_rank) return invalid_argument("the tensor's rank is unknown");
   for (int64_t dim : shape.dims)

@@ -15,6 +15,8 @@ std::string type_name(int64_t dtype);
 // Reference types (DT_FLOAT_REF) count as their plain ones, quantized ones as the integers that
 // hold them. kUnsupported for types that are no numbers, kInvalidArgument for 0.
 Result<ir::DataType> data_type(int64_t dtype);
+// The number of an element type; 0 where TensorFlow has no such type.
+int64_t type_number(ir::DataType dtype);
 
 // Elements from tensor_content or from the typed field, whose last value repeats. Checked against
 // the limits before anything is allocated.

@@ -255,11 +255,13 @@ void Reader::attr(std::string_view bytes, AttrDesc& out) {
 }
 
 void Reader::node(std::string_view bytes, NodeDesc& out) {
+  out.bytes = bytes;
   for (Fields f(bytes); f.next();) {
     switch (f.tag()) {
       case 1: out.name = name(f.bytes()); break;
       case 2: out.op = name(f.bytes()); break;
       case 3: out.inputs.push_back(name(f.bytes())); break;
+      case 4: out.device = name(f.bytes()); break;
       case 5: {
         Step step(*this, "attr");
         entry(f.bytes(), out.attrs, [&](std::string_view v, AttrDesc& a) { attr(v, a); });
@@ -341,11 +343,13 @@ void Reader::graph(std::string_view bytes, GraphDesc& out) {
       }
       case 2: {
         Step step(*this, "library");
-        library(f.bytes(), out);
+        out.library = f.bytes();
+        library(out.library, out);
         break;
       }
       case 4:
-        for (Fields v(f.bytes()); v.next();) {
+        out.versions = f.bytes();
+        for (Fields v(out.versions); v.next();) {
           if (v.tag() == 1) out.producer = v.integer();
           else v.skip();
         }

@@ -61,7 +61,8 @@ struct FunctionRef {
 };
 
 struct NodeDesc {
-  std::string_view name, op;
+  std::string_view name, op, device;
+  std::string_view bytes;  // the whole NodeDef
   std::vector<std::string_view> inputs;
   std::map<std::string_view, AttrDesc> attrs;
 
@@ -92,6 +93,7 @@ struct GraphDesc {
   std::vector<NodeDesc> nodes;
   std::vector<FunctionDesc> functions;
   int64_t producer = 0;
+  std::string_view library, versions;  // the FunctionDefLibrary and VersionDef as they stand
 };
 
 struct TensorInfoDesc {
