@@ -8,8 +8,9 @@ foreach(backend planish_shared_cuda planish_shared_onednn)
     list(APPEND backends ${backend})
   endif()
 endforeach()
+# Component `libraries`: what the Python package takes (python/install_libraries.cmake).
 install(TARGETS planish_shared_runtime planish_shared ${backends} EXPORT planish-targets
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libraries)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/planish DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
 install(EXPORT planish-targets NAMESPACE planish::

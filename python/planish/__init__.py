@@ -5,16 +5,25 @@
     scores = engine(image)["scores"]
 """
 
-from ._engine import Context, Engine, TensorInfo, build, inspect, load, verify
+from ._build import build
+from ._devices import DeviceInfo, devices, load_plugin
+from ._engine import Context, Engine, TensorInfo, inspect, load
 from ._partition import Partition, Segment, partition
-from ._planish import version as __version__
-from .errors import (CancelledError, DataLossError, FailedPreconditionError, IncompatibleError,
+from ._planish import CancelToken, Tensor, VerifyReport, VerifyRow
+from ._planish import version as _version
+from ._verify import verify
+from .errors import (CancelledError, DataLossError, DeadlineExceededError, DeviceError,
+                     FailedPreconditionError, IncompatibleError, InternalError,
                      InvalidArgumentError, NotFoundError, PlanishError, ResourceExhaustedError,
-                     UnsupportedError)
+                     UnimplementedError, UnsupportedError, VerificationError)
+
+__version__ = _version()
 
 __all__ = [
-    "CancelledError", "Context", "DataLossError", "Engine", "FailedPreconditionError",
-    "IncompatibleError", "InvalidArgumentError", "NotFoundError", "Partition", "PlanishError",
-    "ResourceExhaustedError", "Segment", "TensorInfo", "UnsupportedError", "build", "inspect", "load",
-    "partition", "verify",
+    "CancelToken", "CancelledError", "Context", "DataLossError", "DeadlineExceededError",
+    "DeviceError", "DeviceInfo", "Engine", "FailedPreconditionError", "IncompatibleError",
+    "InternalError", "InvalidArgumentError", "NotFoundError", "Partition", "PlanishError",
+    "ResourceExhaustedError", "Segment", "Tensor", "TensorInfo", "UnimplementedError",
+    "UnsupportedError", "VerificationError", "VerifyReport", "VerifyRow", "build", "devices",
+    "inspect", "load", "load_plugin", "partition", "verify",
 ]

@@ -1,4 +1,4 @@
-"""Engine and the functions around it, over the extension module."""
+"""Engines and their contexts: running plans."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import concurrent.futures
 import json
 import os
 import threading
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from numpy.typing import NDArray
 
 from . import _planish
+from ._planish import CancelToken
 from .errors import InvalidArgumentError
 
-Arrays = Union[Any, Sequence[Any], Mapping[str, Any]]
-Shapes = Mapping[str, Sequence[int]]
-Progress = Callable[[str, float, str], Optional[bool]]
+Path = Union[str, "os.PathLike[str]"]
+Inputs = Union[Mapping[str, Any], Sequence[Any]]
+Results = Dict[str, NDArray[Any]]
 
 
 class TensorInfo(NamedTuple):
@@ -28,137 +31,185 @@ class TensorInfo(NamedTuple):
 
 
 class Context:
-    """Run state of one caller at a time. Several contexts of an engine run at once."""
+    """Run state of one caller at a time: memory and threads. Several contexts of an engine run at
+    once; calls on the same one wait for each other.
+    """
 
-    def __init__(self, engine: "Engine", threads: int = 0):
-        self._engine = engine
-        self._context = _planish._Context.create(engine._engine, threads)
+    def __init__(self, engine: Engine, threads: int = 0):
+        self.engine = engine
+        self._context = _planish.Context(engine._engine, threads)
         self._lock = threading.Lock()
 
-    def __call__(self, *args: Any, **named: Any) -> Dict[str, Any]:
+    def __call__(self, *args: Any, **named: Any) -> Results:
         """Arrays in order or by name (NumPy, or anything that speaks DLPack) to arrays by name."""
-        inputs = self._engine._ordered(args, named)
+        return self.run(self.engine._inputs_of_call(args, named))
+
+    def run(self, inputs: Inputs, *, out: Optional[Mapping[str, Any]] = None, dlpack: bool = False,
+            timeout_s: Optional[float] = None,
+            cancel: Optional[CancelToken] = None) -> Dict[str, Any]:
+        """The same, with options.
+
+        inputs: arrays by name, or in order. They are read where they lie, unless they are not dense.
+        out: writable arrays by output name, which receive the results; the rest is made new.
+        dlpack: planish.Tensor instead of NumPy arrays. timeout_s: DeadlineExceededError beyond it.
+        cancel: CancelledError once it is cancelled. No result is ever overwritten by a later run.
+        """
+        arrays = self.engine._ordered(inputs)
+        given = self.engine._ordered_out(out)
         with self._lock:
-            outputs = self._context.run(self._engine._engine, inputs)
-        return dict(zip((info.name for info in self._engine.outputs), outputs))
+            results = self._context.run(arrays, given, not dlpack, timeout_s, cancel or CancelToken())
+        return dict(zip((info.name for info in self.engine.outputs), results))
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory that its runs have needed so far."""
+        return self._context.arena_bytes()
 
     def __repr__(self) -> str:
-        return f"<planish.Context of {self._engine!r}>"
+        return f"<planish.Context of {self.engine!r}, arena {self.arena_bytes} bytes>"
 
 
 class Engine:
     """An optimized network that runs. Immutable; may be called by several threads."""
 
-    def __init__(self, engine: Any, plan: Any = None, network: Any = None):
+    def __init__(self, engine: _planish.Engine, plan: Optional[_planish.Plan] = None,
+                 network: Optional[_planish.Network] = None):
         self._engine, self._plan, self._network = engine, plan, network
         self.inputs = [TensorInfo(*one) for one in engine.inputs()]
         self.outputs = [TensorInfo(*one) for one in engine.outputs()]
-        self._idle: list = []
+        self._idle: List[Context] = []
         self._lock = threading.Lock()
         self._pool: Optional[concurrent.futures.ThreadPoolExecutor] = None
 
-    def __call__(self, *args: Any, **named: Any) -> Dict[str, Any]:
-        """Runs on a context of the engine's own pool. One dict, or arrays in order or by name."""
+    def __call__(self, *args: Any, **named: Any) -> Results:
+        """Runs on a context of the engine's own pool. One mapping, or arrays in order or by name."""
+        return self.run(self._inputs_of_call(args, named))
+
+    def run(self, inputs: Inputs, **options: Any) -> Dict[str, Any]:
+        """The same, with the options of Context.run."""
         with self._lock:
             context = self._idle.pop() if self._idle else None
         context = context or Context(self)
         try:
-            return context(*args, **named)
+            return context.run(inputs, **options)
         finally:
             with self._lock:
                 self._idle.append(context)
 
-    def submit(self, *args: Any, **named: Any) -> "concurrent.futures.Future[Dict[str, Any]]":
-        """The same, at once: a future of the result. The arrays must not change until then."""
+    def submit(self, *args: Any, **named: Any) -> concurrent.futures.Future[Results]:
+        """Calls it on another thread: a future of the result. The arrays must not change until then.
+        In a coroutine: `await asyncio.wrap_future(engine.submit(image))`.
+        """
         with self._lock:
             if self._pool is None:
                 self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "planish")
         return self._pool.submit(self, *args, **named)
 
     def context(self, threads: int = 0) -> Context:
-        """A context of the caller's own."""
+        """A context of the caller's own. threads: 0 for as many as the engine has."""
         return Context(self, threads)
 
-    def save(self, path: Union[str, os.PathLike]) -> None:
-        """Writes the plan. Only of an engine that build() made."""
-        if self._plan is None:
-            raise InvalidArgumentError("the engine was loaded from a plan: copy that file")
-        self._plan.save(os.fspath(path))
+    def save(self, path: Path) -> None:
+        """Writes the plan file. Only of an engine that build() made."""
+        self._own_plan().save(os.fspath(path))
+
+    def plan_bytes(self) -> bytes:
+        """The plan file's bytes, which load() takes. Only of an engine that build() made."""
+        return self._own_plan().to_bytes()
 
     def describe(self) -> Dict[str, Any]:
         """Everything about the plan: steps, kernels, memory, as `planish inspect --json` gives it."""
-        return json.loads(self._engine.describe_json())
+        described: Dict[str, Any] = json.loads(self._engine.describe_json())
+        return described
 
-    def _ordered(self, args: Tuple[Any, ...], named: Mapping[str, Any]) -> list:
-        if len(args) == 1 and not named and isinstance(args[0], Mapping):
-            args, named = (), args[0]
-        names = [info.name for info in self.inputs]
+    def memory(self, shapes: Optional[Mapping[str, Sequence[int]]] = None) -> Dict[str, int]:
+        """Bytes of weights, packed weights and one context's arena for these input shapes."""
+        dims: List[List[int]] = []
+        if shapes is not None:
+            self._check_names("input", self.inputs, shapes)
+            dims = [list(map(int, shapes[info.name])) for info in self.inputs]
+        return dict(self._engine.memory(dims))
+
+    @property
+    def device(self) -> str:
+        """Kind of the device it runs on: "cpu", "cuda"."""
+        return self._engine.device()
+
+    @property
+    def threads(self) -> int:
+        return self._engine.threads()
+
+    @property
+    def metadata(self) -> Dict[str, str]:
+        """The model's own, and how the plan was made ("planish.version", ...)."""
+        return dict(self._engine.metadata())
+
+    @property
+    def decisions(self) -> str:
+        """Every choice of the build as JSON; build(decisions=...) repeats them."""
+        return self._engine.decisions()
+
+    def _own_plan(self) -> _planish.Plan:
+        if self._plan is None:
+            raise InvalidArgumentError("the engine was loaded from a plan: copy that file")
+        return self._plan
+
+    def _inputs_of_call(self, args: Tuple[Any, ...], named: Mapping[str, Any]) -> Inputs:
         if args and named:
             raise InvalidArgumentError("give the inputs in order or by name, not both")
-        if not named:
-            if len(args) != len(names):
-                raise InvalidArgumentError(f"got {len(args)} inputs, expected {len(names)}: {names}")
-            return list(args)
-        if sorted(named) != sorted(names):
-            raise InvalidArgumentError(f"got the inputs {sorted(named)}, expected {sorted(names)}")
-        return [named[name] for name in names]
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            return args[0]
+        return named or args
+
+    def _ordered(self, inputs: Inputs) -> List[Any]:
+        if isinstance(inputs, Mapping):
+            self._check_names("input", self.inputs, inputs)
+            return [inputs[info.name] for info in self.inputs]
+        if not isinstance(inputs, (list, tuple)):
+            raise InvalidArgumentError(f"inputs: got a {type(inputs).__name__}, expected a mapping "
+                                       "by name, or a list or tuple of arrays in order")
+        if len(inputs) != len(self.inputs):
+            raise InvalidArgumentError(f"got {len(inputs)} inputs, expected {len(self.inputs)}: "
+                                       f"{', '.join(map(str, self.inputs))}")
+        return list(inputs)
+
+    def _ordered_out(self, out: Optional[Mapping[str, Any]]) -> List[Any]:
+        if not out:
+            return []
+        names = [info.name for info in self.outputs]
+        unknown = [name for name in out if name not in names]
+        if unknown:
+            raise InvalidArgumentError(f"out: no output {_quoted(unknown)}; there is: {_quoted(names)}")
+        return [out.get(name) for name in names]
+
+    @staticmethod
+    def _check_names(role: str, wanted: Sequence[TensorInfo], given: Mapping[str, Any]) -> None:
+        names = [info.name for info in wanted]
+        unknown = [name for name in given if name not in names]
+        missing = [name for name in names if name not in given]
+        if unknown:
+            raise InvalidArgumentError(f"no {role} {_quoted(unknown)}; there is: {_quoted(names)}")
+        if missing:
+            raise InvalidArgumentError(f"{role} {_quoted(missing)} is missing; expected "
+                                       f"{', '.join(map(str, wanted))}")
 
     def __repr__(self) -> str:
         inputs, outputs = ", ".join(map(str, self.inputs)), ", ".join(map(str, self.outputs))
-        return (f"<planish.Engine {inputs} -> {outputs}, {self._engine.step_count()} steps, "
-                f"{self._engine.threads()} threads>")
+        return (f"<planish.Engine {inputs} -> {outputs}, {self._engine.step_count()} steps on "
+                f"{self.device}, {self.threads} threads>")
 
 
-def build(model: Union[str, os.PathLike], *, device: str = "cpu", shapes: Optional[Shapes] = None,
-          profile: Optional[Mapping[str, Sequence[Sequence[int]]]] = None, fp32: str = "fast",
-          deterministic: bool = False, time_budget: Optional[float] = None,
-          timing_cache: Optional[str] = None, threads: int = 0, signature: str = "",
-          tags: Sequence[str] = (), inputs: Sequence[str] = (), outputs: Sequence[str] = (),
-          progress: Optional[Progress] = None) -> Engine:
-    """Builds an engine from an ONNX file or one of TensorFlow's (SavedModel, GraphDef, checkpoint).
-
-    shapes: fixed shapes by input name. profile: min, opt and max shape by input name. signature,
-    tags, inputs, outputs: what to take of a TensorFlow model. progress(phase, fraction, message) is
-    called while it builds; returning False cancels.
-    """
-    given = {name: list(map(int, dims)) for name, dims in (shapes or {}).items()}
-    try:
-        network = _planish.load_network(os.fspath(model), signature, list(tags), list(inputs),
-                                        list(outputs), {})
-    except Exception:
-        if not given:
-            raise
-        network = _planish.load_network(os.fspath(model), signature, list(tags), list(inputs),
-                                        list(outputs), given)
-    ranges = {name: [list(map(int, dims)) for dims in three]
-              for name, three in (profile or {}).items()}
-
-    def report(phase: str, fraction: float, message: str) -> bool:
-        return progress(phase, fraction, message) is not False
-
-    plan = _planish.build(network, device, given, ranges, fp32, deterministic, time_budget,
-                          timing_cache, threads, report if progress else None)
-    return Engine(plan.engine(threads), plan, network)
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
-def load(path: Union[str, os.PathLike], *, threads: int = 0) -> Engine:
-    """Loads an engine from a plan file."""
-    return Engine(_planish.load_engine(os.fspath(path), threads))
+def load(plan: Union[Path, bytes], *, device: str = "", threads: int = 0) -> Engine:
+    """Loads an engine from a plan file, or from its bytes. device: empty for the plan's own."""
+    if isinstance(plan, bytes):
+        return Engine(_planish.parse_engine(plan, device, threads))
+    return Engine(_planish.load_engine(os.fspath(plan), device, threads))
 
 
-def verify(engine: Engine, model: Union[None, str, os.PathLike] = None, *, seed: int = 1,
-           atol: Optional[float] = None, rtol: Optional[float] = None,
-           layers: bool = False) -> Dict[str, Any]:
-    """Compares the engine with the reference interpreter on random inputs.
-
-    model: what it was built from; not needed for an engine that build() gave.
-    """
-    network = engine._network if model is None else _planish.load_network(os.fspath(model))
-    if network is None:
-        raise InvalidArgumentError("the engine was loaded from a plan: give the model as well")
-    return _planish.verify(network, engine._engine, seed, atol, rtol, layers)
-
-
-def inspect(path: Union[str, os.PathLike]) -> Dict[str, Any]:
-    """Everything about a plan file, as `planish inspect --json` gives it."""
-    return load(path).describe()
+def inspect(plan: Union[Path, bytes, Engine]) -> Dict[str, Any]:
+    """Everything about a plan, as `planish inspect --json` gives it."""
+    return (plan if isinstance(plan, Engine) else load(plan)).describe()

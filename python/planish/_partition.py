@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import _planish
 
@@ -106,11 +106,11 @@ class Partition:
                 f"{len(self.segments)} segments)")
 
 
-def _cost(values: Optional[Mapping[str, float]]) -> Optional[Cost]:
+def _cost(values: Optional[Mapping[str, Any]]) -> Optional[Cost]:
     return None if values is None else Cost(**values)
 
 
-def _segment(values: Dict) -> Segment:
+def _segment(values: Dict[str, Any]) -> Segment:
     values = dict(values)
     inputs, outputs = values.pop("inputs"), values.pop("outputs")
     return Segment(input_edges=[Edge(*one) for one in inputs],

@@ -1,10 +1,19 @@
-"""Exceptions, one per kind of failure; each carries the library's own message."""
+"""Exceptions, one per kind of failure; each carries the library's own message.
+
+    except planish.UnsupportedError as error:
+        print(error)           # every node that Planish cannot take
+        print(error.code)      # "unsupported"
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Dict, Type
 
 
 class PlanishError(RuntimeError):
     """Base of all. `code` is the name of the library's status code."""
 
-    code = "internal"
+    code: ClassVar[str] = ""
 
 
 class InvalidArgumentError(PlanishError, ValueError):
@@ -13,10 +22,16 @@ class InvalidArgumentError(PlanishError, ValueError):
     code = "invalid argument"
 
 
-class UnsupportedError(PlanishError):
+class UnsupportedError(PlanishError, NotImplementedError):
     """Valid, but outside of what Planish can take; the message lists everything."""
 
     code = "unsupported"
+
+
+class UnimplementedError(UnsupportedError):
+    """Planned, not done yet."""
+
+    code = "unimplemented"
 
 
 class NotFoundError(PlanishError, FileNotFoundError):
@@ -50,25 +65,44 @@ class IncompatibleError(PlanishError):
 
 
 class CancelledError(PlanishError):
-    """Cancelled by the caller, or past its deadline."""
+    """Cancelled by the caller."""
 
     code = "cancelled"
 
 
-_OF_CODE = {
-    1: InvalidArgumentError,
-    2: UnsupportedError,
-    3: UnsupportedError,
-    4: NotFoundError,
-    5: ResourceExhaustedError,
-    6: FailedPreconditionError,
-    7: DataLossError,
-    8: IncompatibleError,
-    9: CancelledError,
-    10: CancelledError,
+class DeadlineExceededError(PlanishError, TimeoutError):
+    """Past the deadline that the caller gave."""
+
+    code = "deadline exceeded"
+
+
+class DeviceError(PlanishError):
+    """The device or its driver failed."""
+
+    code = "device error"
+
+
+class VerificationError(PlanishError):
+    """Results beyond their bound."""
+
+    code = "verification failed"
+
+
+class InternalError(PlanishError):
+    """A mistake of Planish's own: please report it."""
+
+    code = "internal error"
+
+
+_OF_CODE: Dict[str, Type[PlanishError]] = {
+    kind.code: kind
+    for kind in (InvalidArgumentError, UnsupportedError, UnimplementedError, NotFoundError,
+                 ResourceExhaustedError, FailedPreconditionError, DataLossError, IncompatibleError,
+                 CancelledError, DeadlineExceededError, DeviceError, VerificationError,
+                 InternalError)
 }
 
 
-def of_code(code):
-    """The exception class of a status code's number."""
+def of_code(code: str) -> Type[PlanishError]:
+    """The exception class of a status code's name."""
     return _OF_CODE.get(code, PlanishError)

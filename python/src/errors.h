@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 
 #include <exception>
+#include <string>
 #include <utility>
 
 #include "planish/status.h"
@@ -15,6 +16,9 @@ struct StatusError : std::exception {
   Status status;
 };
 
+[[noreturn]] inline void refuse(std::string message) {
+  throw StatusError(Status(Code::kInvalidArgument, std::move(message)));
+}
 inline void check(const Status& status) {
   if (!status.ok()) throw StatusError(status);
 }
@@ -23,9 +27,5 @@ T take(Result<T> result) {
   if (!result.ok()) throw StatusError(result.status());
   return std::move(*result);
 }
-
-// Python's exception of a code, from planish/errors.py.
-nanobind::object exception_of(Code code);
-void register_errors(nanobind::module_& module);
 
 }  // namespace planish::python

@@ -1,18 +1,8 @@
 """The Python package, installed from its wheel, on the bundled trained model."""
 
-import pathlib
-import threading
-
 import numpy as np
 import planish
 import pytest
-
-MODEL = pathlib.Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits.onnx"
-
-
-@pytest.fixture(scope="module")
-def engine():
-    return planish.build(MODEL, deterministic=True)
 
 
 def image(n=2, seed=0):
@@ -29,86 +19,78 @@ def test_three_lines(engine):
 def test_by_name_and_in_order_agree(engine):
     x = image(3)
     want = engine(x)["probability"]
-    for got in (engine(image=x), engine({"image": x}), engine.context()(x)):
+    for got in (engine(image=x), engine({"image": x}), engine.run([x]), engine.context()(x)):
         np.testing.assert_array_equal(got["probability"], want)
-
-
-def test_results_outlive_the_next_run(engine):
-    context = engine.context()
-    first = context(image(2, 1))["probability"]
-    kept = first.copy()
-    context(image(2, 2))
-    np.testing.assert_array_equal(first, kept)
 
 
 def test_save_and_load(engine, tmp_path):
     engine.save(tmp_path / "digits.plan")
-    loaded = planish.load(tmp_path / "digits.plan")
-    np.testing.assert_array_equal(loaded(image())["probability"], engine(image())["probability"])
-    assert planish.inspect(tmp_path / "digits.plan")["steps"]
-    with pytest.raises(planish.InvalidArgumentError, match="loaded from a plan"):
-        loaded.save(tmp_path / "again.plan")
+    want = engine(image())["probability"]
+    for loaded in (planish.load(tmp_path / "digits.plan"), planish.load(engine.plan_bytes())):
+        np.testing.assert_array_equal(loaded(image())["probability"], want)
+        with pytest.raises(planish.InvalidArgumentError, match="loaded from a plan"):
+            loaded.save(tmp_path / "again.plan")
 
 
-def test_verify(engine):
-    report = planish.verify(engine)
-    assert report["good"] and report["outputs"][0]["ratio"] <= 1
+def test_inspect(engine, tmp_path):
+    engine.save(tmp_path / "digits.plan")
+    described = planish.inspect(tmp_path / "digits.plan")
+    assert described["steps"] and described == planish.inspect(engine)
+    memory = engine.memory({"image": (4, 1, 8, 8)})
+    assert memory["arena_bytes"] >= memory["lower_bound_bytes"] > 0
+    assert engine.metadata["planish.version"] == planish.__version__
 
 
-def test_futures_and_threads(engine):
-    inputs = [image(2, seed) for seed in range(8)]
-    want = [engine(x)["probability"] for x in inputs]
-    for future, expected in zip([engine.submit(x) for x in inputs], want):
-        np.testing.assert_array_equal(future.result()["probability"], expected)
-    wrong = []
+def test_models_from_memory(digits, engine):
+    want = engine(image())["probability"]
+    class Proto:
+        def SerializeToString(self):
+            return digits.read_bytes()
 
-    def work(k):
-        for _ in range(20):
-            if not np.array_equal(engine(inputs[k])["probability"], want[k]):
-                wrong.append(k)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    for model in (digits.read_bytes(), Proto()):
+        got = planish.build(model, deterministic=True)(image())["probability"]
+        np.testing.assert_array_equal(got, want)
+    with pytest.raises(planish.InvalidArgumentError, match="got a int, expected a path"):
+        planish.build(3)
 
 
-def test_dlpack_without_copies(engine):
-    class OnlyDlpack:
-        def __init__(self, array):
-            self.array = array
-
-        def __dlpack__(self, **more):
-            return self.array.__dlpack__(**more)
-
-        def __dlpack_device__(self):
-            return self.array.__dlpack_device__()
-
-    x = image()
-    np.testing.assert_array_equal(engine(OnlyDlpack(x))["probability"], engine(x)["probability"])
+def test_decisions_repeat_a_build(digits, engine):
+    again = planish.build(digits, decisions=engine.decisions, deterministic=True)
+    assert again.decisions == engine.decisions
 
 
-def test_progress_and_cancel():
-    seen = []
-    planish.build(MODEL, deterministic=True, progress=lambda *state: seen.append(state))
-    assert seen and seen[-1][1] == 1.0
-    with pytest.raises(planish.CancelledError):
-        planish.build(MODEL, deterministic=True, progress=lambda *state: False)
+def test_fixed_shapes_and_profile(digits):
+    fixed = planish.build(digits, shapes={"image": (1, 1, 8, 8)}, deterministic=True)
+    assert fixed.inputs[0].shape == (1, 1, 8, 8)
+    ranged = planish.build(digits, deterministic=True,
+                           profile={"image": ((1, 1, 8, 8), (4, 1, 8, 8), (8, 1, 8, 8))})
+    assert ranged(image(8))["probability"].shape == (8, 10)
 
 
-def test_errors_carry_the_librarys_text(engine, tmp_path):
-    with pytest.raises(planish.NotFoundError, match="missing.onnx"):
-        planish.build(tmp_path / "missing.onnx")
-    with pytest.raises(planish.InvalidArgumentError, match="f64"):
-        engine(image().astype(np.float64))
-    with pytest.raises(ValueError, match="got 2 inputs, expected 1"):
-        engine(image(), image())
-    (tmp_path / "damaged.plan").write_bytes(b"no plan at all")
-    with pytest.raises(planish.PlanishError):
-        planish.load(tmp_path / "damaged.plan")
+def test_verify(digits, engine, tmp_path):
+    report = planish.verify(engine, layers=True)
+    assert report and report.good and report.outputs[0].ratio <= 1 and report.layers
+    assert "probability" in repr(report) and "elements" in repr(report.outputs[0])
+    assert planish.verify(engine, inputs=[image()]).outputs[0].count == 20
+    loaded = planish.load(engine.plan_bytes())
+    with pytest.raises(planish.InvalidArgumentError, match="give the model"):
+        planish.verify(loaded)
+    assert planish.verify(loaded, digits, seed=2).good
+
+
+def test_a_bound_of_nothing_is_not_met(engine):
+    report = planish.verify(engine, atol=0, rtol=0)
+    assert not report and report.outputs[0].ratio > 1 and "not good" in repr(report)
 
 
 def test_reprs(engine):
-    assert "image: f32[N, 1, 8, 8]" in repr(engine) and "steps" in repr(engine)
+    assert "image: f32[N, 1, 8, 8]" in repr(engine) and "steps on cpu" in repr(engine)
+    assert "Context of <planish.Engine" in repr(engine.context())
+    assert str(engine.outputs[0]) == "probability: f32[N, 10]"
+    assert repr(planish.CancelToken()) == "<planish.CancelToken, not cancelled>"
+
+
+def test_devices():
+    cpu = planish.devices()[0]
+    assert cpu.kind == "cpu" and cpu.available and cpu.threads >= 1
+    assert all(device.available or device.reason for device in planish.devices())
