@@ -58,10 +58,12 @@ nb::dict describe(const Segment& segment) {
   return out;
 }
 
-nb::dict run(nb::bytes graph_def, const Strings& fetches, const Strings& feeds, const Hints& tensors,
-             int minimum_segment_size, const Strings& deny_ops, const Strings& deny_nodes,
-             int maximum_engines, const std::string& device_type, bool cost_gate,
-             int64_t assumed_batch, const Times& measured) {
+using Found = nb::typed<nb::dict, nb::str, nb::any>;
+
+Found run(nb::bytes graph_def, const Strings& fetches, const Strings& feeds, const Hints& tensors,
+          int minimum_segment_size, const Strings& deny_ops, const Strings& deny_nodes,
+          int maximum_engines, const std::string& device_type, bool cost_gate,
+          int64_t assumed_batch, const Times& measured) {
   PartitionOptions options;
   options.fetches = fetches;
   options.feeds = feeds;
@@ -106,7 +108,7 @@ nb::dict run(nb::bytes graph_def, const Strings& fetches, const Strings& feeds, 
   out["report_text"] = result.report_text;
   out["report_csv"] = result.report_csv;
   out["report_json"] = result.report_json;
-  return out;
+  return nb::borrow<Found>(out);
 }
 
 }  // namespace
