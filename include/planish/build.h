@@ -71,8 +71,13 @@ struct BuildOptions {
   // JSON of an earlier plan's decisions (Plan::decisions()): they are taken over, not searched.
   std::string decisions;
 
-  int64_t max_workspace_bytes = 0;  // cap on one step's scratch memory; 0: none
-  int64_t max_memory_bytes = 0;     // cap on weights and arena together; 0: none
+  // Caps, 0: none. They hold at the profiles' maximal shapes, else at those the build tunes for.
+  // One step's scratch memory: kernels that would take more are not chosen; where not even the
+  // reference code stays below, the build is refused with figures.
+  int64_t max_workspace_bytes = 0;
+  // Weights, packed weights and arena together: a plan that would take more is refused with what takes
+  // most. Other shapes at run time: EngineOptions::max_memory_bytes.
+  int64_t max_memory_bytes = 0;
   int threads = 0;                  // CPU: threads the plan is tuned for; 0: all cores
   bool packed_weights = false;      // carry packed weights: larger file, faster load
 

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "compiler/workspace_cap.h"
 #include "kernel/allocating_kernel.h"
 #include "kernel/supported.h"
 #include "opdef/infer.h"
@@ -11,17 +12,6 @@ namespace planish::compiler {
 namespace {
 
 using ir::Layout;
-
-void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) {
-  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
-    problem.operands[i].type.layout = layouts.operands[i];
-  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
-    const int value = problem.results[i];
-    if (value < int(problem.operands.size())) continue;
-    const auto [stage, output] = problem.stage_of(value);
-    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
-  }
-}
 
 // A concat or slice along `axis` is a matter of offsets when everything before the axis is either
 // the outermost dim (which may have a stride of its own) or of size 1.
@@ -83,13 +73,11 @@ void add_structural(LoweredNode& entry, const kernel::DeviceInfo& device, int bl
   for (const Layout& layout : structural_layouts(entry, axis, block)) add(layout, layout, 0);
 }
 
-Status add_kernels(LoweredNode& entry, const CompileOptions& options,
-                   const Environment& environment);
-
 // The host kernel that the cost model likes best, row-major on both sides: nothing here is measured.
 Status add_host_kernel(LoweredNode& entry, const CompileOptions& options,
                        const Environment& environment) {
-  const Environment host{environment.ops, environment.kernels, *environment.host, nullptr};
+  const Environment host{environment.ops, environment.kernels, *environment.host, nullptr, nullptr,
+                         environment.workspaces};
   PLANISH_RETURN_IF_ERROR(add_kernels(entry, options, host));
   const auto is_row_major = [](const Layout& layout) { return layout.is_row_major(); };
   std::erase_if(entry.alternatives, [&](const Alternative& a) {
@@ -138,6 +126,34 @@ std::vector<kernel::LayoutChoice> lasting_layouts(const kernel::KernelDef& kerne
   return choices;
 }
 
+Status add_content(LoweredNode& entry, const Environment& environment) {
+  for (const auto& kernel : environment.kernels.all()) {
+    if (!kernel->supports(entry.concrete, environment.device.info()).ok()) continue;
+    Alternative a;
+    a.kernel = kernel.get();
+    a.problem = entry.concrete;
+    a.layouts.results.resize(entry.node->outputs.size());
+    a.predicted_us = 0.1;
+    entry.alternatives.push_back(std::move(a));
+    entry.on_host = kernel->device_kind() != environment.device.info().kind;
+    return ok_status();
+  }
+  return internal_error("no kernel writes known contents");
+}
+
+}  // namespace
+
+void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) {
+  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
+    problem.operands[i].type.layout = layouts.operands[i];
+  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
+    const int value = problem.results[i];
+    if (value < int(problem.operands.size())) continue;
+    const auto [stage, output] = problem.stage_of(value);
+    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
+  }
+}
+
 Status add_kernels(LoweredNode& entry, const CompileOptions& options,
                    const Environment& environment) {
   const kernel::DeviceInfo& device = environment.device.info();
@@ -176,12 +192,14 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       }
     }
   }
+  const std::string least = cap_workspace(entry, options, environment);
   if (!entry.alternatives.empty()) return ok_status();
   if (environment.host && environment.host->info().kind != device.kind)
     return add_host_kernel(entry, options, environment);
   if (!reference)
     return unsupported(cat("no kernel takes ", kernel::describe(entry.problem), " on ", device.kind));
   PLANISH_RETURN_IF_ERROR(kernel::supported(*reference, entry.problem, device));
+  PLANISH_RETURN_IF_ERROR(cap_reference(entry, options, least));
   Alternative a;
   a.kernel = reference;
   a.problem = entry.concrete;
@@ -191,23 +209,6 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
   entry.alternatives.push_back(std::move(a));
   return ok_status();
 }
-
-Status add_content(LoweredNode& entry, const Environment& environment) {
-  for (const auto& kernel : environment.kernels.all()) {
-    if (!kernel->supports(entry.concrete, environment.device.info()).ok()) continue;
-    Alternative a;
-    a.kernel = kernel.get();
-    a.problem = entry.concrete;
-    a.layouts.results.resize(entry.node->outputs.size());
-    a.predicted_us = 0.1;
-    entry.alternatives.push_back(std::move(a));
-    entry.on_host = kernel->device_kind() != environment.device.info().kind;
-    return ok_status();
-  }
-  return internal_error("no kernel writes known contents");
-}
-
-}  // namespace
 
 bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
   if (from == to) return true;

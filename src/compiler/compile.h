@@ -36,8 +36,7 @@ struct CompileOptions {
   ir::DataType io_precision = ir::DataType::kF32;  // the same of its inputs and outputs
   bool deterministic = false;    // no measuring: the cost model decides
   std::optional<double> time_budget_s;  // for measuring, counted from the call
-  int64_t max_workspace = -1;    // bytes per step; -1: no cap
-  int64_t max_memory = -1;       // arena + packed weights at the opt shapes; -1: no cap
+  int64_t max_workspace = -1;    // bytes of scratch memory per step; -1: no cap
   std::string decisions;         // JSON lock file to follow; empty: choose freely
   std::vector<std::string> disabled_passes;
   std::string print_after;       // pass name; text goes to `print`
@@ -57,6 +56,9 @@ struct Environment {
   tuner::TimeStore* times = nullptr;
   // Where steps run that no kernel of `device` takes; null: `device` is the CPU, or they are refused.
   backend::Device* host = nullptr;
+  // Scratch memory of alternatives asked about before, and whether it is that of maximal shapes;
+  // compile() brings its own.
+  std::map<std::string, std::pair<int64_t, bool>>* workspaces = nullptr;
 };
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

@@ -79,6 +79,24 @@ bool some_kernel_takes(const kernel::Problem& concrete,
   return false;
 }
 
+// Some kernel takes the region with no more scratch memory than the cap; what the others would take
+// goes to `said`.
+bool some_kernel_fits(const Lowered& lowered, ir::Node& region, const kernel::Problem& problem,
+                      const CompileOptions& options, const Environment& environment,
+                      std::vector<plan::Considered>& said) {
+  if (options.max_workspace < 0) return true;
+  LoweredNode entry;
+  entry.node = &region;
+  entry.problem = problem;
+  entry.concrete = *lowered.at_opt(problem);
+  entry.elsewhere = lowered.elsewhere(problem);
+  entry.largest = lowered.largest(problem);
+  const Status status = add_kernels(entry, options, environment);
+  if (status.ok() && !entry.on_host && !entry.choice().kernel->is_reference()) return true;
+  said = std::move(entry.considered);
+  return false;
+}
+
 // Why each kernel that knows the region's ops would not take it.
 std::vector<plan::Considered> refusals(const kernel::Problem& concrete,
                                        const std::optional<kernel::Problem>& elsewhere,
@@ -109,12 +127,14 @@ Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
     PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
                              opdef::make_problem(environment.ops, *node));
     const auto concrete = lowered.at_opt(problem);
+    std::vector<plan::Considered> said;
     if (!options.reference_only && concrete &&
-        some_kernel_takes(*concrete, lowered.elsewhere(problem), environment, options))
+        some_kernel_takes(*concrete, lowered.elsewhere(problem), environment, options) &&
+        some_kernel_fits(lowered, *node, problem, options, environment, said))
       continue;
     changed = true;
-    std::vector<plan::Considered> said;
-    if (auto before = lowered.refused_regions.extract(node)) said = std::move(before.mapped());
+    if (auto before = lowered.refused_regions.extract(node))
+      said.insert(said.begin(), before.mapped().begin(), before.mapped().end());
     if (concrete && !options.reference_only)
       for (plan::Considered& one : refusals(*concrete, lowered.elsewhere(problem), environment)) said.push_back(std::move(one));
     PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(g, node, context));
@@ -220,6 +240,8 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
   lowered.graph = std::move(graph);
   ir::Graph& g = *lowered.graph;
   lowered.opt_binding = opt_binding(g, options.profiles);
+  for (const Profile& profile : options.profiles)
+    lowered.max_bindings.push_back(max_binding(g, profile));
   const kernel::DeviceInfo& device = environment.device.info();
   PLANISH_RETURN_IF_ERROR(split_refused_regions(lowered, options, environment));
   if (!options.reference_only) PLANISH_RETURN_IF_ERROR(nest_concats(g, environment));
@@ -295,6 +317,7 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
                       !agrees(environment.ops, *entry.node, *concrete, lowered.lookup()));
     entry.concrete = concrete ? std::move(*concrete) : entry.problem;
     entry.elsewhere = lowered.elsewhere(entry.problem);
+    entry.largest = lowered.largest(entry.problem);
     lowered.index[node.get()] = int(lowered.nodes.size());
     lowered.nodes.push_back(std::move(entry));
   }

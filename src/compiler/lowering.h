@@ -49,6 +49,7 @@ struct LoweredNode {
   bool impossible = false;
   // At other shapes, where symbols are free; see supports().
   std::optional<kernel::Problem> elsewhere;
+  std::vector<kernel::Problem> largest;  // at each profile's maximal shapes
   SliceInfo slice;
   std::vector<Alternative> alternatives;
   int chosen = 0;
@@ -61,6 +62,7 @@ struct Lowered {
   std::vector<LoweredNode> nodes;
   std::map<const ir::Node*, int> index;
   std::map<std::string, int64_t, std::less<>> opt_binding;
+  std::vector<std::map<std::string, int64_t, std::less<>>> max_bindings;  // one per profile
   // What kernels said of the regions that were split, under the part that holds the first root.
   std::map<const ir::Node*, std::vector<plan::Considered>> refused_regions;
   // Outermost-dim distance needed for the value (member of an elided concat, slice view).
@@ -69,6 +71,8 @@ struct Lowered {
   std::optional<kernel::Problem> at_opt(const kernel::Problem& problem) const;
   // The same at other shapes; nullopt, too, when nothing about it is symbolic.
   std::optional<kernel::Problem> elsewhere(const kernel::Problem& problem) const;
+  // At each profile's maximal shapes; empty when nothing about it is symbolic.
+  std::vector<kernel::Problem> largest(const kernel::Problem& problem) const;
 };
 
 // Whether the node's op gives the planned results for operands of the concrete dims.
@@ -85,6 +89,10 @@ Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete
 std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
                                                         const std::vector<Profile>& profiles);
 
+// The same at a profile's maximal shapes.
+std::map<std::string, int64_t, std::less<>> max_binding(const ir::Graph& graph,
+                                                        const Profile& profile);
+
 // What was compared where a region could be had whole and in parts, by node_key() of what was chosen.
 using PartitionNotes = std::map<std::string, std::vector<plan::Considered>>;
 
@@ -100,6 +108,13 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
 // Fills alternatives of every node: every kernel asked, refusals kept with their reasons.
 Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
                               const Environment& environment);
+
+// Fills the alternatives of one computing node; the reference kernel stands in where none is left.
+Status add_kernels(LoweredNode& entry, const CompileOptions& options,
+                   const Environment& environment);
+void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts);
+// Row-major data of a node's constant operands by position.
+std::vector<ir::Tensor> constants_of(const ir::Node& node);
 
 // Measures or predicts, then chooses layouts and kernels over the whole graph. `every`: also measures
 // nodes that have one alternative, whose time decides nothing here.

@@ -70,6 +70,18 @@ std::optional<kernel::Problem> Lowered::elsewhere(const kernel::Problem& problem
   });
 }
 
+std::vector<kernel::Problem> Lowered::largest(const kernel::Problem& problem) const {
+  std::vector<kernel::Problem> out;
+  if (!is_symbolic(problem)) return out;
+  for (const auto& binding : max_bindings)
+    if (auto concrete = possible(problem, [&](std::string_view name) -> std::optional<int64_t> {
+          auto found = binding.find(name);
+          return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+        }))
+      out.push_back(std::move(*concrete));
+  return out;
+}
+
 Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete,
                 const std::optional<kernel::Problem>& elsewhere, const kernel::DeviceInfo& device) {
   PLANISH_RETURN_IF_ERROR(kernel::supported(kernel, concrete, device));
@@ -112,6 +124,13 @@ std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,
     binding[symbol] = bound ? std::clamp<int64_t>(*bound, 0, 4096) : kDefaultOptDim;
   }
   return binding;
+}
+
+std::map<std::string, int64_t, std::less<>> max_binding(const ir::Graph& graph,
+                                                        const Profile& profile) {
+  Profile largest = profile;
+  for (const auto& [input, dims] : profile.max) largest.opt[input] = dims;
+  return opt_binding(graph, {largest});
 }
 
 bool agrees(const opdef::OpRegistry& ops, const ir::Node& node, const kernel::Problem& concrete,

@@ -103,9 +103,13 @@ class Partitioner {
   }
 
   Result<Choice> price(const ir::Graph& whole, const ir::Graph& parts, bool several) {
-    PLANISH_ASSIGN_OR_RETURN(Cost one, cost_of(whole, /*predict=*/true));
-    if (one.steps != 1) return Choice();  // no kernel takes it whole
-    PLANISH_ASSIGN_OR_RETURN(Cost many, cost_of(parts, /*predict=*/true));
+    const auto whole_cost = cost_of(whole, /*predict=*/true);
+    const auto parts_cost = cost_of(parts, /*predict=*/true);
+    for (const auto* cost : {&whole_cost, &parts_cost})
+      if (!cost->ok() && cost->status().code() != Code::kResourceExhausted) return cost->status();
+    // No kernel takes it whole, or only one of the ways stays within the caps: nothing to choose.
+    if (!whole_cost.ok() || !parts_cost.ok() || whole_cost->steps != 1) return Choice();
+    const Cost one = *whole_cost, many = *parts_cost;
     if (options_.deterministic) return compared(one, many, false);
     if (many.predicted_us > (several ? kOpenFactor : kWholeFactor) * one.predicted_us)
       return Choice();

@@ -21,13 +21,6 @@ constexpr double kHopelessFactor = 6.0;  // predicted behind the best by this: n
 
 // --- measuring -------------------------------------------------------------------------------
 
-std::vector<ir::Tensor> constants_of(const ir::Node& node) {
-  std::vector<ir::Tensor> out(node.inputs.size());
-  for (size_t i = 0; i < node.inputs.size(); ++i)
-    if (node.inputs[i] && node.inputs[i]->constant) out[i] = *node.inputs[i]->constant;
-  return out;
-}
-
 // Keeps, per layout choice, the alternatives worth measuring.
 std::vector<int> worth_measuring(const LoweredNode& entry) {
   std::vector<int> order(entry.alternatives.size());
@@ -286,6 +279,13 @@ class LayoutSearch {
 };
 
 }  // namespace
+
+std::vector<ir::Tensor> constants_of(const ir::Node& node) {
+  std::vector<ir::Tensor> out(node.inputs.size());
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    if (node.inputs[i] && node.inputs[i]->constant) out[i] = *node.inputs[i]->constant;
+  return out;
+}
 
 double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
                      const kernel::DeviceInfo& device) {

@@ -10,11 +10,13 @@
 #include <stdexcept>
 #include <thread>
 
+#include "planish/c/build.h"
 #include "planish/planish.h"
 
 namespace planish {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -176,6 +178,52 @@ TEST(Build, RefusesOptionsThatDoNotFit) {
                 o.profiles.push_back({{"x", {{1, 4}, {9, 4}, {8, 4}}}});
               }),
               HasSubstr("min <= opt <= max"));
+}
+
+// Weights, their packed form and the arena at the largest shapes that the build knows.
+TEST(Build, KeepsTheMemoryCapOrRefusesWithFigures) {
+  BuildOptions options = quick();
+  options.max_memory_bytes = 4096;
+  EXPECT_TRUE(build(make_mlp(3), options).ok());
+  options.profiles = {{{"x", {{1, 4}, {2, 4}, {1000, 4}}}}};
+  const auto refused = build(make_mlp(3), options);
+  EXPECT_EQ(refused.status().code(), Code::kResourceExhausted);
+  EXPECT_THAT(refused.status().message(),
+              AllOf(HasSubstr("'x' [1000, 4]"), HasSubstr("weights 64 (most: 'w0' with 64)"),
+                    HasSubstr("(most: workspace of step 0"), HasSubstr("max_memory is 4096")));
+  options.max_memory_bytes = 0;
+  const auto plan = build(make_mlp(3), options);
+  ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+  const auto memory = plan->engine()->memory({{1000, 4}});
+  ASSERT_TRUE(memory.ok());
+  const int64_t taken = memory->weight_bytes + memory->packed_bytes + memory->arena_bytes;
+  options.max_memory_bytes = taken;
+  EXPECT_TRUE(build(make_mlp(3), options).ok());
+  options.max_memory_bytes = taken - 1;
+  EXPECT_EQ(build(make_mlp(3), options).status().code(), Code::kResourceExhausted);
+}
+
+TEST(Build, TakesCapsThroughTheCApi) {
+  planish_network* network = nullptr;
+  ASSERT_EQ(planish_network_load_onnx("examples/digits/digits.onnx", nullptr, &network), PLANISH_OK);
+  planish_build_options options;
+  planish_build_options_init(&options);
+  options.deterministic = 1;
+  options.timing_cache = "";
+  const auto refusal = [&](int64_t max_workspace, int64_t max_memory) -> std::string {
+    options.max_workspace_bytes = max_workspace;
+    options.max_memory_bytes = max_memory;
+    planish_plan* plan = nullptr;
+    const planish_code code = planish_build(network, &options, &plan);
+    planish_plan_free(plan);
+    if (code == PLANISH_OK) return "";
+    EXPECT_EQ(code, PLANISH_RESOURCE_EXHAUSTED);
+    return planish_error_message();
+  };
+  EXPECT_EQ(refusal(1 << 20, 1 << 20), "");
+  EXPECT_THAT(refusal(1, 0), HasSubstr("max_workspace = 1 bytes"));
+  EXPECT_THAT(refusal(0, 1000), HasSubstr("max_memory is 1000"));
+  planish_network_free(network);
 }
 
 TEST(Build, ProgressRisesAndCancels) {

@@ -115,9 +115,9 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
                        "Measure nothing: the cost model decides"));
   add(command.add_option("--decisions", decisions, "Take over an earlier build's decisions (JSON)"))
       ->type_name("FILE");
-  add(command.add_option("--max-workspace", max_workspace, "Cap on one step's scratch memory"))
+  add(command.add_option("--max-workspace", max_workspace, "Kernels that take more scratch memory are not chosen"))
       ->type_name("BYTES");
-  add(command.add_option("--max-memory", max_memory, "Cap on weights and arena together"))
+  add(command.add_option("--max-memory", max_memory, "Refuse a plan whose weights, packed weights and arena take more"))
       ->type_name("BYTES");
   add(command.add_option("--plugin", plugins, "Load a plugin (its code runs); repeatable"))
       ->type_name("FILE")

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "api/build/check_caps.h"
 #include "api/build/network_impl.h"
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
@@ -95,7 +96,6 @@ compiler::CompileOptions compile_options(const BuildOptions& from) {
   options.deterministic = from.deterministic;
   options.time_budget_s = from.time_budget_s;
   if (from.max_workspace_bytes > 0) options.max_workspace = from.max_workspace_bytes;
-  if (from.max_memory_bytes > 0) options.max_memory = from.max_memory_bytes;
   options.decisions = from.decisions;
   options.disabled_passes = from.disabled_passes;
   options.log = [](const std::string& line) { PLANISH_LOG(kInfo, line); };
@@ -224,6 +224,9 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
     if (!cache_path.empty()) {
       if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());
     }
+    PLANISH_API_RETURN_IF_ERROR(
+        api::check_caps(plan, {options.max_workspace_bytes, options.max_memory_bytes}, device, host,
+                        from.registry->kernels));
     if (options.packed_weights) {
       PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, host, from.registry->kernels));
     }

@@ -101,14 +101,16 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   return v1::Engine(std::shared_ptr<const v1::Engine::Impl>(std::move(impl)));
 }
 
-std::vector<std::vector<int64_t>> example_dims(const plan::Program& program) {
+std::vector<std::vector<int64_t>> example_dims(
+    const plan::Program& program, size_t profile_number,
+    std::vector<int64_t> plan::ProfileInput::*which) {
   // Symbols of inputs that are plain symbols; derived dims follow by evaluation.
   std::map<std::string, int64_t, std::less<>> binding;
   for (const int v : program.inputs) {
     const plan::ProgramValue& value = program.values[size_t(v)];
     const plan::ProfileInput* profile = nullptr;
-    if (!program.profiles.empty()) {
-      for (const plan::ProfileInput& input : program.profiles[0])
+    if (profile_number < program.profiles.size()) {
+      for (const plan::ProfileInput& input : program.profiles[profile_number])
         if (input.input == value.name) profile = &input;
     }
     for (size_t axis = 0; axis < value.type.shape.size(); ++axis) {
@@ -119,7 +121,7 @@ std::vector<std::vector<int64_t>> example_dims(const plan::Program& program) {
         size = std::max(size, found->second.low);
         if (found->second.high) size = std::min(size, *found->second.high);
       }
-      if (profile && axis < profile->opt.size()) size = profile->opt[axis];
+      if (profile && axis < (profile->*which).size()) size = (profile->*which)[axis];
       binding[symbol] = size;
     }
   }

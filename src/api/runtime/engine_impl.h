@@ -25,9 +25,11 @@ namespace planish::api {
 // An engine of a plan in memory, on the device that the options or the plan name.
 v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& options);
 
-// Dims to try a program with: fixed ones, the first profile's opt, else 1 for leading dims and 64
-// for the others, inside the symbols' bounds.
-std::vector<std::vector<int64_t>> example_dims(const plan::Program& program);
+// Dims to try a program with: fixed ones, those of a profile (opt of the first unless asked for
+// others), else 1 for leading dims and 64 for the others, inside the symbols' bounds.
+std::vector<std::vector<int64_t>> example_dims(
+    const plan::Program& program, size_t profile = 0,
+    std::vector<int64_t> plan::ProfileInput::*which = &plan::ProfileInput::opt);
 
 // Everything about an engine as JSON text (Engine::describe_json).
 planish::Result<std::string> describe_json(const runtime::Engine& engine,
