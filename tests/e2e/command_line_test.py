@@ -124,6 +124,17 @@ class CommandLine(unittest.TestCase):
             self.assertLessEqual(value["offset"] + value["bytes"], memory["arena_bytes"])
         self.assertIn("kernel", self.expect(0, "inspect", self.plan, "--layers").stdout)
 
+    def test_caps_are_kept_or_refused(self):
+        capped = self.work / "capped.plan"
+        self.expect(2, "build", MODEL, "-o", capped, "--deterministic", "--max-workspace", 1,
+                    error="max_workspace = 1 bytes")
+        self.expect(2, "build", MODEL, "-o", capped, "--deterministic", "--max-memory", "20K",
+                    error="max_memory is 20480")
+        self.assertFalse(capped.exists())
+        self.expect(0, "build", MODEL, "-o", capped, "--deterministic", "--max-workspace", "20000",
+                    "--max-memory", "1M")
+        self.assertIn("max_workspace is 20000", self.expect(0, "inspect", capped, "--layers").stdout)
+
     def test_bench_json(self):
         self.expect(0, "bench", self.plan, "--iterations", 20, "--warm-up", 1, "--contexts", 2,
                     "--threads", 1, "--profile", "--json", self.work / "b.json")
@@ -134,6 +145,13 @@ class CommandLine(unittest.TestCase):
         self.assertLessEqual(latency["median"], latency["p99"])
         self.assertLessEqual(latency["p99"], latency["max"])
         self.assertEqual(len(result["layers"]), result["steps"])
+
+    def test_bench_counts_short_runs_whole(self):
+        for _ in range(5):
+            self.expect(0, "bench", self.plan, "--iterations", 1, "--warm-up", 0, "--json",
+                        self.work / "b.json")
+            result = json.loads((self.work / "b.json").read_text())
+            self.assertGreaterEqual(result["seconds"] * 1e3, result["latency_ms"]["mean"] * 0.999)
 
     def test_serve_rounds(self):
         done = self.expect(0, "bench", self.plan, "--threads", 1, "--serve-rounds", stdin="3\n1\n")

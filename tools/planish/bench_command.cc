@@ -52,6 +52,7 @@ int64_t peak_memory_bytes() {
 struct Worker {
   std::optional<Context> context;
   std::vector<double> samples_ms;
+  Clock::time_point begin, end;  // of measuring, noted by the worker's own thread
   Status status;
 };
 
@@ -85,17 +86,18 @@ void measure(Worker& worker, const Options& options) {
   constexpr int64_t kLeastRuns = 10;
   RunOptions run_options;
   run_options.cancel = interrupt();
-  const auto begin = Clock::now();
+  worker.begin = worker.end = Clock::now();
   for (int64_t i = 0;; ++i) {
-    const auto before = Clock::now();
+    const auto before = worker.end;
     const bool enough = options.iterations > 0
                             ? i >= options.iterations
                             : i >= kLeastRuns &&
-                                  ms_between(begin, before) >= options.duration * 1e3;
+                                  ms_between(worker.begin, before) >= options.duration * 1e3;
     if (enough) return;
     worker.status = worker.context->run(run_options);
     if (!worker.status.ok()) return;
-    worker.samples_ms.push_back(ms_between(before, Clock::now()));
+    worker.end = Clock::now();
+    worker.samples_ms.push_back(ms_between(before, worker.end));
   }
 }
 
@@ -188,14 +190,16 @@ Status measure_all(std::vector<Worker>& workers, const Options& options, BenchRe
     });
   }
   start.arrive_and_wait();
-  const auto begin = Clock::now();
   for (std::thread& thread : threads) thread.join();
-  result.seconds = ms_between(begin, Clock::now()) / 1e3;
   std::vector<double> samples;
+  std::vector<WorkerSpan> spans;
   for (const Worker& worker : workers) {
     if (!worker.status.ok()) return worker.status;
+    spans.push_back({ms_between(workers[0].begin, worker.begin),
+                     ms_between(workers[0].begin, worker.end)});
     samples.insert(samples.end(), worker.samples_ms.begin(), worker.samples_ms.end());
   }
+  result.seconds = covered_seconds(spans);
   result.iterations = int64_t(samples.size());
   result.throughput = result.seconds > 0 ? double(samples.size()) / result.seconds : 0;
   result.latency = latency_stats(std::move(samples));

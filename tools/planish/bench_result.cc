@@ -69,6 +69,16 @@ LatencyStats latency_stats(std::vector<double> samples) {
   return stats;
 }
 
+double covered_seconds(const std::vector<WorkerSpan>& spans) {
+  if (spans.empty()) return 0;
+  double begin = spans[0].begin_ms, end = spans[0].end_ms;
+  for (const WorkerSpan& span : spans) {
+    begin = std::min(begin, span.begin_ms);
+    end = std::max(end, span.end_ms);
+  }
+  return (end - begin) / 1e3;
+}
+
 std::string to_text(const BenchResult& result, const Engine& engine,
                     const std::vector<StepCost>& costs) {
   std::string out;

@@ -16,6 +16,13 @@ struct LatencyStats {
 // Percentiles by nearest rank; zeros for no samples.
 LatencyStats latency_stats(std::vector<double> samples_ms);
 
+// When one worker ran, in milliseconds on a clock that all share.
+struct WorkerSpan {
+  double begin_ms = 0, end_ms = 0;
+};
+// From the first worker's begin to the last one's end, in seconds; 0 for no workers.
+double covered_seconds(const std::vector<WorkerSpan>& spans);
+
 // Mean of one step over the profiled runs.
 struct StepMean {
   int step = 0;

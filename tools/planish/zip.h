@@ -1,6 +1,6 @@
 // Members of a zip archive in memory, as .npz files are made: stored or deflated, with 64-bit sizes,
-// not encrypted. Names are data here, never paths. Sizes are checked before anything is allocated:
-// deflate expands at most 1032 times.
+// not encrypted; zlib inflates. Names are data here, never paths. Sizes are checked before anything is
+// allocated (deflate expands at most 1032 times), each member's CRC-32 afterwards.
 #pragma once
 #include <string>
 #include <string_view>

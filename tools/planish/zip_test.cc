@@ -57,6 +57,17 @@ TEST(Npz, AnyPrefixAndAnyFlippedByteEndsInAStatus) {
   }
 }
 
+// Data of members lie between their headers and the directory: whatever is changed there is noticed.
+TEST(Zip, ChecksTheSumOfEachMember) {
+  std::string damaged = unhex(kCompressedNpz);
+  const size_t directory = damaged.find("PK\x01\x02");
+  ASSERT_NE(directory, std::string::npos);
+  damaged[directory + 16] = char(damaged[directory + 16] ^ 1);
+  const auto members = read_zip(damaged);
+  ASSERT_FALSE(members.ok());
+  EXPECT_NE(members.status().message().find("CRC-32"), std::string::npos);
+}
+
 TEST(Zip, RefusesAMemberThatClaimsTooMuch) {
   std::string bomb = unhex(kCompressedNpz);
   // The directory's uncompressed size of the first member becomes 4 GB.
