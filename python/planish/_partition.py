@@ -150,7 +150,7 @@ def partition(graph_def: bytes, *, fetches: Sequence[str] = (), feeds: Sequence[
         {name: (dtype, None if shape is None else list(shape))
          for name, (dtype, shape) in (tensors or {}).items()},
         minimum_segment_size, list(deny_ops), list(deny_nodes), maximum_engines or 0, device_type,
-        cost_gate, assumed_batch, {key: tuple(times) for key, times in (measured or {}).items()})
+        cost_gate, assumed_batch, {key: (host, engine) for key, (host, engine) in (measured or {}).items()})
     found["segments"] = [_segment(one) for one in found["segments"]]
     found["dropped"] = [Dropped(nodes, reason, _cost(cost))
                         for nodes, reason, cost in found["dropped"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 from typing import Any, Callable, Iterator, Optional, Union
 
@@ -44,10 +45,9 @@ class _Bar:
 
 def _bar() -> Union[_Line, _Bar]:
     try:
-        from tqdm.auto import tqdm
+        return _Bar(importlib.import_module("tqdm.auto").tqdm)
     except ImportError:
         return _Line()
-    return _Bar(tqdm)
 
 
 @contextlib.contextmanager

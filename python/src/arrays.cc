@@ -67,8 +67,10 @@ bool fits(DataType wanted, ElementType got) {
 }
 
 std::string text_of(nb::handle value) { return nb::cast<std::string>(nb::str(value)); }
+// "list", "numpy.ndarray".
 std::string kind_of(nb::handle value) {
-  return nb::cast<std::string>(nb::str(value.type().attr("__name__")));
+  const std::string module = text_of(value.type().attr("__module__"));
+  return (module == "builtins" ? "" : module + ".") + text_of(value.type().attr("__qualname__"));
 }
 std::string quoted(const std::string& role, const TensorDesc& wanted) {
   return role + " '" + wanted.name + "'";
@@ -76,7 +78,17 @@ std::string quoted(const std::string& role, const TensorDesc& wanted) {
 
 // The element type as its owner writes it, where the array has one.
 std::string element_name(nb::handle array) {
-  return nb::hasattr(array, "dtype") ? text_of(array.attr("dtype")) : "of unknown type";
+  return nb::hasattr(array, "dtype") ? text_of(array.attr("dtype"))
+                                     : "what a " + kind_of(array) + " gives by DLPack";
+}
+
+// Of a NumPy array that results cannot be written to: what it is, and what keeps it from that.
+std::string flags_of(nb::handle array) {
+  const nb::object flags = array.attr("flags");
+  std::string out = "element type " + element_name(array);
+  if (!nb::cast<bool>(flags["WRITEABLE"])) out += ", read-only";
+  if (!nb::cast<bool>(flags["C_CONTIGUOUS"])) out += ", strided";
+  return out;
 }
 
 [[noreturn]] void refuse_array(const std::string& role, const TensorDesc& wanted, nb::handle got) {
@@ -93,7 +105,8 @@ std::string element_name(nb::handle array) {
   }
   if (role == "out")
     refuse(where + ": expected a writable array of " + std::string(name_of(wanted.dtype)) +
-           ", dense in row-major order, got a " + kind_of(got) + " of " + element_name(got));
+           ", dense in row-major order, got " +
+           (nb::hasattr(got, "flags") ? "one with " + flags_of(got) : element_name(got)));
   refuse(where + ": got " + element_name(got) + ", expected " + std::string(name_of(wanted.dtype)));
 }
 
@@ -187,12 +200,12 @@ void register_arrays(nb::module_& module) {
       .def_prop_ro("dtype", [](const Tensor& tensor) { return std::string(name_of(tensor.dtype())); },
                    "\"f32\", \"bf16\", ...")
       .def_prop_ro("shape", dims_tuple, nb::sig("def shape(self) -> tuple[int, ...]"))
-      .def("numpy", [](const Tensor& tensor) { return to_numpy("tensor", tensor); },
-           nb::sig("def numpy(self) -> numpy.typing.NDArray[typing.Any]"),
+      .def("to_numpy", [](const Tensor& tensor) { return to_numpy("tensor", tensor); },
+           nb::sig("def to_numpy(self) -> numpy.typing.NDArray[typing.Any]"),
            "A NumPy array of the same memory. bf16 and 8-bit floats come as their bits.")
       .def("__dlpack__", [](const Tensor& tensor, const nb::kwargs& options) {
         return dlpack_array(tensor).attr("__dlpack__")(**options);
-      })
+      }, nb::sig("def __dlpack__(self, **options: typing.Any) -> typing.Any"))
       .def("__dlpack_device__", [](const Tensor& tensor) {
         return dlpack_array(tensor).attr("__dlpack_device__")();
       }, nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))

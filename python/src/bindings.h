@@ -1,7 +1,12 @@
 // The parts of the extension module, one file each, and what they share.
 #pragma once
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 
+#include <cstdint>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "planish/host.h"
@@ -18,8 +23,8 @@ void register_build(nanobind::module_& module);
 void register_verify(nanobind::module_& module);
 
 // (name, element type, dims) of each; a dim is a number or an expression.
-using TensorRow = nanobind::typed<nanobind::tuple, nanobind::str, nanobind::str,
-                                  nanobind::typed<nanobind::tuple, nanobind::object, nanobind::ellipsis>>;
+using Dims = nanobind::typed<nanobind::tuple, std::variant<int64_t, std::string>, nanobind::ellipsis>;
+using TensorRow = nanobind::typed<nanobind::tuple, nanobind::str, nanobind::str, Dims>;
 using TensorRows = nanobind::typed<nanobind::list, TensorRow>;
 TensorRows describe(const std::vector<TensorDesc>& all);
 

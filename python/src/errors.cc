@@ -1,5 +1,9 @@
 #include "errors.h"
 
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <string>
 #include <vector>
 
 #include "bindings.h"
@@ -33,9 +37,7 @@ void register_errors(nb::module_& module) {
     std::vector<std::string> names;
     for (int code = int(Code::kInvalidArgument); code <= int(kLastCode); ++code)
       names.emplace_back(code_name(Code(code)));
-    nb::typed<nb::list, nb::str> out;
-    for (const std::string& name : names) out.append(name);
-    return out;
+    return names;
   }, "Names of the library's status codes; planish.errors has an exception for each.");
 }
 
