@@ -1,14 +1,20 @@
 // Every operator's cases on every kernel of a device: as they stand, with all operands but the first
 // constant, and with an epilogue behind.
 //
-// Kernels are compiled on all cores first. A kernel that loses the device ends the run, for nothing
-// else works in the process: the last line then says where to go on. --lines adds one JSON line per
-// problem to a file: number, name, right, wrong (texts), refused.
+// Contractions come first. Kernels are compiled on all cores, a batch of problems ahead of the one that
+// runs. A kernel that loses the device ends the run, for nothing else works in the process: the last
+// line then says where to go on, and so it does when --seconds are over. --lines adds one JSON line per
+// problem to a file: number, name, right, wrong (texts), refused; --resume passes over those in it.
 //
 // Usage: conformance_test [--device cpu|cuda|onednn] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
-// Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 77 no such device here.
+//                         [--resume FILE] [--seconds N]
+// Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 4 out of time, 77 no such device here.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -95,7 +101,7 @@ Result<Built> build(const opdef::OpRegistry& registry, const opdef::OpCase& c, V
 }
 
 struct Totals {
-  int64_t subjects = 0, failures = 0;
+  int64_t subjects = 0, failures = 0, attempts = 0, refused = 0;
   std::map<std::string, int64_t> runs;
   std::set<std::string> without;  // ops that no kernel takes in any case
   std::set<std::string> with;
@@ -124,15 +130,34 @@ void add_subjects(const opdef::OpRegistry& registry, const opdef::OpCase& c,
   }
 }
 
+// Compiles the kernels of these subjects into the kernels' own caches.
 void compile_all(const kernel::KernelRegistry& kernels, const kernel::DeviceInfo& device,
-                 std::span<const CaseSubject> subjects, int tactics) {
+                 std::span<const CaseSubject> subjects, std::span<const size_t> numbers, int tactics,
+                 const std::atomic<bool>& stop) {
   std::vector<Attempt> attempts;
-  for (const CaseSubject& one : subjects)
-    for (Attempt& a : attempts_of(kernels, device, one.subject, tactics, nullptr))
+  for (const size_t n : numbers)
+    for (Attempt& a : attempts_of(kernels, device, subjects[n].subject, tactics, nullptr))
       attempts.push_back(std::move(a));
   std::vector<tuner::CompileJob> jobs;
   for (const Attempt& a : attempts) jobs.push_back({a.kernel, &a.problem, &a.tactic});
-  tuner::compile_ahead(jobs, device);
+  tuner::compile_ahead(jobs, device, [&] { return stop.load(); });
+}
+
+bool is_contraction(const std::string& op) {
+  return op == "Conv" || op == "ConvTranspose" || op == "MatMul" || op == "Gemm" || op == "Attention";
+}
+
+// Numbers of the problems that a file of lines has.
+std::set<size_t> numbers_in(const std::string& file) {
+  std::set<size_t> out;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    if (const auto json = nlohmann::json::parse(line, nullptr, false); json.contains("number")) out.insert(json["number"].get<size_t>());
+  return out;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 void add_line(std::ofstream& lines, size_t number, const CaseSubject& one, const Report& report) {
@@ -159,9 +184,11 @@ std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
 }
 
 int run(int argc, char** argv) {
-  std::string kind = "cpu", filter, lines_file;
+  const auto begin = std::chrono::steady_clock::now();
+  std::string kind = "cpu", filter, lines_file, resume;
   int tactics = 4;
   size_t from = 0;
+  double seconds = 1e9;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view arg = argv[i];
     if (arg == "--device") kind = argv[i + 1];
@@ -169,6 +196,8 @@ int run(int argc, char** argv) {
     else if (arg == "--tactics") tactics = std::stoi(argv[i + 1]);
     else if (arg == "--from") from = std::stoul(argv[i + 1]);
     else if (arg == "--lines") lines_file = argv[i + 1];
+    else if (arg == "--resume") resume = argv[i + 1];
+    else if (arg == "--seconds") seconds = std::stod(argv[i + 1]);
     else return std::cerr << "unknown option " << arg << "\n", 2;
   }
   const auto backend = backend_of(kind);
@@ -190,17 +219,54 @@ int run(int argc, char** argv) {
       elements += input.absent ? 0 : ir::element_count(std::span<const int64_t>(input.dims));
     if (elements <= kMostElements) add_subjects(registry, c, subjects);
   }
+  std::stable_partition(subjects.begin(), subjects.end(), [](const CaseSubject& s) { return is_contraction(s.op); });
+  const std::set<size_t> done = numbers_in(resume);
+  std::vector<size_t> numbers;
+  for (size_t s = from; s < subjects.size(); ++s)
+    if (!done.count(s)) numbers.push_back(s);
   std::ofstream lines;
   if (!lines_file.empty()) lines.open(lines_file, std::ios::app);
-  from = std::min(from, subjects.size());
-  compile_all(kernels, (*device)->info(), std::span(subjects).subspan(from), tactics);
   Totals totals;
-  for (size_t s = from; s < subjects.size(); ++s) {
+  const auto batch = [&](size_t first) {
+    constexpr size_t kBatch = 96;
+    return first < numbers.size() ? std::span(numbers).subspan(first, std::min(kBatch, numbers.size() - first))
+                                  : std::span<const size_t>();
+  };
+  std::atomic<bool> stop{false};
+  const auto compile = [&](size_t first) {
+    compile_all(kernels, (*device)->info(), subjects, batch(first), tactics, stop);
+  };
+  std::future<void> ahead = std::async(std::launch::async, compile, size_t(0));
+  const struct Stop {  // whichever way this ends, nothing more is compiled
+    std::atomic<bool>& flag;
+    ~Stop() { flag = true; }
+  } at_end{stop};
+  double said = 0;
+  size_t compiled = 0;  // numbers in front of this one are
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (i == compiled) {
+      ahead.get();
+      compiled += batch(i).size();
+      ahead = std::async(std::launch::async, compile, compiled);
+    }
+    const size_t s = numbers[i];
+    const double now = seconds_since(begin);
+    if (now >= seconds)
+      return std::cout << "out of time; go on with --from " << s << " of " << subjects.size() << std::endl, 4;
+    if (now - said >= 10) {
+      said = now;
+      std::cout << i << " of " << numbers.size() << " problems, " << totals.attempts - totals.failures << " right, "
+                << totals.failures << " wrong, " << totals.refused << " refused, " << int(now) << " s" << std::endl;
+    }
     const CaseSubject& one = subjects[s];
     const Report report = check(registry, kernels, **device, one.subject, tactics);
     add_line(lines, s, one, report);
     ++totals.subjects;
-    for (const auto& [kernel, runs] : report.runs) totals.runs[kernel] += runs;
+    for (const auto& [kernel, runs] : report.runs) {
+      totals.runs[kernel] += runs;
+      totals.attempts += runs;
+    }
+    totals.refused += report.runs.empty();
     (report.runs.empty() ? totals.without : totals.with).insert(one.op);
     for (const std::string& failure : report.failures) {
       ++totals.failures;

@@ -1,0 +1,99 @@
+"""scripts/gpu_check without a GPU: that it goes on behind what dies, keeps what it found out, and takes
+up where it stopped. The programs that it calls are stood in for by scripts."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# Six problems; the third kills the process, the fifth loses the device.
+CONFORMANCE = """
+import json, pathlib, sys
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+path = pathlib.Path(options["--lines"])
+done = [json.loads(line)["number"] for line in path.read_text().splitlines()] if path.exists() else []
+for number in range(6):
+    if number in done: continue
+    if number == 2: sys.exit(134)
+    row = {"number": number, "name": f"Op.{number}", "right": 3, "wrong": ["[1] off"] if number == 3 else []}
+    if number == 5: row["refused"] = True
+    with path.open("a") as file: file.write(json.dumps(row) + "\\n")
+    if number == 4: sys.exit(3)
+sys.exit(1)
+"""
+
+PLANISH = """
+import json, os, sys, pathlib
+calls = pathlib.Path(os.environ["CALLS"])
+calls.write_text(calls.read_text() + " ".join(sys.argv[1:3]) + "\\n")
+if "--json" in sys.argv and sys.argv[1] == "bench":
+    pathlib.Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(
+        {"device_us": {"compute": 50}, "build_ms": 1, "steps": 3, "reference_steps": 0}))
+sys.exit(4 if "mlp" in sys.argv[2] and sys.argv[1] == "verify" else 0)
+"""
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        root = pathlib.Path(self.folder.name)
+        self.state, self.bin, self.results = root / "state", root / "bin", root / "results.json"
+        self.calls = root / "calls"
+        self.calls.write_text("")
+        self.bin.mkdir()
+        for name, text in (("conformance_test", CONFORMANCE), ("planish", PLANISH)):
+            (self.bin / name).write_text(f"#!{sys.executable}\n{text}")
+            (self.bin / name).chmod(0o755)
+        models = self.state / "models_1"
+        models.mkdir(parents=True)
+        for name in ("mlp", "ncf"):
+            (models / f"{name}.onnx").write_text("")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def check(self, *arguments):
+        done = subprocess.run([sys.executable, str(ROOT / "scripts" / "gpu_check"), *arguments, "--bin", str(self.bin),
+                               "--state", str(self.state), "--results", str(self.results)], text=True,
+                              capture_output=True, env={"CALLS": str(self.calls), "PATH": "/usr/bin:/bin"})
+        return done.returncode, done.stdout + done.stderr
+
+    def found(self, part):
+        return json.loads(self.results.read_text())[part]
+
+    def test_conformance_goes_on_behind_what_dies(self):
+        code, text = self.check("conformance")
+        self.assertEqual(code, 1, text)
+        counts = self.found("conformance")
+        self.assertEqual((counts["right"], counts["wrong"], counts["refused"], counts["problems"]), (15, 2, 1, 6), text)
+        self.assertTrue(counts["finished"])
+        self.assertIn("the process ended with 134", " ".join(counts["wrong_list"]))
+
+    def test_models_are_taken_up_where_they_stopped(self):
+        self.assertEqual(self.check("models", "--only", "ncf", "--precision", "fp16")[0], 0)
+        code, text = self.check("models", "--only", "ncf,mlp", "--precision", "fp16")
+        self.assertEqual(code, 1, text)
+        self.assertEqual([row["outcome"] for row in self.found("models")], ["right", "wrong"])
+        self.assertEqual(len(self.calls.read_text().splitlines()), 2)  # ncf once, mlp once
+
+    def test_no_time_leaves_rows_for_the_next_call(self):
+        code, text = self.check("bench", "--only", "mlp", "--precision", "fp16", "--limit", "5")
+        self.assertEqual(code, 1, text)
+        self.assertIn("bench: not finished", text)
+        self.assertEqual(self.found("bench"), [])
+        code, text = self.check("bench", "--only", "mlp", "--precision", "fp16")
+        self.assertEqual(code, 0, text)
+        self.assertEqual(self.found("bench")[0]["planish_ms"], 0.05)
+
+    def test_everything_stops_with_the_time(self):
+        code, text = self.check("all", "--limit", "5")
+        self.assertEqual(code, 1, text)
+        self.assertIn("all: not finished", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
