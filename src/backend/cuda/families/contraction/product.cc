@@ -56,8 +56,6 @@ Result<Product> conv_product(const Problem& problem, const kernel::RootAndEpilog
   p.left.value = root.inputs[0];
   p.right.value = root.inputs[1];
   PLANISH_RETURN_IF_ERROR(check_types(problem, p));
-  // Read in the order of packed ones: wrong on the device beyond the first channel.
-  if (!p.right_constant) return unsupported("filters that are computed at run time");
   const std::vector<int64_t> in = ir::to_dims(problem.type_of(p.left.value).shape);
   const std::vector<int64_t> filter = ir::to_dims(problem.type_of(p.right.value).shape);
   const std::vector<int64_t> out = ir::to_dims(root.outputs[0].shape);
@@ -72,6 +70,9 @@ Result<Product> conv_product(const Problem& problem, const kernel::RootAndEpilog
   auto group = root.attrs.find("group");
   p.batches = group == root.attrs.end() ? 1 : std::get<int64_t>(group->second);
   p.batch_dims = {p.batches};
+  // Filters computed at run time come channels last: [filter][tap][depth], a matrix per group.
+  p.right.matrices = p.batches;
+  p.right.steps = {p.batches > 1 ? 1 : 0};
   p.rows = out[0] * p.conv.out_height * p.conv.out_width;
   p.channels = out[1] / p.batches;
   p.depth = in[1] / p.batches;

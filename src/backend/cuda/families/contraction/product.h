@@ -31,7 +31,7 @@ struct ConvGeometry {
 // How the matrices of a computed (or unpacked) operand follow each other.
 struct MatrixOperand {
   int value = -1;            // operand number
-  bool depth_inner = true;   // [row or channel][depth]; false: [depth][row or channel]
+  bool depth_inner = true;   // [row or channel][tap][depth]; false: [depth][row or channel]
   int64_t matrices = 1;
   // Matrix of output batch b: the sum of steps[i] * index of b in dim i of batch_dims.
   std::vector<int64_t> steps;

@@ -27,9 +27,10 @@ std::string address_text(const Product& p, const Tile& t) {
                "DEV const Element* left_at(const Row& r, int k) { return r.base + (u64)k * ", p.left.depth_inner ? 1 : p.rows, "u; }\n");
   }
   const PackedRight packed = packed_right(p, t);
-  int64_t matrix = p.channels * p.depth, channel = p.right.depth_inner ? p.depth : 1, depth = p.right.depth_inner ? 1 : p.channels;
+  const int64_t all = p.depth * p.taps();
+  int64_t matrix = p.channels * all, channel = p.right.depth_inner ? all : 1, depth = p.right.depth_inner ? 1 : p.channels;
   if (p.right_constant) {
-    matrix = (packed.depth_inner ? p.channels : p.depth * p.taps()) * packed.pitch;
+    matrix = (packed.depth_inner ? p.channels : all) * packed.pitch;
     channel = packed.depth_inner ? packed.pitch : 1;
     depth = packed.depth_inner ? 1 : packed.pitch;
     out += "DEV int right_matrix(int batch) { return batch; }\n";

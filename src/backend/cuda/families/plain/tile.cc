@@ -81,7 +81,7 @@ PackedRight packed_right(const Product& p, const Tile& tile) {
 int right_vector(const Product& p, const Tile& tile) {
   if (p.right_constant) return most_elements(p);
   (void)tile;
-  return widest_dividing(p.right.depth_inner ? p.depth : p.channels, most_elements(p));
+  return widest_dividing(p.right.depth_inner ? p.depth * p.taps() : p.channels, most_elements(p));
 }
 
 kernel::Blob pack_weights(const Product& p, const Tile& tile, const ir::Tensor& weights) {

@@ -100,8 +100,11 @@ Status can_take(const Product& p) {
   const int64_t left_inner = left == Source::kDepthOuter ? p.rows : p.is_conv ? p.conv.channels : p.depth;
   PLANISH_RETURN_IF_ERROR(aligned(left_inner, "rows of the left operand"));
   if (right != Source::kPacked)
-    PLANISH_RETURN_IF_ERROR(aligned(right == Source::kDepthOuter ? p.channels : p.depth,
+    PLANISH_RETURN_IF_ERROR(aligned(right == Source::kDepthOuter ? p.channels : p.depth * p.taps(),
                                     "rows of the right operand"));
+  if (right == Source::kDepthInner && p.taps() > 1 && p.depth * es % step_bytes_of(p, es, left, right))
+    return unsupported(cat("filters computed at run time of ", p.depth, " channels, expected whole steps of ",
+                           step_bytes_of(p, es, left, right), " bytes"));
   if (p.is_conv && p.batches > 1 && p.depth * es % 64)
     return unsupported(cat(p.depth, " channels of a group, expected a multiple of ", 64 / es));
   if (left == Source::kIm2col) PLANISH_RETURN_IF_ERROR(check_im2col(p.conv));

@@ -76,7 +76,7 @@ TensorMapSpec right_map(const Product& p, const Plan& plan) {
     map = matrix_map(p, {BufferKind::kPacked, 0, 0}, plan.packed_depth(), plan.packed_channels,
                      p.batches, depth, channels);
   else if (plan.right == Source::kDepthInner)
-    map = matrix_map(p, operand, p.depth, p.channels, p.right.matrices, depth, channels);
+    map = matrix_map(p, operand, p.depth * p.taps(), p.channels, p.right.matrices, depth, channels);
   else
     map = matrix_map(p, operand, p.channels, p.depth, p.right.matrices, 64, depth);
   map.swizzle = swizzle_of(plan);

@@ -1,0 +1,238 @@
+// The tensor-core families on the host: TMA, mbarriers, clusters, wgmma, mma.sync and ldmatrix as the
+// emulated GPU carries them out, over small problems that have every edge: tails of rows, channels and
+// depth, groups, dilation, transposed and computed operands, clusters, split depth. Operands are small
+// multiples of 1/8, so that sums are exact in every type.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
+
+#include "backend/cuda/families/register_families.h"
+#include "backend/cuda/families/wgmma/tile.h"
+#include "backend/cuda/testing/compile_testing.h"
+#include "backend/cuda/testing/contraction_testing.h"
+#include "backend/cuda/testing/host/host_check_testing.h"
+#include "base/text.h"
+#include "eval/reference_kernel.h"
+#include "ops/register_ops.h"
+
+namespace planish::cuda {
+namespace {
+
+using ir::DataType;
+using kernel::Problem;
+using kernel::Tactic;
+
+const opdef::OpRegistry& ops() {
+  static const auto& all = *[] {
+    auto* r = new opdef::OpRegistry;
+    ops::register_all_ops(*r);
+    return r;
+  }();
+  return all;
+}
+const EmittedKernelDef& family(std::string_view name) {
+  static const auto& all = *[] {
+    auto* r = new kernel::KernelRegistry;
+    register_families(*r);
+    return r;
+  }();
+  return dynamic_cast<const EmittedKernelDef&>(*all.find(name));
+}
+kernel::DeviceInfo tf32_device() {
+  kernel::DeviceInfo device = testing_device();
+  device.properties["tf32"] = "1";
+  return device;
+}
+
+struct Asked {
+  std::string title;
+  Problem problem;
+  std::vector<ir::Tensor> operands, expected;
+};
+
+Asked asked(std::string title, Problem problem, bool computed_right = false) {
+  Asked out{std::move(title), std::move(problem), {}, {}};
+  if (computed_right) out.problem.operands[1].constant = false;
+  std::mt19937 random(7);
+  std::vector<ir::Tensor> wide;
+  std::vector<const ir::Tensor*> pointers;
+  for (const kernel::Operand& operand : out.problem.operands) {
+    ir::Tensor t(operand.type.dtype, ir::to_dims(operand.type.shape));
+    for (int64_t i = 0; i < t.count(); ++i)
+      t.set_f64(i, operand.type.dtype == DataType::kBool ? double(random() % 4 > 0)
+                                                         : double(int(random() % 17) - 8) / 8);
+    wide.push_back(ir::is_float(t.dtype()) ? t.converted(DataType::kF64) : t);
+    out.operands.push_back(std::move(t));
+  }
+  for (const ir::Tensor& t : wide) pointers.push_back(&t);
+  auto expected = eval::evaluate_problem(ops(), out.problem, pointers, true);
+  EXPECT_TRUE(expected.ok()) << out.title << ": " << expected.status().to_string();
+  if (expected.ok()) out.expected = std::move(*expected);
+  return out;
+}
+
+const Behind kRelu{true, false, Activation::kRelu}, kBoth{true, true, Activation::kRelu};
+
+std::vector<Asked> contractions() {
+  std::vector<Asked> out;
+  const auto conv = [&](const char* title, ConvCase c, DataType type, bool computed = false) {
+    out.push_back(asked(title, conv_problem(c, type), computed));
+  };
+  conv("pointwise with residual", {2, 64, 6, 5, 96, 1, 1, 1, 0, 0, 1, 1, kBoth}, DataType::kF16);
+  conv("3x3, odd sizes", {1, 64, 9, 7, 72, 3, 3, 1, 1, 1, 1, 1, kRelu}, DataType::kF16);
+  conv("3x3, stride 2, narrow depth", {2, 32, 11, 10, 40, 3, 3, 2, 1, 1, 1, 1, kRelu}, DataType::kBF16);
+  conv("3x3, dilation 2", {1, 64, 10, 10, 64, 3, 3, 1, 2, 2, 2, 1, {}}, DataType::kF16);
+  conv("3x3, two groups", {1, 128, 6, 6, 128, 3, 3, 1, 1, 1, 1, 2, kBoth}, DataType::kF16);
+  conv("5x1", {3, 16, 8, 8, 24, 5, 1, 1, 2, 0, 1, 1, {}}, DataType::kF16);
+  conv("3x3 in tf32", {1, 32, 7, 7, 48, 3, 3, 1, 1, 1, 1, 1, kRelu}, DataType::kF32);
+  conv("deep, few pixels", {1, 512, 4, 4, 128, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16);
+  conv("computed 3x3 filters", {1, 64, 6, 6, 40, 3, 3, 1, 1, 1, 1, 1, {}}, DataType::kF16, true);
+  conv("computed 1x1 filters, groups", {2, 128, 5, 5, 64, 1, 1, 1, 0, 0, 1, 2, {}}, DataType::kF16, true);
+  conv("computed 3x3 filters, small", {1, 6, 6, 6, 10, 3, 3, 1, 1, 1, 1, 2, {}}, DataType::kF16, true);
+  conv("computed 3x3 filters in f32", {1, 6, 6, 6, 10, 3, 3, 2, 1, 1, 1, 1, {}}, DataType::kF32, true);
+  const auto product = [&](const char* title, ProductCase c, DataType type) {
+    out.push_back(asked(title, product_problem(c, type)));
+  };
+  product("one row", {{}, 1, 136, 96, true, {}, kRelu}, DataType::kF16);
+  product("many rows, gelu", {{2}, 150, 200, 128, true, {}, {true, false, Activation::kGelu}}, DataType::kF16);
+  product("batches and a broadcast", {{2, 3}, 40, 72, 64, false, {1, 3}, {false, true, Activation::kSilu}}, DataType::kF16);
+  product("deep", {{}, 33, 64, 1024, true, {}, kRelu}, DataType::kBF16);
+  product("f32", {{}, 35, 50, 47, true, {}, kRelu}, DataType::kF32);
+  out.push_back(asked("gemm, both turned", gemm_problem({64, 72, 80, true, true, false, 0.5, 2, {64, 1}}, DataType::kF16)));
+  out.push_back(asked("gemm, odd", gemm_problem({33, 65, 47, true, false, false, 1, 1, {65}}, DataType::kF32)));
+  out.push_back(asked("gemm, turned weights", gemm_problem({20, 48, 64, false, true, true, 1, 1, {}}, DataType::kBF16)));
+  return out;
+}
+
+// What makes a tile walk a way of its own.
+std::string kind_of(const std::string& name, const Tactic& t) {
+  std::string out = name;
+  for (const char* key : {"swap", "ping", "cm", "cn", "split", "g", "b", "mma", "slices"})
+    out += cat(" ", t.get(key));
+  return out;
+}
+
+// One case per kind of tactic and at least one per problem and family that takes it; the titles of
+// problems by family.
+void add_cases(const std::vector<Asked>& problems, std::span<const std::string_view> names,
+               std::vector<HostCase>& cases, std::map<std::string, std::set<std::string>>& taken) {
+  std::set<std::string> kinds;
+  for (const std::string_view name : names)
+    for (const Asked& one : problems) {
+      const EmittedKernelDef& def = family(name);
+      const kernel::DeviceInfo device = tf32_device();
+      if (!def.supports(one.problem, device).ok()) continue;
+      taken[std::string(name)].insert(one.title);
+      for (const kernel::LayoutChoice& layouts : def.layouts(one.problem, device)) {
+        const Problem problem = with_layouts(one.problem, layouts);
+        bool first = true;
+        for (const Tactic& tactic : def.tactics(problem, device)) {
+          if (!kinds.insert(kind_of(std::string(name), tactic)).second && !first) continue;
+          first = false;
+          auto made = host_case(one.title, def, problem, tactic, device, one.operands, one.expected);
+          ASSERT_TRUE(made.ok()) << one.title << ": " << made.status().to_string();
+          cases.push_back(std::move(*made));
+        }
+      }
+    }
+}
+
+TEST(ContractionsOnTheHost, GiveWhatTheInterpreterGives) {
+  const std::vector<Asked> problems = contractions();
+  std::vector<HostCase> cases;
+  std::map<std::string, std::set<std::string>> taken;
+  const std::string_view names[] = {"cuda.contraction_wgmma", "cuda.contraction_plain"};
+  add_cases(problems, names, cases, taken);
+  // Ways that no prediction puts first at these sizes.
+  const wgmma::Tile tiles[] = {
+      {.groups = 2, .width = 64, .share_weights = 2},
+      {.groups = 1, .width = 32, .share_rows = 2},
+      {.groups = 2, .width = 64, .ping_pong = true},
+      {.groups = 2, .width = 32, .ping_pong = true, .share_weights = 2},
+      {.groups = 1, .blocks = 2, .width = 32, .swap = true},
+      {.groups = 3, .width = 48},
+      {.groups = 1, .width = 64, .residents = 2, .split = 4},
+      {.groups = 2, .blocks = 1, .width = 64, .stages = 2},
+  };
+  int forced = 0;
+  for (const Asked& one : problems)
+    for (const wgmma::Tile& tile : tiles) {
+      if (one.title != "3x3, odd sizes" && one.title != "many rows, gelu" && one.title != "deep") continue;
+      const EmittedKernelDef& def = family(names[0]);
+      const Problem problem = laid_out(def, one.problem, testing_device());
+      auto made = host_case(one.title, def, problem, wgmma::write(tile), testing_device(), one.operands, one.expected);
+      if (!made.ok()) continue;  // not a tile of this problem
+      cases.push_back(std::move(*made));
+      ++forced;
+    }
+  EXPECT_GE(forced, 14);
+  EXPECT_GE(taken["cuda.contraction_wgmma"].size(), 15u);
+  EXPECT_EQ(taken["cuda.contraction_plain"].size(), problems.size());
+  std::cout << cases.size() << " kernels\n";
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
+TEST(ContractionsOnTheHost, AttentionAndStem) {
+  std::vector<Asked> problems;
+  const auto attention = [&](const char* title, AttentionCase c, DataType type) {
+    problems.push_back(asked(title, attention_problem(c, type)));
+  };
+  attention("flat, tails", {2, 2, 70, 150, 64, 0, true}, DataType::kF16);
+  attention("shared heads of 128", {1, 4, 65, 130, 128, 2}, DataType::kBF16);
+  attention("causal, mask per row", {1, 2, 140, 140, 64, 0, false, true, {1, 1, 140, 140}}, DataType::kF16);
+  attention("boolean mask", {2, 1, 20, 300, 64, 0, true, false, {2, 1, 1, 300}, DataType::kBool}, DataType::kF16);
+  const auto stem = [&](const char* title, ConvCase c, DataType type) {
+    problems.push_back(asked(title, conv_problem(c, type)));
+  };
+  stem("7x7, stride 2", {1, 3, 21, 19, 24, 7, 7, 2, 3, 3, 1, 1, kRelu}, DataType::kF16);
+  stem("3x3, stride 1", {2, 3, 17, 18, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, DataType::kBF16);
+  std::vector<HostCase> cases;
+  std::map<std::string, std::set<std::string>> taken;
+  const std::string_view names[] = {"cuda.attention_wgmma", "cuda.attention_plain", "cuda.stem_wgmma"};
+  add_cases(problems, names, cases, taken);
+  EXPECT_EQ(taken["cuda.attention_wgmma"].size(), 4u);
+  EXPECT_EQ(taken["cuda.stem_wgmma"].size(), 2u);
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
+// Faults planted in a right kernel are seen: what the emulated GPU is for.
+TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
+  const Asked one = asked("deep", conv_problem({1, 512, 8, 8, 128, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16));
+  const EmittedKernelDef& def = family("cuda.contraction_wgmma");
+  const Problem problem = laid_out(def, one.problem, testing_device());
+  const wgmma::Tile tile{.groups = 2, .width = 64, .stages = 2};
+  auto right = host_case(one.title, def, problem, wgmma::write(tile), testing_device(), one.operands, one.expected);
+  ASSERT_TRUE(right.ok()) << right.status().to_string();
+  const std::pair<std::string, std::string> faults[] = {
+      {"      wgmma_wait<0>();\n      release(empty", "      release(empty"},                // sums read too early
+      {"barrier_wait(full + 8 * r.stage, r.parity);\n        multiply", "multiply"},         // operands read too early
+      {"barrier_wait(empty + 8 * r.stage, r.parity); barrier_expect", "barrier_expect"},     // ring overwritten
+      {"if (step > begin) release(empty + 8 * previous, lane);", ""},                        // producer never goes on
+      {"(lane & 3) * kPermuted", "(lane & 3) * kLanes / 2"},                                 // channels permuted wrongly
+      {"        grid_wait();\n#pragma unroll", "#pragma unroll"},                                // residual read too early
+      {"grid_wait();\n      for (int tile", "for (int tile"},                                // inputs read too early
+      {"constexpr int kSwizzle = 1;", "constexpr int kSwizzle = 2;"},                        // wrong swizzle
+  };
+  std::vector<HostCase> cases = {*right};
+  for (const auto& [from, to] : faults) {
+    HostCase wrong = *right;
+    std::string& source = wrong.step.kernels[0].source;
+    const size_t at = source.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    source.replace(at, from.size(), to);
+    wrong.title = from;
+    cases.push_back(std::move(wrong));
+  }
+  const std::vector<std::string> seen = run_on_host(cases);
+  std::set<std::string> titles;
+  for (const std::string& text : seen) titles.insert(text.substr(0, 20));
+  EXPECT_FALSE(titles.count(right->title.substr(0, 20)));
+  for (size_t i = 1; i < cases.size(); ++i)
+    EXPECT_TRUE(titles.count(cases[i].title.substr(0, 20))) << "not seen: " << cases[i].title;
+}
+
+}  // namespace
+}  // namespace planish::cuda
