@@ -22,8 +22,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/planishConfigVersion.cmak
 install(FILES ${PROJECT_BINARY_DIR}/planishConfig.cmake
               ${PROJECT_BINARY_DIR}/planishConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/planish)
-# The .pc files find their prefix from where they lie: the tree may be moved.
-file(RELATIVE_PATH PLANISH_PREFIX_FROM_PC /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 foreach(name planish planish_runtime)
   configure_file(cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -30,8 +30,10 @@ Status check_places(const kernel::Problem& problem, const EmittedKernel& kernel)
   return ok_status();
 }
 
+// `may_spill`: whether a kernel that keeps registers in memory is taken.
 Result<Artifact> make_artifact(const EmittedKernelDef& def, const kernel::Problem& problem,
-                               const kernel::Tactic& tactic, const kernel::DeviceInfo& device) {
+                               const kernel::Tactic& tactic, const kernel::DeviceInfo& device,
+                               bool may_spill) {
   PLANISH_ASSIGN_OR_RETURN(EmittedStep step, def.emit(problem, tactic, device));
   Artifact artifact;
   artifact.generator = kGeneratorVersion;
@@ -41,6 +43,9 @@ Result<Artifact> make_artifact(const EmittedKernelDef& def, const kernel::Proble
   for (EmittedKernel& kernel : step.kernels) {
     auto compiled = compile_source(kernel.source, device.isa);
     if (!compiled.ok()) return compiled.status().at(cat(def.name(), " ", kernel.entry));
+    if (compiled->report.spill_bytes > 0 && !may_spill)
+      return unsupported(cat(def.name(), " ", kernel.entry, " spills registers: ",
+                             compiled->report.spill_bytes, " bytes, expected none"));
     kernel.source.clear();
     artifact.kernels.push_back({std::move(kernel), compiled->cubin});
   }
@@ -77,7 +82,10 @@ double memory_us(const kernel::DeviceInfo& device, double bytes) {
 Result<kernel::Blob> EmittedKernelDef::compile(const kernel::Problem& problem,
                                                const kernel::Tactic& tactic,
                                                const kernel::DeviceInfo& device) const {
-  PLANISH_ASSIGN_OR_RETURN(Artifact artifact, make_artifact(*this, problem, tactic, device));
+  // The best guess must be had, whatever it costs; of the others only good ones are worth a race.
+  const std::vector<kernel::Tactic> legal = tactics(problem, device);
+  const bool first = legal.empty() || legal.front() == tactic;
+  PLANISH_ASSIGN_OR_RETURN(Artifact artifact, make_artifact(*this, problem, tactic, device, first));
   return kernel::Blob{encode(artifact)};
 }
 
@@ -106,7 +114,7 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
       packed = repacked.bytes;
     }
     PLANISH_ASSIGN_OR_RETURN(artifact,
-                             make_artifact(*this, *args.problem, tactic, *args.device));
+                             make_artifact(*this, *args.problem, tactic, *args.device, true));
   }
   for (const ArtifactKernel& kernel : artifact.kernels)
     PLANISH_RETURN_IF_ERROR(check_places(*args.problem, kernel.launch));

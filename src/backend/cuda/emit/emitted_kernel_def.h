@@ -2,7 +2,8 @@
 //
 // A family says what it supports, its layouts, tactics and costs, how weights are packed, and emits
 // an EmittedStep. The rest is here: compile() runs NVRTC (or finds the cubin in the cache) and puts
-// cubins and launch data into the plan's artifact; bind() loads them, uploads packed weights once per
+// cubins and launch data into the plan's artifact (a tactic that spills registers and is not the best
+// guess is refused there); bind() loads them, uploads packed weights once per
 // device and process, and launches. An artifact that is missing or made for another problem,
 // architecture or generator is emitted and compiled anew when NVRTC is at hand, and refused by name
 // of the difference when it is not.

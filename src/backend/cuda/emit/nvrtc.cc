@@ -4,12 +4,15 @@
 #include <glob.h>
 #include <nvrtc.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "base/atomic_file.h"
@@ -22,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kMagic[8] = {'P', 'L', 'C', 'U', 'B', 'I', 'N', '1'};
+constexpr char kMagic[8] = {'P', 'L', 'C', 'U', 'B', 'I', 'N', '2'};
 
 struct Nvrtc {
   decltype(&nvrtcVersion) version = nullptr;
@@ -117,60 +120,82 @@ Result<CompiledSource> compile(const Nvrtc& nvrtc, const std::string& source,
   if (bytes->empty())
     return internal_error(cat("NVRTC: ", nvrtc.error(result), "\n", out.log.substr(0, 4000)));
   out.cubin = std::move(bytes);
+  out.report = read_ptxas(out.log);
   return out;
 }
 
-// File: magic, hash of the cubin, cubin.
-std::shared_ptr<const std::vector<std::byte>> read_cached(const fs::path& path) {
+// File: magic, hash of what follows, report, cubin.
+std::optional<CompiledSource> read_cached(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   char magic[8] = {};
   Hash128 hash;
-  if (!in.read(magic, 8) || std::memcmp(magic, kMagic, 8) != 0) return nullptr;
-  if (!in.read(reinterpret_cast<char*>(&hash), sizeof(hash))) return nullptr;
+  if (!in.read(magic, 8) || std::memcmp(magic, kMagic, 8) != 0) return std::nullopt;
+  if (!in.read(reinterpret_cast<char*>(&hash), sizeof(hash))) return std::nullopt;
   std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   const auto span = std::as_bytes(std::span(bytes));
-  if (bytes.empty() || hash128(span) != hash) {
+  CompiledSource out;
+  if (bytes.size() <= sizeof(out.report) || hash128(span) != hash) {
     PLANISH_LOG(kWarning, "cubin cache: ", path.string(), " is damaged; compiling anew");
-    return nullptr;
+    return std::nullopt;
   }
-  return std::make_shared<const std::vector<std::byte>>(span.begin(), span.end());
+  std::memcpy(&out.report, bytes.data(), sizeof(out.report));
+  out.cubin = std::make_shared<const std::vector<std::byte>>(span.begin() + sizeof(out.report), span.end());
+  return out;
 }
 
-void write_cached(const fs::path& path, std::span<const std::byte> cubin) {
+void write_cached(const fs::path& path, const CompiledSource& compiled) {
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
-  const Hash128 hash = hash128(cubin);
+  std::string content(reinterpret_cast<const char*>(&compiled.report), sizeof(compiled.report));
+  content.append(reinterpret_cast<const char*>(compiled.cubin->data()), compiled.cubin->size());
+  const Hash128 hash = hash128(content);
   std::string bytes(kMagic, 8);
   bytes.append(reinterpret_cast<const char*>(&hash), sizeof(hash));
-  bytes.append(reinterpret_cast<const char*>(cubin.data()), cubin.size());
+  bytes += content;
   if (const Status s = write_file_atomically(path.string(), bytes); !s.ok())
     PLANISH_LOG(kInfo, "cubin cache: ", s.message());
 }
 
-// What this process compiled or read, so that a build that asks twice pays once. Forgotten whole
-// when it is many.
+// What this process compiled or read, so that a build that asks twice pays once, and who asks while
+// another thread compiles waits for it. Forgotten whole when it is many.
 class Compiled {
  public:
   static Compiled& instance() {
     static Compiled& compiled = *new Compiled();
     return compiled;
   }
-  std::shared_ptr<const std::vector<std::byte>> find(const Hash128& key) {
-    std::lock_guard lock(mutex_);
-    auto found = cubins_.find(key);
-    return found == cubins_.end() ? nullptr : found->second;
+  // What is known; else nothing, and the caller must make it and end().
+  std::optional<CompiledSource> begin(const Hash128& key) {
+    std::unique_lock lock(mutex_);
+    under_way_ended_.wait(lock, [&] { return !under_way_.count(key); });
+    if (auto found = known_.find(key); found != known_.end()) return found->second;
+    under_way_.insert(key);
+    return std::nullopt;
   }
-  void put(const Hash128& key, std::shared_ptr<const std::vector<std::byte>> cubin) {
+  void end(const Hash128& key, const CompiledSource* made) {
     std::lock_guard lock(mutex_);
-    if (cubins_.size() >= kMost) cubins_.clear();
-    cubins_[key] = std::move(cubin);
+    under_way_.erase(key);
+    if (known_.size() >= kMost) known_.clear();
+    if (made) known_[key] = *made;
+    under_way_ended_.notify_all();
   }
 
  private:
-  static constexpr size_t kMost = 2048;
+  static constexpr size_t kMost = 4096;
   std::mutex mutex_;
-  std::map<Hash128, std::shared_ptr<const std::vector<std::byte>>> cubins_;
+  std::condition_variable under_way_ended_;
+  std::map<Hash128, CompiledSource> known_;
+  std::set<Hash128> under_way_;
 };
+
+// From the folder, or compiled and put there.
+Result<CompiledSource> cached_or_compiled(const fs::path& path, const std::string& source,
+                                          std::span<const char* const> options) {
+  if (auto cached = read_cached(path)) return std::move(*cached);
+  PLANISH_ASSIGN_OR_RETURN(CompiledSource made, compile(*nvrtc(), source, options));
+  write_cached(path, made);
+  return made;
+}
 
 }  // namespace
 
@@ -206,15 +231,10 @@ Result<CompiledSource> compile_source(const std::string& source, const std::stri
   const std::string folder = cubin_cache_folder();
   if (folder.empty()) return compile(*nvrtc(), source, options);
   const Hash128 hash = key.hash128();
-  if (auto cubin = Compiled::instance().find(hash)) return CompiledSource{std::move(cubin), ""};
-  const fs::path path = fs::path(folder) / cat(to_string(hash), ".cubin");
-  CompiledSource out{read_cached(path), ""};
-  if (!out.cubin) {
-    PLANISH_ASSIGN_OR_RETURN(out, compile(*nvrtc(), source, options));
-    write_cached(path, *out.cubin);
-  }
-  Compiled::instance().put(hash, out.cubin);
-  return out;
+  if (auto known = Compiled::instance().begin(hash)) return std::move(*known);
+  auto made = cached_or_compiled(fs::path(folder) / cat(to_string(hash), ".cubin"), source, options);
+  Compiled::instance().end(hash, made.ok() ? &*made : nullptr);
+  return made;
 }
 
 }  // namespace planish::cuda

@@ -9,13 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "backend/cuda/emit/ptxas_report.h"
 #include "base/status.h"
 
 namespace planish::cuda {
 
 struct CompiledSource {
   std::shared_ptr<const std::vector<std::byte>> cubin;
-  std::string log;  // warnings and ptxas figures; empty when the cubin came from the cache
+  std::string log;     // warnings; empty when the cubin came from the cache
+  PtxasReport report;  // registers, stack, spills; kept in the cache
 };
 
 // Ok, or what is missing: searched are $PLANISH_NVRTC, the loader's path, CUDA toolkits under

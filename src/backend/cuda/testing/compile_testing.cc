@@ -2,25 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "backend/cuda/emit/nvrtc.h"
 
 namespace planish::cuda {
-namespace {
-
-// The number in front of `words`, added over all their occurrences.
-int number_before(const std::string& log, const std::string& words) {
-  int sum = 0;
-  for (size_t at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) {
-    size_t begin = at;
-    while (begin > 0 && std::isdigit(static_cast<unsigned char>(log[begin - 1]))) --begin;
-    sum += std::atoi(log.substr(begin, at - begin).c_str());
-  }
-  return sum;
-}
-
-}  // namespace
 
 kernel::DeviceInfo testing_device(const std::string& isa) {
   kernel::DeviceInfo info;
@@ -37,20 +21,8 @@ kernel::DeviceInfo testing_device(const std::string& isa) {
   return info;
 }
 
-PtxasReport read_ptxas(const std::string& log) {
-  PtxasReport report;
-  const size_t used = log.find("Used ");
-  if (used != std::string::npos) report.registers = std::atoi(log.c_str() + used + 5);
-  report.stack_bytes = number_before(log, " bytes stack frame");
-  report.spill_bytes =
-      number_before(log, " bytes spill stores") + number_before(log, " bytes spill loads");
-  report.serialized = log.find("serialized") != std::string::npos;
-  return report;
-}
-
 std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::string& isa,
                                          bool may_use_stack) {
-  setenv("PLANISH_CUDA_CACHE", "none", 1);  // the compiler's log is what is looked at
   std::vector<PtxasReport> reports;
   EXPECT_FALSE(step.kernels.empty());
   for (const EmittedKernel& kernel : step.kernels) {
@@ -59,7 +31,7 @@ std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::str
                                << kernel.source;
     if (!compiled.ok()) continue;
     EXPECT_NE(kernel.source.find(kernel.entry), std::string::npos) << kernel.entry;
-    const PtxasReport report = read_ptxas(compiled->log);
+    const PtxasReport& report = compiled->report;
     EXPECT_EQ(report.spill_bytes, 0) << kernel.entry << "\n" << compiled->log;
     if (!may_use_stack) {
       EXPECT_EQ(report.stack_bytes, 0) << kernel.entry << "\n" << compiled->log;

@@ -5,18 +5,12 @@
 #include <vector>
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
+#include "backend/cuda/emit/ptxas_report.h"
 
 namespace planish::cuda {
 
 // An H200 as Gpu describes it; `isa` for others ("sm_80").
 kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
-
-// What ptxas says of one kernel.
-struct PtxasReport {
-  int registers = 0, stack_bytes = 0, spill_bytes = 0;
-  bool serialized = false;  // "wgmma ... serialized": accumulators could not stay in flight
-};
-PtxasReport read_ptxas(const std::string& log);
 
 // Compiles every kernel of the step and fails the running test when one does not compile, spills or
 // uses a stack. `may_use_stack` for kernels that call functions with local arrays (sinf, powf...).
