@@ -52,24 +52,23 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
     cancel. cancel: ends it from another thread. Python's lock is free meanwhile, and Ctrl-C works.
     """
     options = _planish.BuildOptions()
-    options.device = device
-    options.shapes = {name: list(map(int, dims)) for name, dims in (shapes or {}).items()}
     options.set_profile({name: [list(map(int, dims)) for dims in three]
                          for name, three in (profile or {}).items()})
     options.set_precision(precision)
     options.set_io_precision(io_precision)
     options.set_fp32(fp32)
-    options.deterministic = deterministic
-    options.time_budget_s = time_budget
-    options.timing_cache = None if timing_cache is None else os.fspath(timing_cache)
-    options.decisions = decisions
-    options.threads = threads
-    options.max_workspace_bytes = max_workspace_bytes
-    options.max_memory_bytes = max_memory_bytes
-    options.packed_weights = packed_weights
-    options.disabled_passes = list(disabled_passes)
-    if cancel is not None:
-        options.cancel = cancel
+    settings = dict(
+        device=device, shapes={name: list(map(int, dims)) for name, dims in (shapes or {}).items()},
+        deterministic=deterministic, time_budget_s=time_budget,
+        timing_cache=None if timing_cache is None else os.fspath(timing_cache), decisions=decisions,
+        threads=threads, max_workspace_bytes=max_workspace_bytes, max_memory_bytes=max_memory_bytes,
+        packed_weights=packed_weights, disabled_passes=list(disabled_passes),
+        cancel=cancel or CancelToken())
+    for name, value in settings.items():
+        try:
+            setattr(options, name, value)
+        except TypeError:
+            raise TypeError(f"{name}: got {value!r}, a {type(value).__name__}") from None
     network = load_network(model, shapes, signature=signature, tags=tags, inputs=inputs,
                            outputs=outputs)
     with report_to(progress) as report:

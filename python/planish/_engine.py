@@ -85,13 +85,15 @@ class Engine:
         """Runs on a context of the engine's own pool. One mapping, or arrays in order or by name."""
         return self.run(self._inputs_of_call(args, named))
 
-    def run(self, inputs: Inputs, **options: Any) -> Dict[str, Any]:
+    def run(self, inputs: Inputs, *, out: Optional[Mapping[str, Any]] = None, dlpack: bool = False,
+            timeout_s: Optional[float] = None,
+            cancel: Optional[CancelToken] = None) -> Dict[str, Any]:
         """The same, with the options of Context.run."""
         with self._lock:
             context = self._idle.pop() if self._idle else None
         context = context or Context(self)
         try:
-            return context.run(inputs, **options)
+            return context.run(inputs, out=out, dlpack=dlpack, timeout_s=timeout_s, cancel=cancel)
         finally:
             with self._lock:
                 self._idle.append(context)

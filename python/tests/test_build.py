@@ -103,3 +103,8 @@ def test_ctrl_c_leaves_things_sane(tmp_path):
 def test_wrong_options(digits, options, message):
     with pytest.raises(planish.InvalidArgumentError, match=message):
         planish.build(digits, deterministic=True, **options)
+
+
+def test_options_of_a_wrong_type(digits):
+    with pytest.raises(TypeError, match="threads: got 'two', a str"):
+        planish.build(digits, threads="two")

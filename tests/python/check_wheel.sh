@@ -10,8 +10,9 @@ python=$3
 shift 3
 unset PYTHONPATH LD_LIBRARY_PATH
 
-if ! "$python" -c "import auditwheel, mypy, nanobind, numpy, onnx, pytest, scikit_build_core"; then
-  echo "skipped: $python lacks packages of scripts/requirements.txt"
+needed="auditwheel, mypy, nanobind, numpy, onnx, pytest, scikit_build_core"
+if ! missing=$("$python" -c "import $needed" 2>&1); then
+  echo "skipped: $python lacks packages of scripts/requirements.txt: ${missing##*$'\n'}"
   exit 77
 fi
 work=$(mktemp -d)
