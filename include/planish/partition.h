@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "planish/config.h"
+#include "planish/network.h"
 #include "planish/status.h"
 #include "planish/types.h"
 
@@ -110,6 +111,18 @@ struct Partition {
   int constant_count = 0;               // constants, in no other count
   std::string report_text, report_csv, report_json;
 };
+
+// A model of TensorFlow as partition() takes it.
+struct FrozenGraph {
+  std::string graph_def;
+  // Names of the signature (of the nodes, where there is none) and their tensors, "node:port".
+  std::map<std::string, std::string> inputs, outputs;
+};
+
+// Reads what Network::load_tensorflow reads and gives one GraphDef: calls inlined, variables as constants,
+// cut to what the outputs depend on. If and While keep their functions. Errors as there.
+PLANISH_API Result<FrozenGraph> freeze_tensorflow(const std::string& path,
+                                                  const TensorflowOptions& choice = {});
 
 // `graph_def`: a serialized GraphDef; may be freed afterwards. The result is the same for every order
 // of the graph's nodes. kDataLoss for other bytes, kInvalidArgument for a graph with a cycle or

@@ -50,6 +50,7 @@ class Clusterer {
   const int minimum_weight_;
   Clustering out_;
   Quotient parts_;
+  std::vector<int> places_;                 // by element, in parts_.order
   std::vector<std::vector<int>> edges_of_;  // by element: edges that touch it
   std::optional<AcyclicGraph> merged_;
   std::vector<int> parents_;        // union-find over elements
@@ -166,12 +167,12 @@ void Clusterer::grow() {
   const int count = int(parts_.elements.size());
   merged_.emplace(count);
   // Edges in topological order: the order that is kept starts right.
-  std::vector<int> places(static_cast<size_t>(count));
-  for (int i = 0; i < count; ++i) places[size_t(parts_.order[size_t(i)])] = i;
+  places_.resize(size_t(count));
+  for (int i = 0; i < count; ++i) places_[size_t(parts_.order[size_t(i)])] = i;
   std::vector<ClusterEdge> edges = parts_.graph.edges;
   std::sort(edges.begin(), edges.end(), [&](const ClusterEdge& a, const ClusterEdge& b) {
-    return std::pair(places[size_t(a.from)], places[size_t(a.to)]) <
-           std::pair(places[size_t(b.from)], places[size_t(b.to)]);
+    return std::pair(places_[size_t(a.from)], places_[size_t(a.to)]) <
+           std::pair(places_[size_t(b.from)], places_[size_t(b.to)]);
   });
   for (const ClusterEdge& edge : edges) merged_->add_edge(edge.from, edge.to);
   parents_.resize(size_t(count));
@@ -187,7 +188,7 @@ void Clusterer::grow() {
 
 // Gives up members with an edge across the border that may not cross: one that may not be entered
 // with all members in front of it, one that may not be left with all behind it. Either way what stays
-// is convex.
+// is convex. Who is asked first matters, so members are asked in topological order.
 void Clusterer::repair(std::set<int>& members) {
   const auto give_up = [&](int start, bool forward) {
     std::vector<int> stack = {start};
@@ -206,22 +207,20 @@ void Clusterer::repair(std::set<int>& members) {
   };
   for (bool again = true; again;) {
     again = false;
-    for (int element : std::vector<int>(members.begin(), members.end())) {
+    std::vector<int> asked(members.begin(), members.end());
+    std::sort(asked.begin(), asked.end(),
+              [&](int a, int b) { return places_[size_t(a)] < places_[size_t(b)]; });
+    for (int element : asked) {
       if (!members.count(element)) continue;
+      bool enters = false, leaves = false;  // across the border, and may not
       for (int i : edges_of_[size_t(element)]) {
         const ClusterEdge& edge = parts_.graph.edges[size_t(i)];
         if (edge.is_control) continue;
-        if (edge.to == element && !members.count(edge.from) && !edge.may_enter) {
-          give_up(element, false);
-          again = true;
-          break;
-        }
-        if (edge.from == element && !members.count(edge.to) && !edge.may_leave) {
-          give_up(element, true);
-          again = true;
-          break;
-        }
+        enters = enters || (edge.to == element && !members.count(edge.from) && !edge.may_enter);
+        leaves = leaves || (edge.from == element && !members.count(edge.to) && !edge.may_leave);
       }
+      if (enters || leaves) give_up(element, !enters);
+      again = again || enters || leaves;
     }
   }
 }

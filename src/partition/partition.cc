@@ -8,6 +8,7 @@
 #include "partition/cluster.h"
 #include "partition/device_name.h"
 #include "partition/segment.h"
+#include "partition/trim.h"
 
 namespace planish::partition {
 namespace {
@@ -68,12 +69,17 @@ bool Partitioner::is_fetched(int node) const {
 
 void Partitioner::mark() {
   reasons_.resize(survey_.nodes.size());
+  std::vector<bool> is_read(survey_.nodes.size(), false);
+  for (const SurveyedNode& node : survey_.nodes)
+    for (const SurveyedInput& input : node.inputs)
+      if (node.is_wanted && !input.is_control) is_read[size_t(input.node)] = true;
   for (size_t i = 0; i < survey_.nodes.size(); ++i) {
     const SurveyedNode& node = survey_.nodes[i];
     index_[node.name] = int(i);
     reasons_[i] = node.is_taken ? denied(node) : node.reason;
     // Under its own name a result survives the rewrite; a name is all that this node is.
-    if (reasons_[i].empty() && node.made_nodes == 0 && node.unit < 0 && is_fetched(int(i)))
+    if (reasons_[i].empty() && node.made_nodes == 0 && node.unit < 0 && is_fetched(int(i)) &&
+        !is_read[i])
       reasons_[i] = "a result that only hands on what it reads";
   }
 }
@@ -152,14 +158,24 @@ Status Partitioner::find_segments() {
     std::vector<Segment> segments;
     bool is_good = true;
     for (const Cluster& one : clustering.clusters) {
-      segments.push_back(builder.build(one.nodes, "", one.device));
+      const std::vector<int> nodes = trim(survey_, one.nodes);
+      int weight = 0;
+      for (int node : nodes) weight += graph.nodes[size_t(node)].weight;
+      if (weight == 0 || weight < options_.minimum_segment_size) continue;
+      segments.push_back(builder.build(nodes, "", one.device));
       PLANISH_ASSIGN_OR_RETURN(const bool is_alone_good, check_alone(segments.back()));
       is_good = is_good && is_alone_good;
     }
     if (!is_good) continue;
+    std::vector<bool> is_taken(survey_.nodes.size(), false);
+    for (const Segment& segment : segments)
+      for (const std::string& name : segment.nodes) is_taken[size_t(index_.at(name))] = true;
     for (size_t i = 0; i < survey_.nodes.size(); ++i) {
-      if (!reasons_[i].empty()) continue;
+      if (!reasons_[i].empty() || is_taken[i]) continue;
       switch (clustering.left_out[i]) {
+        case LeftOut::kNot:
+          reasons_[i] = "it only hands memory on at its segment's border, or leaves it too small";
+          break;
         case LeftOut::kDevice:
           reasons_[i] = cat("its device '", survey_.nodes[i].device, "' is no device name");
           break;

@@ -90,8 +90,10 @@ Segment SegmentBuilder::build(const std::vector<int>& nodes, std::string name,
   for (int node : nodes) {
     const SurveyedNode& from = survey_.nodes[size_t(node)];
     std::set<int> ports;
+    bool is_read = false;
     for (const auto& [reader, input] : readers_[size_t(node)]) {
       const SurveyedNode& to = survey_.nodes[size_t(reader)];
+      is_read = is_read || (!input.is_control && to.is_wanted);
       if (is_member[size_t(reader)] || !to.is_wanted) continue;
       if (input.is_control) {
         if (!to.is_constant) control_outputs.insert(to.name);
@@ -101,7 +103,7 @@ Segment SegmentBuilder::build(const std::vector<int>& nodes, std::string name,
     }
     for (const SurveyedInput& fetch : survey_.fetches)
       if (fetch.node == node && !fetch.is_control) ports.insert(fetch.port);
-    if (survey_.fetches.empty() && readers_[size_t(node)].empty())
+    if (survey_.fetches.empty() && !is_read)
       for (int port = 0; port < int(from.outputs.size()); ++port) ports.insert(port);
     for (int port : ports) {
       const SurveyedPort& one = from.outputs[size_t(port)];

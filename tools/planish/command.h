@@ -36,5 +36,6 @@ void add_bench(CLI::App& app, int& code);
 void add_verify(CLI::App& app, int& code);
 void add_inspect(CLI::App& app, int& code);
 void add_ops(CLI::App& app, int& code);
+void add_partition(CLI::App& app, int& code);
 
 }  // namespace planish::cli

@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
   add_verify(app, code);
   add_inspect(app, code);
   add_ops(app, code);
+  add_partition(app, code);
   catch_interrupts();
   try {
     app.parse(argc, argv);

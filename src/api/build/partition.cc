@@ -3,6 +3,7 @@
 
 #include "api/runtime/convert.h"
 #include "api/runtime/registry.h"
+#include "frontend/tensorflow/tensorflow_import.h"
 #include "partition/partition.h"
 #include "partition/report.h"
 
@@ -46,6 +47,18 @@ std::vector<SegmentEdge> convert(const std::vector<partition::SegmentEdge>& from
 }
 
 }  // namespace
+
+Result<FrozenGraph> freeze_tensorflow(const std::string& path, const TensorflowOptions& choice) {
+  return api::guarded([&]() -> Result<FrozenGraph> {
+    frontend::TensorflowOptions wanted;
+    wanted.signature = choice.signature;
+    wanted.tags = choice.tags;
+    wanted.inputs = choice.inputs;
+    wanted.outputs = choice.outputs;
+    PLANISH_API_ASSIGN_OR_RETURN(frontend::FrozenGraph out, frontend::freeze_tensorflow(path, wanted));
+    return FrozenGraph{std::move(out.graph_def), std::move(out.inputs), std::move(out.outputs)};
+  });
+}
 
 Result<Partition> partition(const void* graph_def, size_t bytes, const PartitionOptions& options) {
   return api::guarded([&]() -> Result<Partition> {

@@ -54,6 +54,9 @@ struct ListDesc {
   std::map<int64_t, ir::Value*> elements;    // these stand instead
 };
 
+// Nodes that nobody reads and that are no results: they are run for what they do.
+bool is_effect(std::string_view op);
+
 class GraphImporter {
  public:
   GraphImporter(const GraphDesc& graph, const SignatureDesc* signature,

@@ -73,6 +73,7 @@ struct SurveyedNode {
   // A constant, or computed from constants alone: a copy of it can stand anywhere.
   bool is_constant = false;
   int made_nodes = 0;        // operators it turned into; 0: it only names or hands on
+  bool is_view = false;      // its elements are those of what it reads first, in the same order
   int unit = -1;             // nodes of one unit go together or not at all
   bool calls_functions = false;
   NodeWork work;

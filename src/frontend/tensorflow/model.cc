@@ -12,7 +12,14 @@ namespace {
 // Shapes of placeholders meant nothing before this producer version: {} stood for "unknown".
 constexpr int64_t kFirstProducerWithShapes = 24;
 
-// Nodes that nobody reads and that are no results: they are run for what they do.
+std::string names_of(const std::vector<std::string>& names) {
+  std::string out;
+  for (size_t i = 0; i < names.size() && i < 10; ++i) out += cat(i ? ", " : "", quoted(names[i]));
+  return names.size() > 10 ? out + ", ..." : out;
+}
+
+}  // namespace
+
 bool is_effect(std::string_view op) {
   static const std::unordered_set<std::string_view> kEffects = {
       "Assert", "AssignVariableOp", "Assign", "AssignAdd", "AssignSub", "AssignAddVariableOp",
@@ -21,14 +28,6 @@ bool is_effect(std::string_view op) {
       "HistogramSummary", "NextIteration", "LoopCond", "ShardedFilename", "DecodeWav"};
   return kEffects.count(op) > 0 || op.substr(0, 5) == "Apply" || op.substr(0, 13) == "ResourceApply";
 }
-
-std::string names_of(const std::vector<std::string>& names) {
-  std::string out;
-  for (size_t i = 0; i < names.size() && i < 10; ++i) out += cat(i ? ", " : "", quoted(names[i]));
-  return names.size() > 10 ? out + ", ..." : out;
-}
-
-}  // namespace
 
 Result<std::vector<GraphImporter::Port>> GraphImporter::model_inputs(Source& source) const {
   std::vector<Port> out;

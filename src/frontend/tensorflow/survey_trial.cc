@@ -23,78 +23,146 @@ std::string GraphSurvey::try_alone(int node) {
   return try_types(node, open);
 }
 
-// Element types that are not known are tried in turn, then ranks: first one for all inputs, then all
-// combinations of two inputs.
+// Every type of element that is not known is tried, then every rank; where more than one input is open,
+// also two ranks together.
 std::string GraphSurvey::try_types(int node, const std::vector<Tensor>& open) {
-  const NodeDesc& desc = source_->node(node);
-  std::vector<ir::DataType> types;
-  for (const char* key : {"T", "dtype", "SrcT", "Tparams"})
-    if (const auto type = data_type(desc.attr_int(key, 0)); type.ok()) types.push_back(*type);
-  for (ir::DataType type : {ir::DataType::kF32, ir::DataType::kI32, ir::DataType::kI64, ir::DataType::kBool})
-    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
-  bool has_open_type = false;
-  for (const Tensor& tensor : open) has_open_type = has_open_type || !unknown_[tensor].dtype;
+  bool has_open_shape = false, has_open_type = false;
+  for (const Tensor& tensor : open) {
+    has_open_shape = has_open_shape || !unknown_[tensor].shape;
+    has_open_type = has_open_type || !unknown_[tensor].dtype;
+  }
+  std::vector<ir::DataType> types = likely_types(node);
   if (!has_open_type) types.resize(1);
-
-  std::string first_reason;
-  int trials = 0;
-  const auto attempt = [&](ir::DataType type, const std::vector<int>& ranks) {
-    std::map<Tensor, Unknown> guesses;
-    for (size_t i = 0; i < open.size(); ++i) {
-      Unknown guess = unknown_[open[i]];
-      if (!guess.dtype) guess.dtype = type;
-      if (!guess.shape) guess.shape = std::vector<int64_t>(size_t(ranks[i]), -1);
-      guesses[open[i]] = std::move(guess);
-    }
-    auto graph = std::make_shared<ir::Graph>();
-    importer_.bodies_.push_back(graph);
-    Scope scope;
-    scope.source = source_;
-    scope.graph = graph.get();
-    if (!give_inputs(scope, node, guesses)) {
-      first_reason = "it reads a list beside a tensor of unknown shape";
-      trials = kMaxTrials;
-      return false;
-    }
-    const size_t inputs_before = graph->inputs.size();
-    ++trials;
-    std::string reason = ask(scope, node);
-    if (reason.empty()) reason = effect_reason(scope, node, inputs_before);
-    if (!reason.empty()) {
-      if (first_reason.empty()) first_reason = reason;
-      return false;
-    }
-    for (const auto& [tensor, guess] : guesses) {
-      unknown_[tensor].dtype = guess.dtype;
-      SurveyedPort& port = out(tensor.first).outputs[size_t(tensor.second)];
-      if (!port.dtype) port.dtype = guess.dtype;
-    }
-    count_work(node, *graph, nullptr);
-    out(node).work = {};
-    Bindings outputs = scope.done[node];
-    for (int port = 0; port < int(outputs.size()); ++port) {
-      Binding& one = outputs[size_t(port)];
-      if (one.kind != Binding::Kind::kValue) continue;
-      unknown_[{node, port}].dtype = one.value->type.dtype;
-      one = Binding::refused();
-    }
-    scope_.done[node] = std::move(outputs);
-    return true;
-  };
-
+  Trials trials;
   for (ir::DataType type : types) {
-    for (int rank : kRanks)
-      if (trials < kMaxTrials && attempt(type, std::vector<int>(open.size(), rank))) return "";
-    if (open.size() < 2 || out(node).calls_functions) continue;
+    for (int rank : kRanks) {
+      std::vector<int> ranks(open.size(), rank);
+      if (!attempt(node, open, type, ranks, false, trials))
+        attempt(node, open, type, ranks, true, trials);
+      if (!has_open_shape) break;
+    }
     for (int first : kRanks)
       for (int other : kRanks) {
-        if (first == other || trials >= kMaxTrials) continue;
+        if (!trials.accepted.empty() || open.size() < 2 || first == other) continue;
         std::vector<int> ranks(open.size(), other);
         ranks[0] = first;
-        if (attempt(type, ranks)) return "";
+        attempt(node, open, type, ranks, false, trials);
       }
+    if (trials.accepted.empty()) continue;
+    adopt(node, open, type, trials);
+    return "";
   }
-  return first_reason;
+  return trials.first_reason;
+}
+
+std::vector<ir::DataType> GraphSurvey::likely_types(int node) const {
+  std::vector<ir::DataType> out;
+  const auto add = [&](ir::DataType type) {
+    if (std::find(out.begin(), out.end(), type) == out.end()) out.push_back(type);
+  };
+  for (const char* key : {"T", "dtype", "SrcT", "Tparams"})
+    if (const auto type = data_type(source_->node(node).attr_int(key, 0)); type.ok()) add(*type);
+  for (ir::DataType type :
+       {ir::DataType::kF32, ir::DataType::kI32, ir::DataType::kI64, ir::DataType::kBool})
+    add(type);
+  return out;
+}
+
+// The depth of a constant that the node reads besides: a convolution's filter, a matrix.
+int64_t GraphSurvey::depth_of_constant(int node) const {
+  for (const Ref& ref : source_->inputs(node)) {
+    if (ref.is_control) continue;
+    const Binding& binding = scope_.done.at(ref.node).at(size_t(ref.port));
+    if (binding.kind != Binding::Kind::kValue || !binding.value->constant) continue;
+    const ir::Tensor& constant = *binding.value->constant;
+    if (constant.rank() >= 2) return constant.dim(constant.rank() - 2);
+  }
+  return -1;
+}
+
+// `with_depth`: the last dim of open shapes is that of a constant beside them.
+bool GraphSurvey::attempt(int node, const std::vector<Tensor>& open, ir::DataType type,
+                          const std::vector<int>& ranks, bool with_depth, Trials& trials) {
+  const int64_t depth = with_depth ? depth_of_constant(node) : -1;
+  if ((with_depth && depth < 0) || ++trials.count > kMaxTrials) return false;
+  std::map<Tensor, Unknown> guesses;
+  for (size_t i = 0; i < open.size(); ++i) {
+    Unknown guess = unknown_[open[i]];
+    if (!guess.dtype) guess.dtype = type;
+    if (!guess.shape) {
+      guess.shape = std::vector<int64_t>(size_t(ranks[i]), -1);
+      if (with_depth && ranks[i] > 0) guess.shape->back() = depth;
+    }
+    guesses[open[i]] = std::move(guess);
+  }
+  auto graph = std::make_shared<ir::Graph>();
+  importer_.bodies_.push_back(graph);
+  Scope scope;
+  scope.source = source_;
+  scope.graph = graph.get();
+  std::string reason;
+  if (!give_inputs(scope, node, guesses)) reason = "it reads a list beside a tensor of unknown shape";
+  const size_t inputs_before = graph->inputs.size();
+  if (reason.empty()) reason = ask(scope, node);
+  if (reason.empty()) reason = effect_reason(scope, node, inputs_before, nullptr);
+  if (!reason.empty()) {
+    if (trials.first_reason.empty()) trials.first_reason = std::move(reason);
+    return false;
+  }
+  count_work(node, *graph, nullptr);
+  out(node).work = {};
+  Trial trial;
+  for (const Binding& binding : scope.done[node])
+    trial.outputs.push_back(binding.kind == Binding::Kind::kValue
+                                ? std::optional(binding.value->type) : std::nullopt);
+  for (const Tensor& tensor : open) trial.shapes.push_back(*guesses[tensor].shape);
+  trials.accepted.push_back(std::move(trial));
+  return true;
+}
+
+// What all accepted trials have in common becomes known.
+void GraphSurvey::adopt(int node, const std::vector<Tensor>& open, ir::DataType type,
+                        const Trials& trials) {
+  const auto common = [&](const auto& shape_of) -> std::optional<std::vector<int64_t>> {
+    std::optional<std::vector<int64_t>> out;
+    if (open.size() != 1) return out;  // other pairs of ranks were not tried
+    for (const Trial& trial : trials.accepted) {
+      const std::optional<std::vector<int64_t>> one = shape_of(trial);
+      if (!one || (out && out->size() != one->size())) return std::nullopt;
+      if (!out) out = one;
+      for (size_t i = 0; i < one->size(); ++i)
+        if ((*out)[i] != (*one)[i]) (*out)[i] = -1;
+    }
+    return out;
+  };
+  for (size_t i = 0; i < open.size(); ++i) {
+    Unknown& to = unknown_[open[i]];
+    if (!to.dtype) to.dtype = type;
+    if (!to.shape) to.shape = common([&](const Trial& trial) { return std::optional(trial.shapes[i]); });
+    SurveyedPort& port = out(open[i].first).outputs[size_t(open[i].second)];
+    port.dtype = to.dtype;
+    port.shape = to.shape;
+  }
+  Bindings outputs(size_t(source_->port_count(node)), Binding::refused());
+  for (int port = 0; port < int(outputs.size()); ++port) {
+    const auto type_of = [&](const Trial& trial) -> std::optional<ir::TensorType> {
+      return size_t(port) < trial.outputs.size() ? trial.outputs[size_t(port)] : std::nullopt;
+    };
+    const std::optional<ir::TensorType> first = type_of(trials.accepted[0]);
+    Unknown known;
+    if (first) known.dtype = first->dtype;
+    known.shape = common([&](const Trial& trial) -> std::optional<std::vector<int64_t>> {
+      const std::optional<ir::TensorType> one = type_of(trial);
+      return one ? std::optional(plain_dims(one->shape)) : std::nullopt;
+    });
+    if (known.dtype && known.shape) {
+      const std::string name = ir_->unique_name(cat(source_->node(node).name, ':', port));
+      outputs[size_t(port)] = Binding::of(add_input(*ir_, name, *known.dtype, *known.shape, false));
+    } else {
+      unknown_[{node, port}] = std::move(known);
+    }
+  }
+  scope_.done[node] = std::move(outputs);
 }
 
 // Binds all that the node reads in a graph of its own; false when something cannot be moved there.
@@ -131,8 +199,7 @@ std::optional<double> GraphSurvey::count_of(const ir::Shape& shape) const {
   double count = 1;
   for (const ir::Dim& dim : shape) {
     const auto value = dim.evaluate([&](std::string_view symbol) -> std::optional<int64_t> {
-      if (symbol == "N") return options_.assumed_batch;
-      return std::nullopt;
+      return batch_symbols_.count(symbol) ? std::optional(options_.assumed_batch) : std::nullopt;
     });
     if (!value) return std::nullopt;
     count *= double(*value);
@@ -144,13 +211,15 @@ void GraphSurvey::count_work(int node, const ir::Graph& graph, const ir::Node* b
   SurveyedNode& to = out(node);
   NodeWork work;
   work.is_known = true;
+  to.made_nodes = 0;
+  to.is_view = true;
   auto at = graph.nodes().begin();
   if (before) at = std::next(before->position);
   for (; at != graph.nodes().end(); ++at) {
     const ir::Node& made = **at;
     ++to.made_nodes;
     const opdef::OpDef* op = registry_.find(made.op);
-    if (op->random) to.reason = "it draws random numbers";
+    to.is_view = to.is_view && op->is_view;
     for (const auto& [key, attr] : made.attrs)
       if (const auto* body = std::get_if<ir::GraphPtr>(&attr)) to.made_nodes += (*body)->node_count();
     double inputs = 0, outputs = 0;

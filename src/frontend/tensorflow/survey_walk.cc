@@ -25,13 +25,13 @@ std::string one_line(std::string text) {
   return text;
 }
 
-std::vector<int64_t> to_plain(const ir::Shape& shape) {
+}  // namespace
+
+std::vector<int64_t> plain_dims(const ir::Shape& shape) {
   std::vector<int64_t> out;
   for (const ir::Dim& dim : shape) out.push_back(dim.constant().value_or(-1));
   return out;
 }
-
-}  // namespace
 
 GraphSurvey::GraphSurvey(const GraphDesc& graph, const SurveyOptions& options,
                          const opdef::OpRegistry& registry)
@@ -60,7 +60,7 @@ Status GraphSurvey::prepare() {
     feeds_.insert({ref.node, ref.port});
   }
   PLANISH_ASSIGN_OR_RETURN(survey_.order, topological_order(*source_));
-  const std::vector<int> units = find_units(*source_, survey_.order);
+  units_ = find_units(*source_, survey_.order);
   survey_.nodes.resize(graph_.nodes.size());
   for (size_t i = 0; i < graph_.nodes.size(); ++i) {
     SurveyedNode& node = survey_.nodes[i];
@@ -68,7 +68,7 @@ Status GraphSurvey::prepare() {
     node.name = desc.name;
     node.op = desc.op;
     node.device = desc.device;
-    node.unit = units[i];
+    node.unit = units_.number[i];
     for (const Ref& ref : source_->inputs(int(i)))
       node.inputs.push_back({ref.node, ref.port, ref.is_control});
     node.outputs.resize(size_t(source_->port_count(int(i))));
@@ -146,21 +146,27 @@ void GraphSurvey::judge(int node) {
           return publish_foreign(node);
         }
       }
-  } else if (to.unit >= 0) {
-    for (const Ref& ref : source_->inputs(node))
-      if (!ref.is_control && !scope_.done.count(ref.node)) return void(to.is_taken = true);
-    if (source_->frame_of_enter(node)) return void(to.is_taken = true);
+  } else if (units_.is_in_frame[size_t(node)]) {
+    return void(to.is_taken = true);  // the frame's Exit says whether
   }
   bool has_unknown = false;
   for (const Ref& ref : source_->inputs(node))
     has_unknown = has_unknown || (!ref.is_control && unknown_.count({ref.node, ref.port}));
-  if (has_unknown) {
+  if (to.op == "Merge" || to.op == "RefMerge") {  // looks at its condition, besides what it reads
+    const auto guard = importer_.guard_of(scope_, node);
+    if (has_unknown) to.reason = "it merges a tensor of unknown shape";
+    else if (!guard || !scope_.done.count(guard->predicate.node))
+      to.reason = "the condition that its inputs depend on is not found";
+  }
+  if (!to.reason.empty()) {
+    // Refused already.
+  } else if (has_unknown) {
     to.reason = try_alone(node);
   } else {
     const ir::Node* before = ir_->nodes().empty() ? nullptr : ir_->nodes().back().get();
     const size_t inputs_before = ir_->inputs.size();
     to.reason = ask(scope_, node);
-    if (to.reason.empty()) to.reason = effect_reason(scope_, node, inputs_before);
+    if (to.reason.empty()) to.reason = effect_reason(scope_, node, inputs_before, before);
     if (to.reason.empty()) count_work(node, *ir_, before);
   }
   to.is_taken = to.reason.empty();
@@ -193,7 +199,12 @@ std::string GraphSurvey::ask(Scope& scope, int node) {
 }
 
 // Nodes that the importer reads and that are no part of what an engine computes.
-std::string GraphSurvey::effect_reason(const Scope& scope, int node, size_t inputs_before) const {
+std::string GraphSurvey::effect_reason(const Scope& scope, int node, size_t inputs_before,
+                                       const ir::Node* before) const {
+  auto made = scope.graph->nodes().begin();
+  if (before) made = std::next(before->position);
+  for (; made != scope.graph->nodes().end(); ++made)
+    if (registry_.find((*made)->op)->random) return "it draws random numbers";
   if (scope.graph->inputs.size() > inputs_before) return "it stays outside: what it gives is an input";
   const Bindings& outputs = scope.done.at(node);
   switch (outputs.empty() ? Binding::Kind::kNone : outputs[0].kind) {
@@ -218,6 +229,11 @@ void GraphSurvey::publish_foreign(int node) {
       const ir::TensorType type = binding.value->type;
       binding.value = ir_->add_input(
           ir_->unique_name(cat(source_->node(node).name, ':', port)), type);
+      continue;
+    }
+    if (is_text(node, port)) {
+      binding = {};
+      binding.kind = Binding::Kind::kText;
       continue;
     }
     const Unknown told = told_of(node, port);
@@ -245,8 +261,14 @@ ir::Value* GraphSurvey::add_input(ir::Graph& graph, const std::string& name, ir:
     } else {
       type.shape.push_back(graph.new_symbol(cat("dim_", axis), {}));
     }
+    if (axis == 0 && shape[0] < 0) batch_symbols_.insert(type.shape[0].symbol_name());
   }
   return graph.add_input(name, type);
+}
+
+bool GraphSurvey::is_text(int node, int port) const {
+  return port == 0 && (is_placeholder(source_->node(node).op) || source_->node(node).op == "Const") &&
+         source_->node(node).attr_int("dtype", 0) == kString;
 }
 
 GraphSurvey::Unknown GraphSurvey::told_of(int node, int port) const {
@@ -305,7 +327,7 @@ void GraphSurvey::describe_outputs(int node) {
     if (binding && binding->kind == Binding::Kind::kValue) {
       const ir::Value& value = *binding->value;
       one.dtype = value.type.dtype;
-      one.shape = to_plain(value.type.shape);
+      one.shape = plain_dims(value.type.shape);
       if (value.constant) one.value = *value.constant;
       one.bytes = count_of(value.type.shape).value_or(0) * double(ir::bits_of(value.type.dtype)) / 8;
     } else if (const auto told = unknown_.find({node, port}); told != unknown_.end()) {

@@ -6,6 +6,7 @@
 
 #include "frontend/tensorflow/graph_importer.h"
 #include "frontend/tensorflow/graph_survey.h"
+#include "frontend/tensorflow/units.h"
 
 namespace planish::frontend::tensorflow {
 
@@ -30,12 +31,29 @@ class GraphSurvey {
   void judge(int node);
   // Empty: taken. Outputs are bound in `scope` either way, as far as the import came.
   std::string ask(Scope& scope, int node);
+  // What a node made of guessed inputs.
+  struct Trial {
+    std::vector<std::vector<int64_t>> shapes;            // of the open inputs
+    std::vector<std::optional<ir::TensorType>> outputs;
+  };
+  struct Trials {
+    int count = 0;
+    std::string first_reason;
+    std::vector<Trial> accepted;
+  };
   std::string try_alone(int node);
   std::string try_types(int node, const std::vector<Tensor>& open);
+  std::vector<ir::DataType> likely_types(int node) const;
+  int64_t depth_of_constant(int node) const;
+  bool attempt(int node, const std::vector<Tensor>& open, ir::DataType type,
+               const std::vector<int>& ranks, bool with_depth, Trials& trials);
+  void adopt(int node, const std::vector<Tensor>& open, ir::DataType type, const Trials& trials);
   bool give_inputs(Scope& scope, int node, const std::map<Tensor, Unknown>& guesses);
   std::string outside_reason(int node) const;
-  std::string effect_reason(const Scope& scope, int node, size_t inputs_before) const;
+  std::string effect_reason(const Scope& scope, int node, size_t inputs_before,
+                            const ir::Node* before) const;
   void publish_foreign(int node);
+  bool is_text(int node, int port) const;
   Unknown told_of(int node, int port) const;
   std::optional<ir::DataType> declared_dtype(int node, int port) const;
   ir::Value* add_input(ir::Graph& graph, const std::string& name, ir::DataType dtype,
@@ -56,7 +74,12 @@ class GraphSurvey {
   Scope scope_;
   std::set<Tensor> feeds_;
   std::map<Tensor, Unknown> unknown_;
+  Units units_;
+  std::set<std::string, std::less<>> batch_symbols_;  // open first dims
   Survey survey_;
 };
+
+// Symbolic dims become -1.
+std::vector<int64_t> plain_dims(const ir::Shape& shape);
 
 }  // namespace planish::frontend::tensorflow

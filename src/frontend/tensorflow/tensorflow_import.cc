@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <unordered_set>
 
 #include "base/mapped_file.h"
 #include "base/quote.h"
 #include "base/text.h"
 #include "frontend/tensorflow/checkpoint.h"
+#include "frontend/tensorflow/freezer.h"
 #include "frontend/tensorflow/graph_importer.h"
 #include "frontend/tensorflow/text_format.h"
 
@@ -160,8 +162,10 @@ Result<const SignatureDesc*> choose_signature(const MetaGraphDesc& graph,
                        "of ", keys_of(all)));
 }
 
-Result<std::unique_ptr<ir::Graph>> import_files(const Files& files, const TensorflowOptions& options,
-                                                const opdef::OpRegistry& registry) {
+// Opens the files and calls `use` with the graph, its signature and its checkpoint, both may be null.
+template <class Use>
+auto with_graph(const Files& files, const TensorflowOptions& options, const Use& use)
+    -> decltype(use(GraphDesc(), nullptr, nullptr)) {
   if (files.kind == Files::Kind::kMetaGraph && !exists(files.model)) return no_graph(files);
   PLANISH_ASSIGN_OR_RETURN(std::string bytes, read_file(files.model, options.limits));
   if (files.is_text) {
@@ -173,12 +177,8 @@ Result<std::unique_ptr<ir::Graph>> import_files(const Files& files, const Tensor
   if (!files.checkpoint.empty() && exists(files.checkpoint + ".index")) {
     PLANISH_ASSIGN_OR_RETURN(checkpoint, Checkpoint::open(files.checkpoint, options.limits));
   }
-  const auto run = [&](const GraphDesc& graph, const SignatureDesc* signature)
-      -> Result<std::unique_ptr<ir::Graph>> {
-    GraphImporter importer(graph, signature, options, registry, checkpoint ? &*checkpoint : nullptr);
-    PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> out, importer.import());
-    PLANISH_RETURN_IF_ERROR(ir::verify(*out));
-    return out;
+  const auto run = [&](const GraphDesc& graph, const SignatureDesc* signature) {
+    return use(graph, signature, checkpoint ? &*checkpoint : nullptr);
   };
   // Outputs that are asked for by node need no signature.
   const bool by_node = !options.outputs.empty() && options.signature.empty();
@@ -206,6 +206,41 @@ Result<std::unique_ptr<ir::Graph>> import_files(const Files& files, const Tensor
   return run(meta->graph, by_node ? nullptr : signature);
 }
 
+// Every node that gives something nobody reads, when nothing else says what is wanted.
+std::vector<std::string> last_nodes(const GraphDesc& graph) {
+  std::unordered_set<std::string> read;
+  for (const NodeDesc& node : graph.nodes)
+    for (std::string_view input : node.inputs)
+      if (input.substr(0, 1) != "^") read.insert(std::string(input.substr(0, input.find(':'))));
+  std::vector<std::string> out;
+  for (const NodeDesc& node : graph.nodes)
+    if (!read.count(std::string(node.name)) && !is_effect(node.op)) out.emplace_back(node.name);
+  return out;
+}
+
+Result<FrozenGraph> freeze(const GraphDesc& graph, const SignatureDesc* signature,
+                           const TensorflowOptions& options, const Checkpoint* checkpoint) {
+  FrozenGraph out;
+  std::vector<std::string> names = options.outputs;
+  std::vector<std::pair<std::string, std::string>> tensors;
+  if (names.empty() && signature) {
+    for (const auto& [name, info] : signature->outputs) {
+      names.emplace_back(name);
+      tensors.push_back({std::string(info.name), ""});
+    }
+  } else {
+    if (names.empty()) names = last_nodes(graph);
+    for (const std::string& name : names) tensors.push_back({name, ""});
+  }
+  Freezer freezer(graph, options.limits, checkpoint);
+  PLANISH_ASSIGN_OR_RETURN(out.graph_def, freezer.freeze(tensors));
+  for (size_t i = 0; i < names.size(); ++i) out.outputs[names[i]] = tensors[i].second;
+  if (signature)
+    for (const auto& [name, info] : signature->inputs) out.inputs[std::string(name)] = info.name;
+  for (const std::string& name : options.inputs) out.inputs[name] = name;
+  return out;
+}
+
 }  // namespace
 
 bool is_tensorflow_path(const std::string& path) {
@@ -225,9 +260,28 @@ Result<std::unique_ptr<ir::Graph>> import_tensorflow(const std::string& path,
                                                      const TensorflowOptions& options,
                                                      const opdef::OpRegistry& registry) {
   PLANISH_ASSIGN_OR_RETURN(const Files files, find_files(path, options.limits));
-  auto graph = import_files(files, options, registry);
+  auto graph = with_graph(
+      files, options,
+      [&](const GraphDesc& desc, const SignatureDesc* signature,
+          const Checkpoint* checkpoint) -> Result<std::unique_ptr<ir::Graph>> {
+        GraphImporter importer(desc, signature, options, registry, checkpoint);
+        PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> out, importer.import());
+        PLANISH_RETURN_IF_ERROR(ir::verify(*out));
+        return out;
+      });
   if (!graph.ok()) return graph.status().at(files.model);
   return graph;
+}
+
+Result<FrozenGraph> freeze_tensorflow(const std::string& path, const TensorflowOptions& options) {
+  PLANISH_ASSIGN_OR_RETURN(const Files files, find_files(path, options.limits));
+  auto out = with_graph(files, options,
+                        [&](const GraphDesc& graph, const SignatureDesc* signature,
+                            const Checkpoint* checkpoint) -> Result<FrozenGraph> {
+                          return freeze(graph, signature, options, checkpoint);
+                        });
+  if (!out.ok()) return out.status().at(files.model);
+  return out;
 }
 
 Result<std::vector<CheckpointEntry>> read_checkpoint(const std::string& path,

@@ -42,6 +42,15 @@ Result<std::unique_ptr<ir::Graph>> import_tensorflow(const std::string& path,
                                                      const TensorflowOptions& options,
                                                      const opdef::OpRegistry& registry);
 
+// A model as one GraphDef in which calls are inlined and variables are constants, cut to what its outputs
+// depend on; what partition takes. If and While keep their functions.
+struct FrozenGraph {
+  std::string graph_def;
+  // The signature's names (or those of the options) and their tensors, "node:port".
+  std::map<std::string, std::string> inputs, outputs;
+};
+Result<FrozenGraph> freeze_tensorflow(const std::string& path, const TensorflowOptions& options);
+
 // The names, types and shapes in a checkpoint, with every value's checksum checked.
 struct CheckpointEntry {
   std::string name;

@@ -138,16 +138,18 @@ Result<std::vector<int>> topological_order(const Source& source) {
   return order;
 }
 
-std::vector<int> find_units(const Source& source, const std::vector<int>& order) {
+Units find_units(const Source& source, const std::vector<int>& order) {
+  Units out;
   Groups groups(source.nodes().size());
   unite_frames(source, groups);
+  for (size_t i = 0; i < source.nodes().size(); ++i) out.is_in_frame.push_back(groups.is_used(int(i)));
   unite_conditions(source, order, groups);
-  std::vector<int> out(source.nodes().size(), -1);
+  out.number.assign(source.nodes().size(), -1);
   std::map<int, int> numbers;
-  for (int node : order) {
-    if (!groups.is_used(node)) continue;
-    out[size_t(node)] = numbers.emplace(groups.find(node), int(numbers.size())).first->second;
-  }
+  for (int node : order)
+    if (groups.is_used(node))
+      out.number[size_t(node)] =
+          numbers.emplace(groups.find(node), int(numbers.size())).first->second;
   return out;
 }
 

@@ -12,7 +12,11 @@ namespace planish::frontend::tensorflow {
 // while frames do not count. kInvalidArgument for another cycle.
 Result<std::vector<int>> topological_order(const Source& source);
 
-// By node: a number that the nodes of one unit share, or -1. `order` as topological_order gives it.
-std::vector<int> find_units(const Source& source, const std::vector<int>& order);
+struct Units {
+  std::vector<int> number;        // by node: the nodes of one unit share it; -1: of none
+  std::vector<bool> is_in_frame;  // by node: inside of a while frame, or its Enter or Exit
+};
+// `order` as topological_order gives it.
+Units find_units(const Source& source, const std::vector<int>& order);
 
 }  // namespace planish::frontend::tensorflow
