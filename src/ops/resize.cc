@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "kernel/resize.h"
 #include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/lines.h"
@@ -20,6 +21,11 @@ using opdef::kAnyType;
 using opdef::kFloats;
 using opdef::NodeView;
 using opdef::TypeSet;
+using kernel::resize_rule;
+using kernel::resize_taps;
+using kernel::ResizeAxis;
+using kernel::ResizeRule;
+using kernel::ResizeTaps;
 
 enum Input { kX, kRoi, kScales, kSizes };
 

@@ -17,7 +17,7 @@ const T* attr(const kernel::Stage& stage, std::string_view key) {
 
 const ElementOp* find_element_op(std::string_view op) {
   for (const auto& list : {movement_ops(), index_ops(), window_ops(), reduction_ops(),
-                           scatter_ops(), contraction_ops()})
+                           resize_ops(), scatter_ops(), contraction_ops()})
     for (const ElementOp& row : list)
       if (row.op == op) return &row;
   return nullptr;

@@ -25,6 +25,7 @@ std::span<const ElementOp> movement_ops();
 std::span<const ElementOp> index_ops();
 std::span<const ElementOp> window_ops();
 std::span<const ElementOp> reduction_ops();
+std::span<const ElementOp> resize_ops();
 std::span<const ElementOp> scatter_ops();
 std::span<const ElementOp> contraction_ops();
 
