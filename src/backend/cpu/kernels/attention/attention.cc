@@ -124,10 +124,8 @@ class HeadTask {
   void run_queries(int64_t b, int64_t h, int64_t first, int64_t rows, float* memory) const {
     const AttentionProblem& p = g_.p;
     const float* q = args_.q + b * p.q.batch + h * p.q.head + first * p.q.row;
-    for (int64_t i = 0; i < g_.head_blocks; i++) {
-      pack_a_block(q, p.q.row, false, rows, p.head_size, i, isa_,
-                   memory + w_.q_at + i * g_.q_stride);
-    }
+    pack_a_blocks(q, p.q.row, false, rows, p.head_size, 0, g_.head_blocks, isa_,
+                  memory + w_.q_at, g_.q_stride);
     float* scores = memory + w_.scores_at;
     multiply(memory + w_.q_at, w_.q_offsets, g_.head_blocks, memory + w_.k_at, g_.key_blocks, rows,
              scores, g_.width, g_.score_stride);

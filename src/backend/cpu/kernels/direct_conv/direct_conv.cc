@@ -235,13 +235,18 @@ class BandTask {
     float* output = args_.output + image * batch_stride + out_block * plane;
     const int64_t dense = image * dense_batch + out_block * plane;
     const bool tail = chunk == g_.chunks - 1;
+    // The tiles of a pass together fetch the weights of the next one, which follow its own.
+    int64_t tiles = 0;
+    for_each_tile(j, y0, y1, [&](auto&&...) { tiles++; });
+    const int64_t next_step = std::min<int64_t>(ceil_div(j * g_.width, tiles), g_.width);
     for (int64_t s = 0; s < g_.steps; s += g_.steps_at_once) {
       const bool last = s + g_.steps_at_once >= g_.steps;
       t.steps = std::min(g_.steps_at_once, g_.steps - s);
       t.offsets = workspace_.offsets + s;
       t.weights = weights + s * g_.lanes * g_.width * j;
-      const int64_t share = t.steps * g_.width * g_.width;  // what one tile prefetches
-      int64_t tiles_done = 0;
+      const int64_t pass = t.steps * g_.lanes * g_.width * j;
+      const int64_t share = t.steps * g_.lanes * next_step;  // what one tile fetches
+      int64_t fetched = 0;
       // Finished pixels wait until a call of the epilogue is worth it.
       int64_t waiting_from = y0 * g_.out_width, waiting = 0;
       const auto finish = [&](int64_t least) {
@@ -256,9 +261,9 @@ class BandTask {
           [&](TileFn tile, int64_t input_offset, int64_t second, int64_t pixel, int64_t rows) {
             t.input = input + input_offset;
             t.second_rows = second;
-            // The first J tiles fetch the weights of the next pass, which follow this one's.
-            t.next_weights = t.weights + (tiles_done < j ? j + tiles_done : 0) * share;
-            tiles_done++;
+            t.next_weights = t.weights + (fetched < pass ? pass + fetched : 0);
+            t.next_step = fetched < pass ? next_step : 0;
+            fetched += share;
             float* sums = partial + (pixel - y0 * g_.out_width) * j * g_.width;
             t.partial_in = s > 0 ? sums : nullptr;
             t.partial_out = last ? nullptr : sums;

@@ -126,11 +126,14 @@ class Product {
 
  private:
   void pack(ThreadTeam& team) {
-    const int64_t a_tasks = g_.a_in_place ? 0 : g_.k_blocks, b_tasks = g_.packed_b ? 0 : g_.chunks;
+    constexpr int64_t kTogether = 4;  // blocks of A
+    const int64_t a_tasks = g_.a_in_place ? 0 : ceil_div(g_.k_blocks, kTogether),
+                  b_tasks = g_.packed_b ? 0 : g_.chunks;
     team.parallel_for(a_tasks + b_tasks, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; i++) {
         if (i < a_tasks) {
-          pack_a_block(a_, g_.a_row, g_.transpose_a, g_.m, g_.k, i, isa_, w_.a + i * g_.a_block);
+          pack_a_blocks(a_, g_.a_row, g_.transpose_a, g_.m, g_.k, i * kTogether,
+                        std::min((i + 1) * kTogether, g_.k_blocks), isa_, w_.a, g_.a_block);
         } else {
           const int64_t chunk = i - a_tasks;
           pack_b_chunk(b_, g_.b_row, g_.transpose_b, g_.k, g_.n, chunk * g_.j * g_.width,
@@ -174,14 +177,15 @@ class Product {
     t.output_row = t.residual_row = g_.c_row;
     t.output_block = t.residual_block = g_.width;
     if (epilogue_.bias != nullptr) t.bias = bias_of(n0, lanes, ragged + kMaxTileRows * lanes);
-    const int64_t runs = ceil_div(m1 - m0, tiles_.max_rows[j]),
-                  share = t.steps * g_.width * g_.width;
+    const int64_t runs = ceil_div(m1 - m0, tiles_.max_rows[j]);
+    // The tiles together fetch the next chunk's weights.
+    const int64_t lines = t.steps * g_.width;
+    t.next_step = std::min<int64_t>(ceil_div(lanes, runs), g_.width);
     for (int64_t i = 0; i < runs; i++) {
       const int64_t first = m0 + (m1 - m0) * i / runs,
                     rows = m0 + (m1 - m0) * (i + 1) / runs - first;
       t.input = a_ + first * g_.width;
-      // The first tiles fetch the next chunk's weights.
-      t.next_weights = i < j ? t.weights + g_.chunk_floats() + i * share : t.weights;
+      t.next_weights = t.weights + g_.chunk_floats() + i * lines * t.next_step;
       float* sums = partial + (first - m0) * lanes;
       t.partial_in = k > 0 ? sums : nullptr;
       t.partial_out = last ? nullptr : sums;

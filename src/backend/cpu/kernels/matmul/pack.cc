@@ -7,6 +7,8 @@
 
 namespace planish::cpu {
 
+namespace {
+
 void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
                   int64_t block, Isa isa, float* packed) {
   const int width = vector_width(isa);
@@ -20,16 +22,22 @@ void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, 
     }
     return;
   }
-  const float* from = a + k0;
-  if (columns == 16) {
-    for (int64_t r = 0; r < rows; r++) std::memcpy(packed + r * 16, from + r * a_row, 64);
-  } else if (columns == 8 && width == 8) {
-    for (int64_t r = 0; r < rows; r++) std::memcpy(packed + r * 8, from + r * a_row, 32);
-  } else {
-    for (int64_t r = 0; r < rows; r++) {
-      for (int i = 0; i < width; i++) packed[r * width + i] = i < columns ? from[r * a_row + i] : 0;
-    }
+  for (int64_t r = 0; r < rows; r++) {
+    const float* from = a + k0 + r * a_row;
+    for (int i = 0; i < width; i++) packed[r * width + i] = i < columns ? from[i] : 0;
   }
+}
+
+}  // namespace
+
+void pack_a_blocks(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
+                   int64_t first, int64_t last, Isa isa, float* packed, int64_t packed_block) {
+  const int width = vector_width(isa);
+  const int64_t whole = transposed ? first : std::clamp(k / width, first, last);
+  reorder_kernels(isa).split_columns(a + first * width, a_row, rows, whole - first,
+                                     packed + first * packed_block, packed_block);
+  for (int64_t i = whole; i < last; i++)
+    pack_a_block(a, a_row, transposed, rows, k, i, isa, packed + i * packed_block);
 }
 
 void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int64_t n, int64_t n0,

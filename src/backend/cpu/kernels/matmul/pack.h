@@ -8,10 +8,10 @@
 
 namespace planish::cpu {
 
-// Rows [0, rows) of A, columns of block (V columns from block * V, zero beyond k), to packed[row *
-// V].
-void pack_a_block(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
-                  int64_t block, Isa isa, float* packed);
+// Rows [0, rows) of A, blocks [first, last) of V columns each (zero beyond k), to packed[block *
+// packed_block + row * V].
+void pack_a_blocks(const float* a, int64_t a_row, bool transposed, int64_t rows, int64_t k,
+                   int64_t first, int64_t last, Isa isa, float* packed, int64_t packed_block);
 
 // lanes columns from column n0 (zero beyond n) and all k rows (zero up to the next multiple of V)
 // of B, to [k][lanes].

@@ -55,6 +55,10 @@ struct ReorderKernels {
   // fill >= rows.
   void (*transpose)(const float* input, int64_t input_row, int rows, int columns, float* output,
                     int64_t output_row, int fill);
+  // output[b][r][V] = input[r][b * V ..]: rows of whole blocks to blocks of rows, which are
+  // output_block floats apart.
+  void (*split_columns)(const float* input, int64_t input_row, int64_t rows, int64_t blocks,
+                        float* output, int64_t output_block);
 };
 const ReorderKernels& reorder_kernels(Isa isa);
 const ReorderKernels& reorder_kernels_portable();

@@ -22,8 +22,10 @@ struct TileArgs {
   int64_t
       second_rows;  // pair tiles: rows [R, 2R) read at this distance (in floats) from rows [0, R)
   const float* weights;  // [steps][V][J * V]
-  const float*
-      next_weights;   // steps * V lines (64 bytes) from here are prefetched to L2 for later tiles
+  // Weights of later tiles, prefetched to L2: steps * V lines (64 bytes), next_step floats apart
+  // (V: each line once; fewer: spread over more tiles, so that memory is asked for evenly).
+  const float* next_weights;
+  int64_t next_step;
   const float* bias;  // J * V floats, or null: start from zero
   const float* partial_in;  // [rows][J * V] instead of bias, or null
   float* partial_out;       // if set, sums go here as [rows][J * V] and nothing below is used

@@ -64,6 +64,7 @@ PLANISH_NOINLINE void run_tile(const TileArgs& t) {
   const float* b = t.weights;
   const int64_t second = t.second_rows;
   const float* ahead = t.next_weights;
+  const int64_t ahead_step = t.next_step;
   for (int64_t s = 0; s < t.steps; s++) {
     const float* a = t.input + t.offsets[s];
     const float* a2 = a + second;
@@ -75,14 +76,14 @@ PLANISH_NOINLINE void run_tile(const TileArgs& t) {
         PLANISH_UNROLL(4)
         for (int j = 0; j < J; j++) __builtin_prefetch(b + kWeightsAhead * W * J + j * W, 0, 3);
         __builtin_prefetch(next + k * W, 0, 3);
-        __builtin_prefetch(ahead + k * W, 0, 2);
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += ahead_step;
       }
       PLANISH_UNROLL(16) for (int r = 0; r < Rows; r++) {
         const V x = V::set(r < HalfRows ? a[r * RowStep + k] : a2[(r - HalfRows) * RowStep + k]);
         PLANISH_UNROLL(4) for (int j = 0; j < J; j++) acc[r][j] = fma(x, w[j], acc[r][j]);
       }
     }
-    ahead += Lanes * W;
   }
   finish_tile(t, acc);
 }
