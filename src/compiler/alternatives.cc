@@ -5,6 +5,7 @@
 #include "compiler/lowering.h"
 #include "compiler/workspace_cap.h"
 #include "kernel/allocating_kernel.h"
+#include "kernel/control_kernel.h"
 #include "kernel/supported.h"
 #include "opdef/infer.h"
 
@@ -154,8 +155,26 @@ void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) 
   }
 }
 
+// The control kernel over the bodies' programs. Expected is one pass through each.
+void add_control(LoweredNode& entry, const Environment& environment) {
+  Alternative a;
+  a.kernel = entry.control;
+  a.problem = entry.concrete;
+  a.layouts.operands.resize(entry.node->inputs.size());
+  a.layouts.results.resize(entry.node->outputs.size());
+  a.predicted_us = entry.control->predict_us(entry.concrete, {}, environment.device.info());
+  for (const LoweredNode::Body& body : entry.bodies)
+    for (const plan::Step& step : body.program->steps) a.predicted_us += step.expected_us;
+  entry.alternatives.push_back(std::move(a));
+  entry.on_host = environment.host && environment.host->info().kind != environment.device.info().kind;
+}
+
 Status add_kernels(LoweredNode& entry, const CompileOptions& options,
                    const Environment& environment) {
+  if (entry.control) {
+    add_control(entry, environment);
+    return ok_status();
+  }
   const kernel::DeviceInfo& device = environment.device.info();
   const kernel::KernelDef* reference = nullptr;
   for (const auto& kernel : environment.kernels.all()) {
@@ -165,6 +184,7 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       continue;
     }
     if (options.reference_only) continue;
+    if (dynamic_cast<const kernel::ControlKernel*>(kernel.get())) continue;  // see compile_bodies()
     const bool allocates = dynamic_cast<const kernel::AllocatingKernel*>(kernel.get()) != nullptr;
     if (allocates != entry.binds_symbols) continue;
     const auto refuse = [&](std::string why) {

@@ -77,6 +77,26 @@ json describe_passes(const passes::PassContext& context) {
 
 }  // namespace
 
+Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
+                                    const Environment& environment, double deadline_us, int depth) {
+  PartitionNotes notes;
+  if (!options.reference_only) {
+    PLANISH_ASSIGN_OR_RETURN(notes, choose_partition(*graph, options, environment, deadline_us));
+  }
+  PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(graph), options, environment));
+  for (LoweredNode& entry : lowered.nodes)
+    if (auto found = notes.find(node_key(*entry.node)); found != notes.end())
+      entry.considered.insert(entry.considered.begin(), found->second.begin(),
+                              found->second.end());
+  PLANISH_RETURN_IF_ERROR(compile_bodies(lowered, options, environment, deadline_us, depth));
+  PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment));
+  PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline_us));
+  CompiledGraph compiled;
+  PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
+  compiled.decisions = write_decisions(lowered);
+  return compiled;
+}
+
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                            const Environment& given) {
   MemoryTimes own_times;
@@ -104,21 +124,14 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
     report["passes"] = describe_passes(context);
   }
   report["after"] = describe_graph(*graph);
-  PartitionNotes notes;
-  if (!options.reference_only) {
-    PLANISH_ASSIGN_OR_RETURN(notes, choose_partition(*graph, options, environment, deadline));
-  }
-  PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(graph), options, environment));
-  for (LoweredNode& entry : lowered.nodes)
-    if (auto found = notes.find(node_key(*entry.node)); found != notes.end())
-      entry.considered.insert(entry.considered.begin(), found->second.begin(),
-                              found->second.end());
-  PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment));
-  PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline));
-  PLANISH_ASSIGN_OR_RETURN(plan.program, emit(lowered, options, environment));
+  PLANISH_ASSIGN_OR_RETURN(CompiledGraph compiled,
+                           compile_graph(std::move(graph), options, environment, deadline));
+  plan.program = std::move(compiled.program);
+  plan.decisions = std::move(compiled.decisions);
   int reference_steps = 0, host_steps = 0, transfers = 0;
+  plan::for_each_step(plan.program,
+                      [&](const plan::Step& step) { reference_steps += step.reference; });
   for (const plan::Step& step : plan.program.steps) {
-    reference_steps += step.reference;
     const kernel::KernelDef* kernel = environment.kernels.find(step.kernel);
     host_steps += kernel && kernel->device_kind() != plan.program.device_kind;
     transfers += step.problem.root_op() == "Transfer";
@@ -129,7 +142,6 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
     report["host_steps"] = host_steps;
     report["transfers"] = transfers;
   }
-  plan.decisions = write_decisions(lowered);
   plan.report = report.dump(1);
   PLANISH_RETURN_IF_ERROR(plan::verify(plan.program));
   return plan;

@@ -1,5 +1,6 @@
 // Decisions: the lock file of a build. One entry per step: kernel, tactic and layouts by node name,
-// so that a later build repeats or deliberately changes single choices.
+// so that a later build repeats or deliberately changes single choices. Those of bodies stand under
+// their node and attribute.
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -10,7 +11,7 @@ namespace planish::compiler {
 using nlohmann::json;
 
 std::string write_decisions(const Lowered& lowered) {
-  json steps = json::object();
+  json steps = json::object(), bodies = json::object();
   for (const LoweredNode& entry : lowered.nodes) {
     const Alternative& a = entry.choice();
     json one;
@@ -22,8 +23,12 @@ std::string write_decisions(const Lowered& lowered) {
     one["operands"] = operands;
     one["results"] = results;
     steps[node_key(*entry.node)] = one;
+    for (const LoweredNode::Body& body : entry.bodies)
+      bodies[node_key(*entry.node)][body.attribute] = json::parse(body.decisions);
   }
-  return json{{"version", 1}, {"steps", steps}}.dump(1);
+  json out{{"version", 1}, {"steps", steps}};
+  if (!bodies.empty()) out["bodies"] = bodies;
+  return out.dump(1);
 }
 
 Status apply_decisions(Lowered& lowered, const std::string& text) {

@@ -479,6 +479,9 @@ class Emitter {
     step.considered = entry.considered;
     step.sources = node.sources;
     step.problem = entry.problem;
+    if (a.kernel == entry.control)
+      for (const LoweredNode::Body& body : entry.bodies)
+        step.bodies.push_back({body.attribute, body.program});
     const kernel::DeviceInfo& device =
         entry.on_host ? environment_.host->info() : environment_.device.info();
     PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,

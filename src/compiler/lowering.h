@@ -51,6 +51,14 @@ struct LoweredNode {
   std::optional<kernel::Problem> elsewhere;
   std::vector<kernel::Problem> largest;  // at each profile's maximal shapes
   SliceInfo slice;
+  // Bodies of If, Loop and Scan as programs, and the kernel that runs them; see compile_bodies().
+  struct Body {
+    std::string attribute;
+    std::shared_ptr<const plan::Program> program;
+    std::string decisions;
+  };
+  std::vector<Body> bodies;
+  const kernel::KernelDef* control = nullptr;
   std::vector<Alternative> alternatives;
   int chosen = 0;
   std::vector<plan::Considered> considered;
@@ -100,6 +108,20 @@ using PartitionNotes = std::map<std::string, std::vector<plan::Considered>>;
 // measuring; decisions that name a region's parts, or the region, are followed instead.
 Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
                                         const Environment& environment, double deadline_us);
+
+// A graph that the passes have been over, chosen and emitted.
+struct CompiledGraph {
+  plan::Program program;
+  std::string decisions;
+};
+// `depth`: of the bodies that it is inside of.
+Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
+                                    const Environment& environment, double deadline_us,
+                                    int depth = 0);
+
+// Compiles the bodies of the nodes that a control kernel takes.
+Status compile_bodies(Lowered& lowered, const CompileOptions& options,
+                      const Environment& environment, double deadline_us, int depth);
 
 // Classifies nodes, makes problems, splits regions no kernel takes, materializes known contents.
 Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

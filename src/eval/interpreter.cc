@@ -209,6 +209,7 @@ Result<std::vector<Tensor>> evaluate_op(const opdef::OpRegistry& registry, const
   opdef::EvalContext context(
       op, attrs, inputs, std::move(types),
       [&](const ir::Graph& body, std::span<const Tensor> body_inputs) {
+        if (options.run_body) return options.run_body(body, body_inputs);
         return interpret(registry, body, body_inputs, options);
       });
   PLANISH_RETURN_IF_ERROR(op.evaluate(context));

@@ -26,6 +26,9 @@ struct Options {
   // Called with every computed value of the outermost graph.
   std::function<void(const ir::Value&, const ir::Tensor&)> observer;
   const std::atomic<bool>* cancel = nullptr;  // checked between nodes
+  // Runs the bodies of the one op that evaluate_op() is asked for; null: they are interpreted.
+  std::function<Result<std::vector<ir::Tensor>>(const ir::Graph&, std::span<const ir::Tensor>)>
+      run_body;
 };
 
 // `inputs` in the graph's input order; dtypes and ranks must match, dims must satisfy the declared

@@ -11,10 +11,6 @@ namespace {
 using ir::Tensor;
 using kernel::Problem;
 
-Tensor operand_view(const kernel::Operand& operand, const kernel::BufferRef& ref) {
-  return Tensor::view(operand.type.dtype, ir::to_dims(operand.type.shape), ref.data, nullptr);
-}
-
 class ReferenceLaunchable : public kernel::Launchable {
  public:
   ReferenceLaunchable(const opdef::OpRegistry& registry, Problem problem)
@@ -22,25 +18,14 @@ class ReferenceLaunchable : public kernel::Launchable {
 
   Status run(const kernel::RunArgs& args) const override {
     PLANISH_ASSIGN_OR_RETURN(std::vector<Tensor> results, run_allocating(args));
-    for (size_t i = 0; i < results.size(); ++i) {
-      const ir::TensorType& type = problem_.result_type(int(i));
-      if (results[i].type() != ir::TensorType{type.dtype, type.shape})
-        return data_loss(cat("reference result ", i, " is ",
-                                  ir::to_string(results[i].type()), ", planned ",
-                                  ir::to_string(type)));
-      std::memcpy(args.results[i].data, results[i].data(), size_t(results[i].bytes()));
-    }
-    return ok_status();
+    return copy_results(problem_, results, args.results);
   }
 
   Result<std::vector<Tensor>> run_allocating(const kernel::RunArgs& args) const override {
-    std::vector<Tensor> tensors(problem_.operands.size());
+    const std::vector<Tensor> tensors = operand_views(problem_, args.operands);
     std::vector<const Tensor*> pointers(problem_.operands.size(), nullptr);
-    for (size_t i = 0; i < problem_.operands.size(); ++i) {
-      if (!problem_.operands[i].present) continue;
-      tensors[i] = operand_view(problem_.operands[i], args.operands[i]);
-      pointers[i] = &tensors[i];
-    }
+    for (size_t i = 0; i < problem_.operands.size(); ++i)
+      if (problem_.operands[i].present) pointers[i] = &tensors[i];
     return evaluate_problem(registry_, problem_, pointers);
   }
 
@@ -88,6 +73,29 @@ class ReferenceKernel : public kernel::KernelDef {
 
 std::unique_ptr<kernel::KernelDef> make_reference_kernel(const opdef::OpRegistry& registry) {
   return std::make_unique<ReferenceKernel>(registry);
+}
+
+std::vector<Tensor> operand_views(const Problem& problem,
+                                  std::span<const kernel::BufferRef> operands) {
+  std::vector<Tensor> tensors(problem.operands.size());
+  for (size_t i = 0; i < problem.operands.size(); ++i) {
+    const ir::TensorType& type = problem.operands[i].type;
+    if (problem.operands[i].present)
+      tensors[i] = Tensor::view(type.dtype, ir::to_dims(type.shape), operands[i].data, nullptr);
+  }
+  return tensors;
+}
+
+Status copy_results(const Problem& problem, std::span<const Tensor> results,
+                    std::span<const kernel::BufferRef> to) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const ir::TensorType& type = problem.result_type(int(i));
+    if (results[i].type() != ir::TensorType{type.dtype, type.shape})
+      return data_loss(cat("reference result ", i, " is ", ir::to_string(results[i].type()),
+                           ", planned ", ir::to_string(type)));
+    std::memcpy(to[i].data, results[i].data(), size_t(results[i].bytes()));
+  }
+  return ok_status();
 }
 
 Result<std::vector<Tensor>> evaluate_problem(const opdef::OpRegistry& registry,

@@ -11,6 +11,13 @@ namespace planish::eval {
 // `registry` outlives the kernel.
 std::unique_ptr<kernel::KernelDef> make_reference_kernel(const opdef::OpRegistry& registry);
 
+// Operands of a run as tensors over their memory, in operand order; absent ones are empty.
+std::vector<ir::Tensor> operand_views(const kernel::Problem& problem,
+                                      std::span<const kernel::BufferRef> operands);
+// Puts computed results where a run wants them; kDataLoss when they are not of the planned types.
+Status copy_results(const kernel::Problem& problem, std::span<const ir::Tensor> results,
+                    std::span<const kernel::BufferRef> to);
+
 // Runs a concrete problem's stages on tensors given in operand order (null: absent).
 Result<std::vector<ir::Tensor>> evaluate_problem(const opdef::OpRegistry& registry,
                                                  const kernel::Problem& problem,

@@ -325,6 +325,14 @@ class Decoder {
                                      time_us(c.predicted_us(), 0), time_us(c.measured_us(), -1),
                                      text(c.refused())});
          });
+    each("body", from.bodies(), sizeof(Body) + sizeof(Program), [&](const wire::Body& b) {
+      if (++body_depth_ > kMaxBodyDepth)
+        fail(cat("bodies nest deeper than ", kMaxBodyDepth));
+      else
+        out.bodies.push_back(
+            {text(b.attribute()), std::make_shared<Program>(program(*b.program()))});
+      --body_depth_;
+    });
     return out;
   }
 
@@ -396,6 +404,7 @@ class Decoder {
   uint64_t artifacts_left_;
   Sections& sections_;
   std::vector<ir::Dim> dims_;
+  int body_depth_ = 0;
   std::vector<std::pair<std::string_view, size_t>> scopes_;
   Status status_;
 };

@@ -238,10 +238,17 @@ class Encoder {
           wire::CreateConsidered(builder_, k, t, c.predicted_us, c.measured_us, why));
     }
     auto seen = list(considered);
+    std::vector<Offset<wire::Body>> bodies;
+    for (const Body& body : s.bodies) {
+      auto attribute = text(body.attribute);
+      auto inner = encode_program(*body.program);
+      bodies.push_back(wire::CreateBody(builder_, attribute, inner));
+    }
+    auto body_list = list(bodies);
     const int32_t artifact = section(s.artifact), packed = section(s.packed);
     return wire::CreateStep(builder_, kernel, s.kernel_version, what, tactic, operands, results,
                             sources, artifact, packed, s.reference, s.binds_symbols, s.expected_us,
-                            seen);
+                            seen, body_list);
   }
 
   Offset<wire::Value> value(const ProgramValue& v) {

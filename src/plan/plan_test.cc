@@ -104,6 +104,8 @@ void expect_same_problem(const kernel::Problem& a, const kernel::Problem& b) {
   }
 }
 
+void expect_same_program(const Program& a, const Program& b);
+
 void expect_same_step(const Step& a, const Step& b) {
   EXPECT_EQ(a.kernel, b.kernel);
   EXPECT_EQ(a.kernel_version, b.kernel_version);
@@ -124,6 +126,11 @@ void expect_same_step(const Step& a, const Step& b) {
     EXPECT_EQ(a.considered[i].predicted_us, b.considered[i].predicted_us);
     EXPECT_EQ(a.considered[i].measured_us, b.considered[i].measured_us);
     EXPECT_EQ(a.considered[i].refused, b.considered[i].refused);
+  }
+  ASSERT_EQ(a.bodies.size(), b.bodies.size());
+  for (size_t i = 0; i < a.bodies.size(); ++i) {
+    EXPECT_EQ(a.bodies[i].attribute, b.bodies[i].attribute);
+    expect_same_program(*a.bodies[i].program, *b.bodies[i].program);
   }
 }
 
@@ -195,6 +202,18 @@ TEST_F(PlanFile, RichPlanRoundTripsThroughMemory) {
   const Plan back = reread(bytes);
   expect_same_plan(plan, back);
   EXPECT_EQ(bytes_of(back), bytes);
+}
+
+TEST_F(PlanFile, BodiesRoundTrip) {
+  const Plan plan = nested_plan();
+  ASSERT_TRUE(verify(plan.program).ok()) << verify(plan.program).to_string();
+  const auto bytes = bytes_of(plan);
+  const Plan back = reread(bytes);
+  expect_same_plan(plan, back);
+  EXPECT_EQ(bytes_of(back), bytes);
+  int steps = 0;
+  for_each_step(back.program, [&](const Step&) { ++steps; });
+  EXPECT_EQ(steps, 3);
 }
 
 TEST_F(PlanFile, RichPlanRoundTripsThroughAFile) {

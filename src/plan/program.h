@@ -49,6 +49,16 @@ struct Considered {
   std::string refused;      // why not; empty: it could have been taken
 };
 
+struct Program;
+
+// A body of a step's op (If, Loop, Scan) as a program of its own: its inputs and outputs are those of
+// the graph that stands under the attribute, in order; its constants are its own.
+struct Body {
+  std::string attribute;
+  std::shared_ptr<const Program> program;
+};
+inline constexpr int kMaxBodyDepth = 8;  // bodies within bodies
+
 struct Step {
   std::string kernel;  // KernelDef name
   int kernel_version = 1;
@@ -63,6 +73,7 @@ struct Step {
   bool binds_symbols = false;       // result dims are known only after it ran
   double expected_us = 0;
   std::vector<Considered> considered;
+  std::vector<Body> bodies;         // one for each, by attribute, where the kernel runs bodies
 };
 
 // min/opt/max dims of one input of a profile.
@@ -99,6 +110,15 @@ struct Plan {
   std::vector<std::string> libraries;            // library requirements with versions
   Program program;
 };
+
+// Calls fn(step) for every step, those of bodies behind the step that holds them.
+template <class Fn>
+void for_each_step(const Program& program, Fn&& fn) {
+  for (const Step& step : program.steps) {
+    fn(step);
+    for (const Body& body : step.bodies) for_each_step(*body.program, fn);
+  }
+}
 
 // Rules a program must satisfy whoever made it: indices in range, order, views inside parents,
 // types, operand counts. kDataLoss names the broken rule. Does not look at kernels.

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.h"
+
 namespace planish::plan {
 namespace {
 
@@ -243,6 +245,42 @@ Plan rich_plan() {
   b.output("again", pooled);
   add_profile(p);
   p.profiles.push_back({});
+  return plan;
+}
+
+namespace {
+
+constexpr int64_t kStateWidth = 300;  // of f32: more than stands in the metadata
+
+// `depth` steps within each other over f32[N, kStateWidth]; the innermost multiplies by a constant.
+void add_nested(Program& p, int depth) {
+  p.device_kind = "cpu";
+  p.symbols["N"] = {.low = 1, .high = {}, .from_data = false, .upper_bound = {}};
+  ProgramBuilder b(p);
+  const TensorType state{DataType::kF32, {Dim::symbol("N"), kStateWidth}};
+  const int x = b.input("state", state);
+  const int k = b.constant(cat("k", depth), ramp(DataType::kF32, {kStateWidth}, 0.5 * depth));
+  const int y = b.value("y", state);
+  b.output("result 0", y);
+  if (depth == 0) {
+    b.step("reference", {x, k}, {root("Mul", {0, 1}, state)}, {2}, {y}).sources = {"mul"};
+    return;
+  }
+  auto graph = std::make_shared<ir::Graph>();
+  ir::Value* in = graph->add_input("state", state);
+  graph->outputs = {graph->add_node("Neg", {in}, {}, {state})->outputs[0]};
+  auto inner = std::make_shared<Program>();
+  add_nested(*inner, depth - 1);
+  b.step("control", {x}, {root("Repeat", {0}, state, {{"body", ir::GraphPtr(graph)}})}, {1}, {y})
+      .bodies = {{"body", inner}};
+}
+
+}  // namespace
+
+Plan nested_plan() {
+  Plan plan;
+  plan.planish_version = "0.1.0";
+  add_nested(plan.program, 2);
   return plan;
 }
 

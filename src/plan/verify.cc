@@ -20,7 +20,7 @@ std::string named(const std::string& name) { return cat("'", name.substr(0, 80),
 
 class ProgramVerifier {
  public:
-  explicit ProgramVerifier(const Program& program) : p_(program) {}
+  ProgramVerifier(const Program& program, int depth) : p_(program), depth_(depth) {}
 
   Status run() {
     if (p_.device_kind.empty()) return data_loss("the program names no device kind");
@@ -234,7 +234,41 @@ class ProgramVerifier {
       if (st.ok()) st = result(s.results[i], *types[i]);
       if (!st.ok()) return st.at(cat("result ", i));
     }
+    return bodies(s);
+  }
+
+  // Each stands for a graph of the step's op and takes and gives what that does.
+  Status bodies(const Step& s) const {
+    if (!s.bodies.empty() && (s.problem.stages.size() != 1 || depth_ >= kMaxBodyDepth))
+      return data_loss(cat("has bodies, but not one stage, or nests deeper than ", kMaxBodyDepth));
+    std::set<std::string_view> names;
+    for (const Body& body : s.bodies) {
+      const std::string where = cat("body ", named(body.attribute));
+      const auto found = s.problem.stages[0].attrs.find(body.attribute);
+      const auto* graph = found == s.problem.stages[0].attrs.end()
+                              ? nullptr
+                              : std::get_if<ir::GraphPtr>(&found->second);
+      if (!graph || !*graph || !body.program || !names.insert(body.attribute).second)
+        return data_loss("stands for no graph of the op, or for one that has a body").at(where);
+      if (Status st = ProgramVerifier(*body.program, depth_ + 1).run(); !st.ok())
+        return st.at(where);
+      PLANISH_RETURN_IF_ERROR(
+          same_ends("inputs", (*graph)->inputs, *body.program, body.program->inputs).at(where));
+      PLANISH_RETURN_IF_ERROR(
+          same_ends("outputs", (*graph)->outputs, *body.program, body.program->outputs).at(where));
+    }
     return ok_status();
+  }
+
+  // Sizes are compared when the body runs.
+  static Status same_ends(std::string_view what, const std::vector<ir::Value*>& graph,
+                          const Program& body, const std::vector<int>& program) {
+    bool same = graph.size() == program.size();
+    for (size_t i = 0; same && i < graph.size(); ++i) {
+      const ir::TensorType& type = body.values[size_t(program[i])].type;
+      same = type.dtype == graph[i]->type.dtype && type.rank() == graph[i]->type.rank();
+    }
+    return same ? ok_status() : data_loss(cat("has other ", what, " than its graph"));
   }
 
   // problem.result_type(i) for all i in one pass.
@@ -273,13 +307,14 @@ class ProgramVerifier {
 
   enum Written : uint8_t { kUnwritten, kPartly, kWritten };
   const Program& p_;
+  const int depth_;
   std::vector<Written> written_;
   std::map<std::string_view, const ir::TensorType*> input_types_;
 };
 
 }  // namespace
 
-Status verify(const Program& program) { return ProgramVerifier(program).run(); }
+Status verify(const Program& program) { return ProgramVerifier(program, 0).run(); }
 
 uint64_t content_hash(ir::DataType dtype, std::span<const int64_t> dims, const Hash128& bytes) {
   Hasher hasher;

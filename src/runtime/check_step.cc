@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "kernel/allocating_kernel.h"
+#include "kernel/control_kernel.h"
 #include "kernel/supported.h"
 
 namespace planish::runtime {
@@ -42,7 +43,8 @@ Status check_step(const plan::Step& step, const kernel::KernelDef& kernel,
   if (check) PLANISH_RETURN_IF_ERROR(check(problem));
   // The others ask for concrete dims.
   const bool allocates =
-      kernel.is_reference() || dynamic_cast<const ::planish::kernel::AllocatingKernel*>(&kernel);
+      kernel.is_reference() || dynamic_cast<const ::planish::kernel::AllocatingKernel*>(&kernel) ||
+      dynamic_cast<const ::planish::kernel::ControlKernel*>(&kernel);
   if (step.binds_symbols && !allocates)
     return data_loss(cat("the step's result dims are left to kernel ", kernel.name(),
                          ", which cannot decide them"));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "kernel/control_kernel.h"
 #include "runtime/layout_copy.h"
 
 namespace planish::runtime {
@@ -25,29 +26,44 @@ enum : size_t { kBegin, kStaged, kComputed, kDelivered, kMarks };
 
 }  // namespace
 
+Status RunOptions::interrupted() const {
+  if (cancel && cancel->load(std::memory_order_relaxed))
+    return Status(Code::kCancelled, "the run was cancelled");
+  if (deadline && Clock::now() > *deadline)
+    return Status(Code::kDeadlineExceeded, "the run's deadline has passed");
+  return ok_status();
+}
+
 Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create(
     std::shared_ptr<const Engine> engine, const ContextOptions& options) {
-  std::unique_ptr<ExecutionContext> context(new ExecutionContext());
-  context->engine_ = std::move(engine);
-  backend::Device& device = context->engine_->device();
   // Workspaces are sized for the CPU device's threads: more of them would write past the end.
-  const int most = context->engine_->host_info().threads;
+  const int most = engine->host_info().threads;
+  std::shared_ptr<ThreadTeam> team;
   if (options.host) {
     HostParallelFor host = *options.host;
     host.threads = std::min(host.threads, most);
-    context->team_ = std::make_unique<ThreadTeam>(host);
+    team = std::make_shared<ThreadTeam>(host);
   } else {
     if (options.threads > most)
       return invalid_argument(cat("threads: got ", options.threads, ", expected at most ", most,
                                   ", the engine's"));
     const int threads = options.threads > 0 ? options.threads : most;
-    context->team_ = std::make_unique<ThreadTeam>(threads);
+    team = std::make_shared<ThreadTeam>(threads);
   }
+  PLANISH_ASSIGN_OR_RETURN(auto context, create_on(std::move(engine), std::move(team)));
   if (options.stream) {
-    PLANISH_ASSIGN_OR_RETURN(context->stream_, device.wrap_stream(options.stream));
-  } else {
-    PLANISH_ASSIGN_OR_RETURN(context->stream_, device.create_stream());
+    PLANISH_ASSIGN_OR_RETURN(context->stream_,
+                             context->engine_->device().wrap_stream(options.stream));
   }
+  return context;
+}
+
+Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create_on(
+    std::shared_ptr<const Engine> engine, std::shared_ptr<ThreadTeam> team) {
+  std::unique_ptr<ExecutionContext> context(new ExecutionContext());
+  context->engine_ = std::move(engine);
+  context->team_ = std::move(team);
+  PLANISH_ASSIGN_OR_RETURN(context->stream_, context->engine_->device().create_stream());
   context->inputs_.resize(context->engine_->program().inputs.size());
   context->outputs_.resize(context->engine_->program().outputs.size());
   return context;
@@ -323,20 +339,17 @@ Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, B
   for (int k : phase.new_outputs) PLANISH_RETURN_IF_ERROR(prepare_output(k, binding));
   const bool captures = stream_->can_capture() && !options.observer && !options.profiler;
   for (size_t s = 0; s < phase.steps.size(); ++s) {
-    if (options.cancel && options.cancel->load(std::memory_order_relaxed))
-      return Status(Code::kCancelled, "the run was cancelled");
-    if (options.deadline && Clock::now() > *options.deadline)
-      return Status(Code::kDeadlineExceeded, "the run's deadline has passed");
+    PLANISH_RETURN_IF_ERROR(options.interrupted());
     const BoundStep& bound = phase.steps[s];
     if (captures && bound.capturable) {
       size_t end = s + 1;
       while (end < phase.steps.size() && phase.steps[end].capturable) ++end;
-      PLANISH_RETURN_IF_ERROR(run_captured(shared, s, end, binding));
+      PLANISH_RETURN_IF_ERROR(run_captured(shared, s, end, binding, options));
       s = end - 1;
       continue;
     }
     const Clock::time_point before = options.profiler ? Clock::now() : Clock::time_point();
-    if (Status status = run_step(bound, phase, binding); !status.ok())
+    if (Status status = run_step(bound, phase, binding, options); !status.ok())
       return status.at(cat("step ", phase.first_step + int(s), " (", bound.step->kernel,
                            ") from '", join(bound.step->sources), "'"));
     if (options.profiler) {
@@ -382,7 +395,8 @@ std::vector<const void*> ExecutionContext::addresses(int phase) const {
 }
 
 Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase, size_t first,
-                                      size_t end, Binding& binding) {
+                                      size_t end, Binding& binding,
+                                      const RunOptions& options) {
   pending_ = true;
   std::vector<const void*> wanted = addresses(phase->index);
   for (auto it = captures_.begin(); it != captures_.end(); ++it) {
@@ -394,7 +408,7 @@ Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase,
   Status status;
   for (size_t s = first; s < end && status.ok(); ++s) {
     const BoundStep& bound = phase->steps[s];
-    status = run_step(bound, *phase, binding);
+    status = run_step(bound, *phase, binding, options);
     if (!status.ok())
       status = status.at(cat("step ", phase->first_step + int(s), " (", bound.step->kernel,
                              ") from '", join(bound.step->sources), "'"));
@@ -407,7 +421,8 @@ Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase,
   return captures_.front().graph->launch(stream_->handle());
 }
 
-Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding) {
+Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding,
+                                  const RunOptions& options) {
   const bool on_device = engine_->device().home() != ir::MemorySpace::kHost;
   if (on_device && bound.on_host && pending_) {
     PLANISH_RETURN_IF_ERROR(stream_->synchronize());
@@ -422,14 +437,25 @@ Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Bi
   args.workspace = arenas[size_t(phase.index)]->data() + bound.workspace_offset;
   args.team = team_.get();
   args.stream = stream_->handle();
+  const kernel::ControlLaunchable* control = nullptr;
+  kernel::BodyRunner run_one;
+  if (!bound.step->bodies.empty()) {
+    control = dynamic_cast<const kernel::ControlLaunchable*>(bound.launchable.get());
+    run_one = [&, number = int(bound.step - engine_->program().steps.data())](
+                  std::string_view key, std::span<const ir::Tensor> inputs) {
+      return run_body(number, key, inputs, options);
+    };
+  }
   if (bound.step->binds_symbols) {
-    PLANISH_ASSIGN_OR_RETURN(auto results, bound.launchable->run_allocating(args));
+    PLANISH_ASSIGN_OR_RETURN(auto results, control
+                                               ? control->run_bodies_allocating(args, run_one)
+                                               : bound.launchable->run_allocating(args));
     return bind_results(*bound.step, std::move(results), binding);
   }
   result_refs_.clear();
   for (const Slot& slot : bound.results) result_refs_.push_back(resolve(slot));
   args.results = result_refs_;
-  return bound.launchable->run(args);
+  return control ? control->run_bodies(args, run_one) : bound.launchable->run(args);
 }
 
 Status ExecutionContext::bind_results(const plan::Step& step, std::vector<ir::Tensor> results,
@@ -536,6 +562,7 @@ Result<ir::Tensor> ExecutionContext::output(int i) const {
 int64_t ExecutionContext::arena_bytes() const {
   int64_t total = 0;
   for (const auto& arena : arenas_) total += arena ? arena->bytes() : 0;
+  for (const auto& [step, body] : bodies_) total += body->arena_bytes();
   return total;
 }
 

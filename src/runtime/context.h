@@ -44,6 +44,8 @@ struct RunOptions {
   // Called after each step with a view of each of its results (value number, row-major copy).
   std::function<void(int value, const ir::Tensor&)> observer;
   RunTimes* times = nullptr;  // filled when given and the device has events
+  // kCancelled or kDeadlineExceeded when the run should end.
+  Status interrupted() const;
   // Phases run so many times in a row and compute_us is their mean. Programs whose dims data decide
   // run once.
   int compute_repeats = 1;
@@ -80,7 +82,7 @@ class ExecutionContext {
   // Valid after a good run and until the next: views bound or context-owned memory (of the device
   // where a device's memory was bound).
   Result<ir::Tensor> output(int i) const;
-  // Bytes of the arenas this context holds.
+  // Bytes of the arenas this context holds, those of bodies included.
   int64_t arena_bytes() const;
   // The instance of the last run.
   const Instance* instance() const { return instance_.get(); }
@@ -108,6 +110,9 @@ class ExecutionContext {
   };
 
   ExecutionContext() = default;
+  // On a team of somebody else.
+  static Result<std::unique_ptr<ExecutionContext>> create_on(std::shared_ptr<const Engine> engine,
+                                                             std::shared_ptr<ThreadTeam> team);
   Status run_checked(const RunOptions& options);
   // One maximal run of capturable steps, ready for the addresses it was captured with.
   struct Capture {
@@ -122,12 +127,17 @@ class ExecutionContext {
   Status run_phase(const std::shared_ptr<const Phase>& phase, Binding& binding,
                    const RunOptions& options);
   Status run_captured(const std::shared_ptr<const Phase>& phase, size_t first, size_t end,
-                      Binding& binding);
+                      Binding& binding, const RunOptions& options);
   std::vector<const void*> addresses(int phase) const;
   Result<double> replayed_us(const BoundStep& bound, const Phase& phase);
   Status mark(size_t event, const RunOptions& options);
   Status read_times(const RunOptions& options) const;
-  Status run_step(const BoundStep& bound, const Phase& phase, Binding& binding);
+  Status run_step(const BoundStep& bound, const Phase& phase, Binding& binding,
+                  const RunOptions& options);
+  // Runs one body of a step; a context of the body is made when it runs first (run_bodies.cc).
+  Result<std::vector<ir::Tensor>> run_body(int step, std::string_view key,
+                                           std::span<const ir::Tensor> inputs,
+                                           const RunOptions& options);
   Status prepare_output(int k, const Binding& binding);
   Status prepare_arena(std::vector<std::unique_ptr<backend::Memory>>& arenas, int phase,
                        int64_t bytes, ir::MemorySpace space);
@@ -138,7 +148,7 @@ class ExecutionContext {
   Result<ir::Tensor> read_value(int value, const Slot& slot, const Binding& binding) const;
 
   std::shared_ptr<const Engine> engine_;
-  std::unique_ptr<ThreadTeam> team_;
+  std::shared_ptr<ThreadTeam> team_;  // also of the bodies' contexts
   std::unique_ptr<backend::Stream> stream_;
   std::shared_ptr<const Instance> instance_;
   std::vector<std::unique_ptr<backend::Memory>> arenas_;       // per phase
@@ -149,6 +159,7 @@ class ExecutionContext {
   std::vector<InputBinding> inputs_;
   std::vector<OutputBinding> outputs_;
   OutputAllocator allocator_;
+  std::map<std::pair<int, size_t>, std::unique_ptr<ExecutionContext>> bodies_;  // step, body
   std::map<int, ir::Tensor> owned_;             // results of allocating steps, by value
   std::chrono::steady_clock::time_point start_;
   std::vector<kernel::BufferRef> operand_refs_, result_refs_;

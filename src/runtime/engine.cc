@@ -109,6 +109,7 @@ Status Engine::prepare(const kernel::KernelRegistry& registry) {
                   cat("the plan needs kernels that this process lacks: ", join(missing, "; ")));
   trace_roots();
   PLANISH_RETURN_IF_ERROR(check_steps());
+  PLANISH_RETURN_IF_ERROR(prepare_bodies(registry));
   PLANISH_RETURN_IF_ERROR(upload_constants());
   return pack_weights();
 }
@@ -271,6 +272,8 @@ const void* Engine::device_constant_data(int constant) const {
 int64_t Engine::weight_bytes() const {
   int64_t total = 0;
   for (const plan::Constant& c : plan_.program.constants) total += c.tensor.bytes();
+  for (const auto& step : bodies_)
+    for (const auto& body : step) total += body->weight_bytes();
   return total;
 }
 
@@ -282,12 +285,17 @@ int64_t Engine::packed_bytes() const {
     seen.push_back(blob.get());
     total += int64_t(blob->bytes.size());
   }
+  for (const auto& step : bodies_)
+    for (const auto& body : step) total += body->packed_bytes();
   return total;
 }
 
 bool Engine::rounds_differently() const {
-  return std::any_of(kernels_.begin(), kernels_.end(),
-                     [](const kernel::KernelDef* k) { return k->rounds_differently(); });
+  const auto differs = [](const auto& one) { return one->rounds_differently(); };
+  return std::any_of(kernels_.begin(), kernels_.end(), differs) ||
+         std::any_of(bodies_.begin(), bodies_.end(), [&](const auto& bodies) {
+           return std::any_of(bodies.begin(), bodies.end(), differs);
+         });
 }
 
 int Engine::cached_instances() const {

@@ -132,9 +132,13 @@ class Engine : public std::enable_shared_from_this<Engine> {
   }
   const void* constant_data(int constant) const;         // on the host
   const void* device_constant_data(int constant) const;  // null when no step reads it there
-  int64_t weight_bytes() const;   // canonical constants
+  int64_t weight_bytes() const;   // canonical constants, those of bodies included
   // What pack() made for a step; null when it made nothing.
   const kernel::Blob* packed(int step) const { return packed_[size_t(step)].get(); }
+  // Engines of a step's bodies, in the step's order.
+  const std::vector<std::shared_ptr<Engine>>& bodies(int step) const {
+    return bodies_[size_t(step)];
+  }
   int64_t packed_bytes() const;   // packed blobs held by this engine (shared ones counted once)
   int cached_instances() const;
   // Some step runs a kernel whose error bound is 16 times the plain one (Winograd).
@@ -144,6 +148,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   friend class Instance;
   Engine() = default;
   Status prepare(const kernel::KernelRegistry& registry);
+  Status prepare_bodies(const kernel::KernelRegistry& registry);  // run_bodies.cc
   Status check_steps() const;
   Status upload_constants();
   Status pack_weights();
@@ -165,6 +170,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   EngineOptions options_;
   std::vector<const kernel::KernelDef*> kernels_;            // per step
   std::vector<std::shared_ptr<const kernel::Blob>> packed_;  // per step; may be null
+  std::vector<std::vector<std::shared_ptr<Engine>>> bodies_;  // per step
   std::vector<std::shared_ptr<backend::Memory>> device_constants_;  // by constant; null: host
   std::vector<int> root_;         // per value: the value whose bytes it lies in
   std::vector<int> first_write_;  // per root: first step that writes into it, -1: none

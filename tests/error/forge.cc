@@ -230,8 +230,31 @@ std::string Forger::expression(Program& p) {
   return cat("expression node ", at, ": ", kernel::to_string(*stage->expr));
 }
 
+// Inside of a body, or the list of bodies itself.
+std::string Forger::body(Program& p) {
+  for (size_t i = 0; i < p.steps.size(); ++i) {
+    Step& step = p.steps[i];
+    if (step.bodies.empty()) continue;
+    const size_t at = below(step.bodies.size());
+    switch (below(8)) {
+      case 0: return step.bodies.pop_back(), cat("step ", i, " loses a body");
+      case 1:
+        std::swap(step.bodies[at].program, step.bodies[below(step.bodies.size())].program);
+        return cat("step ", i, " swaps bodies");
+      default: break;
+    }
+    auto inner = std::make_shared<Program>(*step.bodies[at].program);
+    const std::string what = forge(*inner);
+    step.bodies[at].program = inner;
+    return cat("body ", at, " of step ", i, ": ", what);
+  }
+  return "";
+}
+
 std::string Forger::forge(Program& p) {
   if (p.values.empty()) return "";
+  if (below(2) == 0)
+    if (std::string what = body(p); !what.empty()) return what;
   switch (below(12)) {
     case 0: case 1: return attribute(p);
     case 2: return dim(p);

@@ -37,6 +37,7 @@ class Forger {
   std::string blob(Program& p);
   std::string view(Program& p);
   std::string expression(Program& p);
+  std::string body(Program& p);
 
   const kernel::KernelRegistry& kernels_;
   std::mt19937_64 random_;

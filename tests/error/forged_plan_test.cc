@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <map>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/text.h"
 #include "compiler/compile.h"
+#include "eval/control_kernel.h"
 #include "eval/reference_kernel.h"
 #include "forge.h"
 #include "opdef/check_problem.h"
@@ -51,6 +53,7 @@ struct World {
     auto backend = cpu::make_cpu_backend();
     backend->register_kernels(kernels);
     kernels.add(eval::make_reference_kernel(ops));
+    kernels.add(eval::make_control_kernel(ops));
     device = std::move(backend->device(0, 1)).value();
     for (int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGALRM}) ::signal(signal, say_current);
   }
@@ -191,11 +194,15 @@ std::optional<std::vector<std::vector<int64_t>>> input_dims(const Program& p) {
   return out;
 }
 
-bool has_subgraphs(const Program& p) {
-  for (const Step& step : p.steps)
+// Some step's bodies are interpreted, which no deadline ends.
+bool interprets_bodies(const Program& p) {
+  bool found = false;
+  for_each_step(p, [&](const Step& step) {
     for (const kernel::Stage& stage : step.problem.stages)
-      if (const opdef::OpDef* op = world().ops.find(stage.op); op && op->has_subgraphs) return true;
-  return false;
+      if (const opdef::OpDef* op = world().ops.find(stage.op); op && op->has_subgraphs)
+        found |= step.bodies.empty();
+  });
+  return found;
 }
 
 // The plan's whole way, with the case's own inputs where they still fit. Ok, or the error that ended
@@ -213,7 +220,7 @@ Status load_and_run(const std::vector<std::byte>& bytes, const Feeds& feeds) {
   if (!dims) return unsupported("too large for a test");
   PLANISH_RETURN_IF_ERROR(engine->instance(*dims).status());
   // A forged trip count may run for ever; bodies are checked with the problem.
-  if (has_subgraphs(engine->program())) return ok_status();
+  if (interprets_bodies(engine->program())) return ok_status();
   PLANISH_ASSIGN_OR_RETURN(auto context, runtime::ExecutionContext::create(engine));
   std::vector<ir::Tensor> inputs;
   for (size_t i = 0; i < dims->size(); ++i) {
@@ -226,7 +233,9 @@ Status load_and_run(const std::vector<std::byte>& bytes, const Feeds& feeds) {
     PLANISH_RETURN_IF_ERROR(
         context->set_input(int(i), inputs.back().data(), inputs.back().dims()));
   }
-  return context->run();
+  runtime::RunOptions limited;
+  limited.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  return context->run(limited);
 }
 
 void expect_typed(const Status& status) {
@@ -286,6 +295,64 @@ TEST(ForgedPlan, H134_RegionsAndLayouts) {
     }
   print(tally);
   EXPECT_GT(tally.refused, 1000);
+}
+
+// A loop over a product, a scan inside of it, and a branch.
+std::unique_ptr<ir::Graph> control_network() {
+  const auto as_body = [](Builder& b, std::vector<ir::Value*> outputs) {
+    b.graph->outputs = std::move(outputs);
+    return ir::GraphPtr(std::move(b.graph));
+  };
+  const auto add = [](Builder& b, const std::string& op, std::vector<ir::Value*> inputs,
+                      ir::Attributes attrs, size_t outputs) {
+    opdef::fill_defaults(*world().ops.find(op), attrs);
+    ir::Node* node = b.graph->add_node(op, std::move(inputs), std::move(attrs),
+                                       std::vector<ir::TensorType>(outputs));
+    EXPECT_TRUE(opdef::infer_node(world().ops, *node).ok());
+    return node->outputs;
+  };
+  const ir::TensorType integer{ir::DataType::kI64, {}}, boolean{ir::DataType::kBool, {}};
+  Builder scan;
+  ir::Value* sum = scan.input("sum", {4});
+  ir::Value* next = scan.add("Add", {sum, scan.add("Tanh", {scan.input("x", {4})})});
+  const ir::GraphPtr scan_body = as_body(scan, {next, next});
+  Builder loop;
+  loop.graph->add_input("i", integer);
+  ir::Value* condition = loop.graph->add_input("c", boolean);
+  ir::Value* state = loop.input("state", {4});
+  ir::Value* rows = loop.input("rows", {5, 4});
+  const auto scanned = add(loop, "Scan", {state, loop.add("MatMul", {rows, loop.weights({4, 4})})},
+                           {{"body", scan_body}, {"num_scan_inputs", int64_t(1)},
+                            {"states", int64_t(1)}}, 2);
+  const ir::GraphPtr loop_body = as_body(loop, {condition, scanned[0], scanned[1]});
+  Builder one, other;
+  const ir::GraphPtr then_branch = as_body(one, {one.add("Relu", {one.input("a", {4})})});
+  const ir::GraphPtr else_branch = as_body(other, {other.add("Exp", {other.input("b", {4})})});
+  Builder b;
+  ir::Value* flag = b.graph->add_input("flag", boolean);
+  ir::Value* start = b.input("start", {4});
+  ir::Value* values = b.input("values", {5, 4});
+  ir::Value* trips = b.graph->add_constant("trips", ir::Tensor::scalar_i64(3));
+  const auto looped = add(b, "Loop", {trips, nullptr, start, values},
+                          {{"body", loop_body}, {"carried", int64_t(1)}}, 2);
+  const auto chosen =
+      add(b, "If", {flag, looped[0], looped[0]},
+          {{"then_branch", then_branch}, {"else_branch", else_branch}}, 1);
+  b.graph->outputs = {chosen[0], looped[1]};
+  return std::move(b.graph);
+}
+
+// Bodies as programs: what is forged inside of them is met where they are loaded, bound or run.
+TEST(ForgedPlan, H134_Bodies) {
+  Tally tally;
+  auto program = compiled(control_network(), true);
+  ASSERT_TRUE(program.ok()) << program.status().to_string();
+  int with_bodies = 0;
+  for_each_step(*program, [&](const Step& step) { with_bodies += !step.bodies.empty(); });
+  EXPECT_EQ(with_bodies, 3);
+  forge_rounds("control", *program, {}, 4000, 900, tally);
+  print(tally);
+  EXPECT_GT(tally.refused, 500);
 }
 
 TEST(ForgedPlan, H134_EveryOperator) {

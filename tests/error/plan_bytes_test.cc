@@ -129,7 +129,7 @@ TEST_F(PlanBytes, H130_EveryMinorOfTheMajorIsRead) {
 }
 
 TEST_F(PlanBytes, H131_EveryByteFlip) {
-  for (const Plan& plan : {small_plan(), rich_plan()}) {
+  for (const Plan& plan : {small_plan(), rich_plan(), nested_plan()}) {
     const Bytes good = bytes_of(plan);
     size_t harmless = 0;
     for (size_t i = 0; i < good.size(); ++i)
@@ -150,7 +150,7 @@ TEST_F(PlanBytes, H131_EveryByteFlip) {
 }
 
 TEST_F(PlanBytes, H132_EveryPrefix) {
-  for (const Plan& plan : {small_plan(), rich_plan()}) {
+  for (const Plan& plan : {small_plan(), rich_plan(), nested_plan()}) {
     const Bytes good = bytes_of(plan);
     for (size_t n = 0; n < good.size(); ++n) {
       expect_refused(Bytes(good.begin(), good.begin() + long(n)));
@@ -228,7 +228,7 @@ TEST_F(PlanBytes, H133_TablesThatLieWrong) {
 }
 
 TEST_F(PlanBytes, H134_EveryByteFlipWithRightHashes) {
-  for (const Plan& plan : {small_plan(), rich_plan()}) {
+  for (const Plan& plan : {small_plan(), rich_plan(), nested_plan()}) {
     const Bytes good = bytes_of(plan);
     const FileHeader header = header_of(good);
     const size_t end = header.metadata_offset + header.metadata_bytes;  // behind: plain numbers

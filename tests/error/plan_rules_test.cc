@@ -37,7 +37,47 @@ ProgramValue& value(Program& p, std::string_view name) { return p.values[size_t(
 
 TEST(PlanRules, TheSampleKeepsThemAll) {
   EXPECT_TRUE(verify(rich_plan().program).ok()) << verify(rich_plan().program).to_string();
+  EXPECT_TRUE(verify(nested_plan().program).ok()) << verify(nested_plan().program).to_string();
   EXPECT_TRUE(verify(small_plan().program).ok()) << verify(small_plan().program).to_string();
+}
+
+Status nested_with(const std::function<void(Step& step, Program& body)>& change) {
+  Program program = nested_plan().program;
+  auto body = std::make_shared<Program>(*program.steps[0].bodies[0].program);
+  change(program.steps[0], *body);
+  for (Body& one : program.steps[0].bodies)
+    if (one.program) one.program = body;
+  return verify(program);
+}
+
+#define EXPECT_BODY_RULE(part, ...)                                                    \
+  do {                                                                                 \
+    const Status status_ =                                                             \
+        nested_with([]([[maybe_unused]] Step& s, [[maybe_unused]] Program& p) { __VA_ARGS__; }); \
+    EXPECT_EQ(status_.code(), Code::kDataLoss) << status_.to_string();                 \
+    EXPECT_NE(status_.message().find(part), std::string::npos) << status_.to_string(); \
+  } while (false)
+
+TEST(PlanRules, H139_BodiesAreProgramsOfTheirGraphs) {
+  EXPECT_TRUE(nested_with([](Step&, Program&) {}).ok());
+  EXPECT_BODY_RULE("no graph of the op", s.bodies[0].attribute = "other");
+  EXPECT_BODY_RULE("no graph of the op", s.bodies.push_back(s.bodies[0]));
+  EXPECT_BODY_RULE("no graph of the op", s.bodies[0].program = nullptr);
+  EXPECT_BODY_RULE("other inputs", p.values[size_t(p.inputs[0])].type.dtype = DataType::kI32;
+                   p.steps.clear(); p.outputs[0] = p.inputs[0]);
+  EXPECT_BODY_RULE("other outputs", p.outputs.push_back(p.inputs[0]);
+                   p.output_names.push_back("more"));
+  // The rules of programs hold inside, and the message says where.
+  EXPECT_BODY_RULE("body 'body': step 0", p.steps[0].operands[0] = 99);
+  Program deep = nested_plan().program;
+  for (int i = 0; i < kMaxBodyDepth; ++i) {
+    Program outer = nested_plan().program;
+    outer.steps[0].bodies[0].program = std::make_shared<Program>(std::move(deep));
+    deep = std::move(outer);
+  }
+  const Status status = verify(deep);
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_NE(status.message().find("nests deeper"), std::string::npos) << status.to_string();
 }
 
 TEST(PlanRules, H137_NanAndInfinityInStoredNumbersAreCarriedNotUsed) {

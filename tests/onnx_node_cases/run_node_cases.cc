@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "compare.h"
 #include "compiler/compile.h"
+#include "eval/control_kernel.h"
 #include "eval/interpreter.h"
 #include "eval/reference_kernel.h"
 #include "frontend/onnx/onnx_import.h"
@@ -114,6 +115,7 @@ void start_device() {
   auto backend = cpu::make_cpu_backend();
   backend->register_kernels(machine().kernels);
   machine().kernels.add(eval::make_reference_kernel(machine().ops));
+  machine().kernels.add(eval::make_control_kernel(machine().ops));
   machine().device = std::move(backend->device(0, 2)).value();
 }
 

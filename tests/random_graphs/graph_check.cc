@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "check/verify.h"
 #include "compiler/compile.h"
+#include "eval/control_kernel.h"
 #include "eval/interpreter.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
@@ -313,6 +314,7 @@ std::unique_ptr<Machine> Machine::make() {
   auto backend = cpu::make_cpu_backend();
   backend->register_kernels(machine->kernels);
   machine->kernels.add(eval::make_reference_kernel(*ops));
+  machine->kernels.add(eval::make_control_kernel(*ops));
   machine->one_thread = std::move(backend->device(0, 1)).value();
   machine->two_threads = std::move(backend->device(0, 2)).value();
   return machine;

@@ -111,10 +111,10 @@ std::vector<std::string> plugins_of(const plan::Program& program, const api::Reg
     for (int i = 0; i < description.kernel_count; ++i) kernels.insert(description.kernels[i]->name);
     for (int i = 0; i < description.op_count; ++i) ops.insert(description.ops[i]->name);
     bool used = false;
-    for (const plan::Step& step : program.steps) {
+    plan::for_each_step(program, [&](const plan::Step& step) {
       used |= kernels.count(step.kernel) > 0;
       for (const kernel::Stage& stage : step.problem.stages) used |= ops.count(stage.op) > 0;
-    }
+    });
     if (used) out.push_back(plugin->identity);
   }
   return out;

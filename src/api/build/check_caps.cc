@@ -65,21 +65,6 @@ void count_constants(const Engine& engine, Use& use) {
       use.blob.look(int64_t(blob->bytes.size()), step_name(p, s));
 }
 
-planish::Status check_phase(const Engine& engine, const Phase& phase, const Caps& caps,
-                            std::string_view shapes, Use& use) {
-  const plan::Program& p = engine.program();
-  use.arena += phase.arena_bytes + phase.host_arena_bytes;
-  for (const runtime::MemoryUse& one : phase.memory) use.in_arena.look(one.bytes, one.name);
-  for (size_t i = 0; i < phase.steps.size(); ++i) {
-    const int64_t bytes = phase.steps[i].launchable->workspace_bytes();
-    if (caps.max_workspace > 0 && bytes > caps.max_workspace)
-      return resource_exhausted(cat(step_name(p, phase.first_step + int(i)),
-                                    " takes a workspace of ", bytes, " bytes", shapes,
-                                    ", max_workspace is ", caps.max_workspace));
-  }
-  return ok_status();
-}
-
 // Of results that their own step allocates.
 int64_t allocated_bytes(const Engine& engine, const plan::Step& step, const Binding& binding) {
   int64_t total = 0;
@@ -91,30 +76,60 @@ int64_t allocated_bytes(const Engine& engine, const plan::Step& step, const Bind
   return total;
 }
 
+planish::Status add_phases(const Engine& engine, size_t profile, const Caps& caps,
+                           const std::vector<std::vector<int64_t>>& input_dims,
+                           std::string_view shapes, Use& use);
+
+planish::Status add_phase(const Engine& engine, const Phase& phase, size_t profile,
+                          const Caps& caps, std::string_view shapes, Use& use) {
+  const plan::Program& p = engine.program();
+  use.arena += phase.arena_bytes + phase.host_arena_bytes;
+  for (const runtime::MemoryUse& one : phase.memory) use.in_arena.look(one.bytes, one.name);
+  for (size_t i = 0; i < phase.steps.size(); ++i) {
+    const int64_t bytes = phase.steps[i].launchable->workspace_bytes();
+    if (caps.max_workspace > 0 && bytes > caps.max_workspace)
+      return resource_exhausted(cat(step_name(p, phase.first_step + int(i)),
+                                    " takes a workspace of ", bytes, " bytes", shapes,
+                                    ", max_workspace is ", caps.max_workspace));
+    for (const auto& body : engine.bodies(phase.first_step + int(i)))
+      PLANISH_RETURN_IF_ERROR(
+          add_phases(*body, profile, caps,
+                     example_dims(body->program(), profile, &plan::ProfileInput::max), shapes, use));
+  }
+  return ok_status();
+}
+
 std::string largest_of(const Largest& one) {
   return one.bytes ? cat(" (most: ", one.name, " with ", one.bytes, ")") : "";
 }
 
-planish::Status check_shapes(const Engine& engine, const Caps& caps,
-                             const std::vector<std::vector<int64_t>>& input_dims, Use use) {
-  const plan::Program& p = engine.program();
-  std::vector<std::string> named;
-  for (size_t i = 0; i < input_dims.size(); ++i)
-    named.push_back(cat("'", p.values[size_t(p.inputs[i])].name, "' ", bracketed(input_dims[i])));
-  const std::string shapes = named.empty() ? "" : cat(" for ", join(named));
+planish::Status add_phases(const Engine& engine, size_t profile, const Caps& caps,
+                           const std::vector<std::vector<int64_t>>& input_dims,
+                           std::string_view shapes, Use& use) {
   PLANISH_ASSIGN_OR_RETURN(const auto instance, engine.instance(input_dims));
   std::shared_ptr<const Phase> phase = instance->first_phase_shared();
   Binding binding = instance->binding();
-  PLANISH_RETURN_IF_ERROR(check_phase(engine, *phase, caps, shapes, use));
+  PLANISH_RETURN_IF_ERROR(add_phase(engine, *phase, profile, caps, shapes, use));
   while (!engine.is_last(*phase)) {
     const plan::Step& last = *phase->steps.back().step;
-    if (!bind_bounds(p, last, binding)) break;
+    if (!bind_bounds(engine.program(), last, binding)) break;
     use.allocated += allocated_bytes(engine, last, binding);
     auto next = instance->later_phase(*phase, binding);
     if (!next.ok()) break;  // bounds that cannot all hold at once
     phase = std::move(*next);
-    PLANISH_RETURN_IF_ERROR(check_phase(engine, *phase, caps, shapes, use));
+    PLANISH_RETURN_IF_ERROR(add_phase(engine, *phase, profile, caps, shapes, use));
   }
+  return ok_status();
+}
+
+planish::Status check_shapes(const Engine& engine, size_t profile, const Caps& caps, Use use) {
+  const plan::Program& p = engine.program();
+  const auto input_dims = example_dims(p, profile, &plan::ProfileInput::max);
+  std::vector<std::string> named;
+  for (size_t i = 0; i < input_dims.size(); ++i)
+    named.push_back(cat("'", p.values[size_t(p.inputs[i])].name, "' ", bracketed(input_dims[i])));
+  const std::string shapes = named.empty() ? "" : cat(" for ", join(named));
+  PLANISH_RETURN_IF_ERROR(add_phases(engine, profile, caps, input_dims, shapes, use));
   if (caps.max_memory <= 0 || use.total() <= caps.max_memory) return ok_status();
   return resource_exhausted(
       cat("the plan takes ", use.total(), " bytes", shapes, ": weights ", use.weights,
@@ -139,8 +154,7 @@ planish::Status check_caps(const plan::Plan& plan, const Caps& caps,
   count_constants(*engine, use);
   const size_t sets = std::max<size_t>(plan.program.profiles.size(), 1);
   for (size_t i = 0; i < sets; ++i)
-    PLANISH_RETURN_IF_ERROR(check_shapes(
-        *engine, caps, example_dims(plan.program, i, &plan::ProfileInput::max), use));
+    PLANISH_RETURN_IF_ERROR(check_shapes(*engine, i, caps, use));
   return ok_status();
 }
 

@@ -76,6 +76,17 @@ ordered_json describe_step(const plan::Program& program, int index, const runtim
     out["flops"] = phase.steps[size_t(bound)].flops;
     out["bytes_moved"] = phase.steps[size_t(bound)].bytes_moved;
   }
+  for (const plan::Body& body : step.bodies) {
+    ordered_json inner = ordered_json::array();
+    for (const plan::Step& one : body.program->steps)
+      inner.push_back({{"kernel", one.kernel},
+                       {"tactic", one.tactic.to_string()},
+                       {"description", kernel::describe(one.problem)},
+                       {"sources", one.sources},
+                       {"expected_us", one.expected_us},
+                       {"reference", one.reference}});
+    out["bodies"].push_back({{"attribute", body.attribute}, {"steps", inner}});
+  }
   if (!step.artifact.empty()) out["artifact_bytes"] = step.artifact.size();
   ordered_json considered = ordered_json::array();
   for (const plan::Considered& one : step.considered) considered.push_back(describe_considered(one));

@@ -9,6 +9,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "eval/control_kernel.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
 
@@ -37,6 +38,7 @@ Result<std::shared_ptr<const Registry>> make_registry(
   for (const auto& plugin : plugins)
     PLANISH_RETURN_IF_ERROR(register_plugin_kernels(*plugin, registry->kernels));
   registry->kernels.add(eval::make_reference_kernel(registry->ops));
+  registry->kernels.add(eval::make_control_kernel(registry->ops));
   registry->plugins = std::move(plugins);
   return std::shared_ptr<const Registry>(std::move(registry));
 }
@@ -75,9 +77,10 @@ std::vector<std::string> libraries_of(const plan::Program& program) {
   std::vector<std::string> out;
   for (const BackendEntry& entry : backends()) {
     if (entry.kind == "cpu") continue;  // in libplanish_runtime.so itself
-    const bool used = std::any_of(
-        program.steps.begin(), program.steps.end(),
-        [&](const plan::Step& step) { return step.kernel.starts_with(cat(entry.kind, ".")); });
+    bool used = false;
+    plan::for_each_step(program, [&](const plan::Step& step) {
+      used |= step.kernel.starts_with(cat(entry.kind, "."));
+    });
     if (used) out.push_back(cat(library_file(entry.kind), " ", PLANISH_VERSION));
   }
   return out;
@@ -87,8 +90,9 @@ planish::Status check_libraries(const plan::Program& program) {
   for (const BackendEntry& entry : backends()) {
     if (entry.backend || entry.kind == program.device_kind) continue;
     std::set<std::string> kernels;
-    for (const plan::Step& step : program.steps)
+    plan::for_each_step(program, [&](const plan::Step& step) {
       if (step.kernel.starts_with(cat(entry.kind, "."))) kernels.insert(step.kernel);
+    });
     if (!kernels.empty())
       return Status(Code::kIncompatible,
                     cat("the plan needs ", library_file(entry.kind), " for ",
