@@ -218,9 +218,14 @@ Status Engine::pack_step(size_t s) {
   const plan::Program& p = plan_.program;
   const plan::Step& step = p.steps[s];
   bool packs = false;
+  // What is packed does not depend on dims, but a kernel may pack more where they are symbolic.
+  const bool fixed =
+      std::all_of(step.problem.operands.begin(), step.problem.operands.end(),
+                  [](const kernel::Operand& o) { return !o.present || ir::is_constant(o.type.shape); });
   std::string key = cat(step.kernel, " ", step.kernel_version, " ", step.tactic.to_string(), " ",
                         device_info_of(int(s)).isa, " ",
-                        kernel::fingerprint(step.problem, /*with_dims=*/false));
+                        kernel::fingerprint(step.problem, /*with_dims=*/false),
+                        fixed ? " fixed" : " symbolic");
   std::vector<ir::Tensor> constants(step.operands.size());
   for (size_t i = 0; i < step.operands.size(); ++i) {
     const int v = step.operands[i];

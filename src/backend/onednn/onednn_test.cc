@@ -137,6 +137,25 @@ TEST(Onednn, OneImageSizeIsPackedForAndManyAreRun) {
                {{1, 32, 64, 64}, {2, 32, 7, 7}, {1, 32, 65, 65}, {3, 32, 14, 14}, {1, 32, 1, 1}});
 }
 
+// Equal weights, equal tactics: for a fixed size Winograd's weights alone are packed, for a symbolic one
+// the direct algorithm's as well, and engines share what is packed alike.
+TEST(Onednn, FixedAndSymbolicSizesArePackedApart) {
+  if (!has_winograd()) GTEST_SKIP() << "oneDNN's Winograd needs AVX-512";
+  const auto make = [] { return network("Conv", 32, {64, 32, 3, 3}, {{"pads", kPads}}); };
+  auto graph = make();
+  graph->inputs[0]->type.shape = {1, 32, 64, 64};  // the size that symbolic images are packed for
+  ASSERT_TRUE(opdef::infer_graph(world().ops, *graph).ok());
+  plan::Plan plan = compiled(std::move(graph));
+  plan::Plan symbolic = compiled(make());
+  plan::Step* step = step_of(plan, "onednn.conv_winograd_f32");
+  plan::Step* other = step_of(symbolic, "onednn.conv_winograd_f32");
+  ASSERT_TRUE(step && other);
+  ASSERT_EQ(step->tactic, other->tactic);
+  const auto fixed = runtime::Engine::create(std::move(plan), world().device, world().kernels, {});
+  ASSERT_TRUE(fixed.ok()) << fixed.status().to_string();
+  expect_right(make(), "onednn.conv_winograd_f32", {{1, 32, 14, 14}, {1, 32, 64, 64}});
+}
+
 TEST(Onednn, GroupsThatAreNoWholeBlocksRunRowMajor) {
   expect_right(network("Conv", 12, {20, 3, 3, 3}, {{"pads", kPads}, {"group", int64_t(4)}}, true),
                "onednn.conv_direct_f32", {{1, 12, 64, 64}, {2, 12, 5, 5}, {1, 12, 19, 19}});
