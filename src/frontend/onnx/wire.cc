@@ -1,100 +1,30 @@
-// The reader of wire.h. protozero reports broken bytes by exceptions; the functions of this file use
-// the same way for their own findings, and read_model() and read_tensor() turn both into a Status
-// with the path of the field that was being read ("graph.node[3].attribute[0]: ..."). No exception
-// leaves this file.
+// The reader of wire.h. Broken bytes and findings of its own are exceptions inside of this file (see
+// message_reader.h); read_model() and read_tensor() turn them into a Status with the path of the field
+// that was being read ("graph.node[3].attribute[0]: ..."). No exception leaves this file.
 #include "frontend/onnx/wire.h"
 
 #include <cstring>
-#include <exception>
-#include <protozero/pbf_reader.hpp>
 
-#include "base/text.h"
 #include "base/quote.h"
+#include "base/text.h"
+#include "frontend/wire/message_reader.h"
 
 namespace planish::frontend::onnx {
 namespace {
 
-using protozero::pbf_reader;
 using protozero::pbf_wire_type;
+using wire::fail;
+using wire::Fields;
+using wire::guarded;
 
-struct Finding {
-  Status status;
-};
-[[noreturn]] void fail(Status status) { throw Finding{std::move(status)}; }
-
-std::string_view view(const protozero::data_view& v) { return {v.data(), v.size()}; }
-
-class Reader {
+class Reader : public wire::MessageReader {
  public:
-  explicit Reader(const Limits& limits) : limits_(limits) {}
-
-  std::string path() const {
-    std::string out;
-    for (const auto& [name, index] : path_) {
-      if (!out.empty()) out += '.';
-      out += name;
-      if (index >= 0) out += cat('[', index, ']');
-    }
-    return out;
-  }
+  using MessageReader::MessageReader;
 
   void model(std::string_view bytes, ModelDesc& model);
   void tensor(std::string_view bytes, TensorDesc& tensor);
 
  private:
-  // Remembers where we are; a step that is left by an exception stays, for the message.
-  class Step {
-   public:
-    Step(Reader& reader, const char* name, int64_t index = -1)
-        : reader_(reader), exceptions_(std::uncaught_exceptions()) {
-      reader_.path_.push_back({name, index});
-    }
-    ~Step() {
-      if (std::uncaught_exceptions() == exceptions_) reader_.path_.pop_back();
-    }
-
-   private:
-    Reader& reader_;
-    int exceptions_;
-  };
-
-  // One message's fields, with checked types.
-  class Fields {
-   public:
-    explicit Fields(std::string_view bytes) : reader_(bytes.data(), bytes.size()) {}
-    bool next() { return reader_.next(); }
-    uint32_t tag() const { return reader_.tag(); }
-    void skip() { reader_.skip(); }
-    std::string_view bytes() {
-      require(pbf_wire_type::length_delimited);
-      return view(reader_.get_view());
-    }
-    int64_t integer() {
-      require(pbf_wire_type::varint);
-      return reader_.get_int64();
-    }
-    float float32() {
-      require(pbf_wire_type::fixed32);
-      return reader_.get_float();
-    }
-    // A repeated scalar, packed or not, as a stretch in packed form.
-    std::string_view scalars(pbf_wire_type unpacked) {
-      if (reader_.wire_type() == pbf_wire_type::length_delimited) return bytes();
-      require(unpacked);
-      const char* begin = view(reader_.data()).data();
-      reader_.skip();
-      return {begin, size_t(view(reader_.data()).data() - begin)};
-    }
-
-   private:
-    void require(pbf_wire_type wanted) {
-      if (reader_.wire_type() != wanted)
-        fail(data_loss(cat("field ", reader_.tag(), " has wire type ", int(reader_.wire_type()),
-                           ", expected ", int(wanted))));
-    }
-    pbf_reader reader_;
-  };
-
   void graph(std::string_view bytes, GraphDesc& graph, int64_t depth);
   void node(std::string_view bytes, NodeDesc& node, int64_t depth);
   void attribute(std::string_view bytes, AttributeDesc& attribute, int64_t depth);
@@ -109,15 +39,6 @@ class Reader {
   void pair(std::string_view bytes, StringPair& pair);
   void dims(std::string_view packed, std::vector<int64_t>& dims);
 
-  std::string_view name(std::string_view text) const {
-    if (int64_t(text.size()) > limits_.max_name_bytes)
-      fail(resource_exhausted(cat("name ", quoted(text), " is longer than the limit max_name_bytes (",
-                                  limits_.max_name_bytes, ")")));
-    if (!is_clean_text(text))
-      fail(invalid_argument(cat("name ", quoted(text),
-                                " holds a control character or is not valid UTF-8")));
-    return text;
-  }
   void count_metadata(size_t bytes) {
     metadata_bytes_ += int64_t(bytes);
     if (metadata_bytes_ > limits_.max_metadata_bytes)
@@ -125,15 +46,10 @@ class Reader {
                                   limits_.max_metadata_bytes, ")")));
   }
   NodeDesc& next_node(std::vector<NodeDesc>& nodes) {
-    if (++node_count_ > limits_.max_nodes)
-      fail(resource_exhausted(
-          cat("the model has more nodes than the limit max_nodes (", limits_.max_nodes, ")")));
+    count_node();
     return nodes.emplace_back();
   }
 
-  const Limits& limits_;
-  std::vector<std::pair<const char*, int64_t>> path_;
-  int64_t node_count_ = 0;
   int64_t metadata_bytes_ = 0;
 };
 
@@ -470,23 +386,6 @@ void Reader::model(std::string_view bytes, ModelDesc& model) {
       }
       default: f.skip();
     }
-  }
-}
-
-// Runs `body` and turns what it throws into a Status.
-template <class Body>
-Status guarded(Reader& reader, const Body& body) {
-  const auto located = [&](Status status) {
-    const std::string path = reader.path();
-    return path.empty() ? status : status.at(path);
-  };
-  try {
-    body();
-    return ok_status();
-  } catch (const Finding& finding) {
-    return located(finding.status);
-  } catch (const protozero::exception& e) {
-    return located(data_loss(cat("the bytes are not a protobuf message (", e.what(), ")")));
   }
 }
 

@@ -1,39 +1,24 @@
-// The reader of wire.h. protozero reports broken bytes by exceptions; the functions of this file use
-// the same way for their own findings, and the read functions turn both into a Status with the path
-// of the field that was being read ("graph_def.node[3].attr: ..."). No exception leaves this file.
+// The reader of wire.h. Broken bytes and findings of its own are exceptions inside of this file (see
+// message_reader.h); the read functions turn them into a Status with the path of the field that was
+// being read ("graph_def.node[3].attr: ..."). No exception leaves this file.
 #include "frontend/tensorflow/wire.h"
 
 #include <cstring>
-#include <exception>
-#include <protozero/pbf_reader.hpp>
 
 #include "base/quote.h"
 #include "base/text.h"
+#include "frontend/wire/message_reader.h"
 
 namespace planish::frontend::tensorflow {
 namespace {
 
-using protozero::pbf_reader;
 using protozero::pbf_wire_type;
+using wire::fail;
+using wire::Fields;
 
-struct Finding {
-  Status status;
-};
-[[noreturn]] void fail(Status status) { throw Finding{std::move(status)}; }
-
-class Reader {
+class Reader : public wire::MessageReader {
  public:
-  explicit Reader(const Limits& limits) : limits_(limits) {}
-
-  std::string path() const {
-    std::string out;
-    for (const auto& [name, index] : path_) {
-      if (!out.empty()) out += '.';
-      out += name;
-      if (index >= 0) out += cat('[', index, ']');
-    }
-    return out;
-  }
+  using MessageReader::MessageReader;
 
   void saved_model(std::string_view bytes, SavedModelDesc& out);
   void meta_graph(std::string_view bytes, MetaGraphDesc& out);
@@ -42,64 +27,6 @@ class Reader {
   void bundle_entry(std::string_view bytes, BundleEntryDesc& out);
 
  private:
-  // Remembers where we are; a step that is left by an exception stays, for the message.
-  class Step {
-   public:
-    Step(Reader& reader, const char* name, int64_t index = -1)
-        : reader_(reader), exceptions_(std::uncaught_exceptions()) {
-      reader_.path_.push_back({name, index});
-    }
-    ~Step() {
-      if (std::uncaught_exceptions() == exceptions_) reader_.path_.pop_back();
-    }
-
-   private:
-    Reader& reader_;
-    int exceptions_;
-  };
-
-  // One message's fields, with checked types.
-  class Fields {
-   public:
-    explicit Fields(std::string_view bytes) : reader_(bytes.data(), bytes.size()) {}
-    bool next() { return reader_.next(); }
-    uint32_t tag() const { return reader_.tag(); }
-    void skip() { reader_.skip(); }
-    std::string_view bytes() {
-      require(pbf_wire_type::length_delimited);
-      const protozero::data_view v = reader_.get_view();
-      return {v.data(), v.size()};
-    }
-    int64_t integer() {
-      require(pbf_wire_type::varint);
-      return reader_.get_int64();
-    }
-    float float32() {
-      require(pbf_wire_type::fixed32);
-      return reader_.get_float();
-    }
-    uint32_t fixed32() {
-      require(pbf_wire_type::fixed32);
-      return reader_.get_fixed32();
-    }
-    // A repeated scalar, packed or not, as a stretch in packed form.
-    std::string_view scalars(pbf_wire_type unpacked) {
-      if (reader_.wire_type() == pbf_wire_type::length_delimited) return bytes();
-      require(unpacked);
-      const char* begin = reader_.data().data();
-      reader_.skip();
-      return {begin, size_t(reader_.data().data() - begin)};
-    }
-
-   private:
-    void require(pbf_wire_type wanted) {
-      if (reader_.wire_type() != wanted)
-        fail(data_loss(cat("field ", reader_.tag(), " has wire type ", int(reader_.wire_type()),
-                           ", expected ", int(wanted))));
-    }
-    pbf_reader reader_;
-  };
-
   void library(std::string_view bytes, GraphDesc& out);
   void function(std::string_view bytes, FunctionDesc& out);
   void op_signature(std::string_view bytes, FunctionDesc& out);
@@ -128,25 +55,10 @@ class Reader {
     read(value, at->second);
   }
 
-  std::string_view name(std::string_view text) const {
-    if (int64_t(text.size()) > limits_.max_name_bytes)
-      fail(resource_exhausted(cat("name ", quoted(text), " is longer than the limit max_name_bytes (",
-                                  limits_.max_name_bytes, ")")));
-    if (!is_clean_text(text))
-      fail(invalid_argument(cat("name ", quoted(text),
-                                " holds a control character or is not valid UTF-8")));
-    return text;
-  }
   NodeDesc& next_node(std::vector<NodeDesc>& nodes) {
-    if (++node_count_ > limits_.max_nodes)
-      fail(resource_exhausted(
-          cat("the model has more nodes than the limit max_nodes (", limits_.max_nodes, ")")));
+    count_node();
     return nodes.emplace_back();
   }
-
-  const Limits& limits_;
-  std::vector<std::pair<const char*, int64_t>> path_;
-  int64_t node_count_ = 0;
 };
 
 void Reader::shape(std::string_view bytes, ShapeDesc& out) {
@@ -460,19 +372,9 @@ void Reader::bundle_entry(std::string_view bytes, BundleEntryDesc& out) {
 template <class T, class Read>
 Result<T> guarded(const Limits& limits, Read read) {
   Reader reader(limits);
-  const auto located = [&](const Status& status) {
-    const std::string path = reader.path();
-    return path.empty() ? status : status.at(path);
-  };
-  try {
-    T out;
-    read(reader, out);
-    return out;
-  } catch (const Finding& finding) {
-    return located(finding.status);
-  } catch (const protozero::exception& error) {
-    return located(data_loss(cat("broken protobuf: ", error.what())));
-  }
+  T out;
+  PLANISH_RETURN_IF_ERROR(wire::guarded(reader, [&] { read(reader, out); }));
+  return out;
 }
 
 }  // namespace
