@@ -3,8 +3,8 @@
 // The interpreter runs plain (every value rounded to its type), which gives the reference, wide (all in
 // double) and, where that does not settle it, with sums rounded as in f32. The bound of a value is
 //   max(16 max|rounded - wide|, 64 u max|plain|),   u: unit roundoff of the value's type,
-// first with plain in the place of rounded, which is the tighter one; 16 times that when the engine
-// sums by Winograd's transforms,
+// first with plain in the place of rounded, which is the tighter one; 2 and 16 times these terms when the
+// engine sums by Winograd's transforms (docs/decisions/0012),
 // so that integers and bools must be equal unless the model's own rounding reaches them. The
 // comparison is written so that NaN fails: a NaN on one side only, or infinities of different sign,
 // are an infinite error.
@@ -28,8 +28,8 @@ struct VerifyOptions {
   bool layers = true;
   const std::atomic<bool>* cancel = nullptr;
   int threads = 0;  // of the engine's context; 0: as the device
-  // On the derived bound; verify() sets 16 for an engine with Winograd steps.
-  double roundoff_factor = 1;
+  double roundoff_factor = 1;  // on the derived bound
+  bool transforms = false;     // the engine has Winograd steps; verify() sees to it
 };
 
 struct Comparison {

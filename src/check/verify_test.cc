@@ -69,6 +69,17 @@ TEST(Compare, AnotherTypeIsAnError) {
   EXPECT_FALSE(compare("y", f32({1}), ir::Tensor::vector_i64(one), 0, {}).ok());
 }
 
+TEST(Compare, TransformsWidenEachTermByItsOwnFactor) {
+  VerifyOptions transforms;
+  transforms.transforms = true;
+  const ir::Tensor y = f32({1});
+  EXPECT_DOUBLE_EQ(compare("y", y, y, 0, transforms)->bound,
+                   16 * compare("y", y, y, 0, {})->bound);
+  constexpr double kLeading = 1e-2;  // of the model's rounding: far above the unit roundoff's term
+  EXPECT_DOUBLE_EQ(compare("y", y, y, kLeading, transforms)->bound,
+                   2 * compare("y", y, y, kLeading, {})->bound);
+}
+
 TEST(Compare, TheModelsOwnRoundingWidensTheBound) {
   const ir::Tensor wide = ir::Tensor::from_f64(ir::DataType::kF64, {1}, std::vector<double>{1.01});
   EXPECT_TRUE(compare("y", f32({1.1}), f32({1}), model_rounding(f32({1}), wide), {})->good);

@@ -18,7 +18,8 @@
 namespace planish::tests {
 namespace {
 
-constexpr double kTransformFactor = 16;  // verify's, for engines with Winograd steps
+// For engines with Winograd steps, on both terms: how sums round is not asked for here as verify() does.
+constexpr double kTransformFactor = 16;
 
 // Times that say nothing: which kernel, layout and tactic wins is drawn.
 class DrawnTimes : public tuner::TimeStore {
