@@ -1,14 +1,15 @@
-// Group C of the bad inputs: external data that is broken, or that tries to leave the model's
-// folder. Case 60 (a path swapped between check and open) has no test of its own: there is one open,
-// and everything is asked of the descriptor it gave.
+// Group C of the bad inputs: external data that is broken, or that tries to leave the model's folder.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/text.h"
 #include "expect_status.h"
@@ -196,6 +197,44 @@ TEST_F(ExternalData, C59_checksum) {
   EXPECT_TRUE(import(model({{"location", "good.bin"}, {"checksum", zeros}}), options()).ok());
   refused({{"location", "good.bin"}, {"checksum", std::string(40, 'a')}}, Code::kDataLoss,
           {"checksum", zeros});
+}
+// A neighbour swaps the file, and the folder it lies in, for links to the outside while models are
+// read: whatever is met, nothing of the outside comes in. There is one open, and everything is asked of
+// the descriptor it gave.
+TEST_F(ExternalData, C60_swapped_between_check_and_open) {
+  constexpr int kLeast = 300, kMost = 100000;
+  const std::string inside(16, '\0');
+  write(root_ / "w.bin", std::string(16, 'o'));  // where a swapped folder leads
+  write(folder() / "sub" / "w.bin", inside);
+  fs::create_symlink(root_ / "outside.bin", folder() / "sub" / "link.bin");
+  fs::create_directory_symlink(root_, folder() / "up");
+  std::atomic<bool> done{false};
+  std::thread neighbour([&] {
+    const auto exchange = [](const fs::path& a, const fs::path& b) {
+      (void)renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
+    };
+    for (int i = 0; !done; ++i) {
+      if (i % 2) exchange(folder() / "sub", folder() / "up");
+      else exchange(folder() / "sub" / "w.bin", folder() / "sub" / "link.bin");
+      std::this_thread::yield();
+    }
+  });
+  int read = 0, refused = 0;
+  for (int i = 0; i < kMost && (i < kLeast || !read || !refused); ++i) {
+    const auto graph = import(at("sub/w.bin"), options());
+    ++(graph.ok() ? read : refused);
+    if (!graph.ok()) {
+      EXPECT_TRUE(graph.status().code() == Code::kInvalidArgument ||
+                  graph.status().code() == Code::kNotFound)
+          << graph.status().to_string();
+      continue;
+    }
+    EXPECT_EQ((*graph)->find("w")->constant->f64_values(), std::vector<double>(4, 0.0));
+  }
+  done = true;
+  neighbour.join();
+  EXPECT_GT(read, 0);
+  EXPECT_GT(refused, 0);
 }
 TEST_F(ExternalData, data_inside_and_outside) {
   const Message both =

@@ -62,7 +62,7 @@ void unary_block(ScalarOp op, const float* a, float* out, int64_t n) {
     case ScalarOp::kAtanh: return each(a, out, n, [](float x) { return std::atanh(x); });
     case ScalarOp::kSoftplus:
       return each(a, out, n, [](float x) {
-        return (x > 0 ? x : 0 * x) + std::log1p(std::exp(-std::fabs(x)));
+        return (x > 0 ? x : 0.f) + std::log1p(std::exp(-std::fabs(x)));
       });
     case ScalarOp::kIsNan: return each(a, out, n, [](float x) { return x != x ? 1.f : 0.f; });
     case ScalarOp::kIsInf:
