@@ -271,6 +271,38 @@ TEST(Build, PackedWeightsGiveTheSameResults) {
   EXPECT_EQ(results[0], results[1]);
 }
 
+TEST(Build, BodiesRunOnKernels) {
+  const auto body = [](const std::string& op) {
+    auto network = std::make_shared<Network>(Network::create(op));
+    const Value x = *network->add_input("x", DataType::kF32, {2, 4});
+    EXPECT_TRUE(network->mark_output(*network->add_op(op, {x})).ok());
+    return network;
+  };
+  Network network = Network::create("branches");
+  const Value taken = *network.add_input("taken", DataType::kBool, {});
+  const Value x = *network.add_input("x", DataType::kF32, {2, 4});
+  const auto y = network.add_op("If", {taken, x, x},
+                                {{"then_branch", body("Relu")}, {"else_branch", body("Neg")}}, "y");
+  ASSERT_TRUE(y.ok()) << y.status().to_string();
+  ASSERT_TRUE(network.mark_output(*y).ok());
+  const Engine engine = make_engine(network);
+  const std::string json = *engine.describe_json();
+  EXPECT_THAT(json, HasSubstr("then_branch"));
+  EXPECT_THAT(json, HasSubstr("cpu.pointwise"));
+  Context context = *Context::create(engine);
+  const Tensor values = iota({2, 4});
+  for (const bool flag : {true, false}) {
+    Tensor condition = *Tensor::create(DataType::kBool, {});
+    *static_cast<bool*>(condition.mutable_data()) = flag;
+    ASSERT_TRUE(context.set_input("taken", condition).ok());
+    ASSERT_TRUE(context.set_input("x", values).ok());
+    ASSERT_TRUE(context.run().ok());
+    const auto expected = network.interpret({condition, values});
+    ASSERT_TRUE(expected.ok());
+    EXPECT_EQ(values_of(*context.output(0)), values_of((*expected)[0]));
+  }
+}
+
 TEST(Plan, SavesAndLoads) {
   const auto plan = build(make_mlp(), quick());
   const std::string path = testing::TempDir() + "/api_test.plan";

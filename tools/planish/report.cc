@@ -115,6 +115,11 @@ std::string explanation(const json& plan) {
                        text_of(step.at("description")), joined(step.at("sources"), 400),
                        text_of(step.at("kernel")), text_of(step.at("tactic")).empty() ? "" : " ",
                        text_of(step.at("tactic")));
+    for (const json& body : step.value("bodies", json::array()))
+      for (const json& one : body.at("steps"))
+        out += fmt::format("      in {}: {}  {}{}\n", text_of(body.at("attribute")),
+                           text_of(one.at("description")), text_of(one.at("kernel")),
+                           one.value("reference", false) ? " (reference)" : "");
     for (const json& one : step.at("considered")) {
       const std::string name =
           fmt::format("{} {}", text_of(one.at("kernel")), text_of(one.at("tactic")));
