@@ -3,8 +3,10 @@
 import importlib.metadata
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import planish
 import pytest
@@ -25,6 +27,31 @@ def test_backends_are_found_or_their_absence_is_told():
     for kind, library in (("onednn", "libplanish_onednn.so"), ("cuda", "libplanish_cuda.so")):
         if (PACKAGE / library).exists():
             assert "not installed" not in kinds[kind].reason
+
+
+WITHOUT_ONEDNN = """
+    import numpy as np, planish, sys
+    print({device.kind: device for device in planish.devices()}["onednn"].reason)
+    engine = planish.build(sys.argv[1], deterministic=True)
+    print(engine(np.zeros((1, 1, 8, 8), np.float32))["probability"].shape, planish.__file__)
+"""
+
+
+def test_a_machine_without_onednn(tmp_path, digits):
+    library, patchelf = "libplanish_onednn.so", shutil.which("patchelf")
+    if patchelf is None or not (PACKAGE / library).exists():
+        pytest.skip("no patchelf, or a build without oneDNN")
+    copy = tmp_path / "planish"
+    shutil.copytree(PACKAGE, copy)
+    subprocess.run([patchelf, "--replace-needed", "libdnnl.so.2", "libdnnl_that_is_absent.so.2",
+                    copy / library], check=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(WITHOUT_ONEDNN), str(digits)],
+                          cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    reason, result = done.stdout.splitlines()
+    assert library in reason and "libdnnl_that_is_absent.so.2" in reason
+    assert result == f"(1, 10) {copy / '__init__.py'}"
 
 
 def test_metadata():
