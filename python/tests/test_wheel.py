@@ -57,7 +57,8 @@ def test_a_machine_without_onednn(tmp_path, digits):
 def test_metadata():
     about = importlib.metadata.metadata("planish")
     assert about["Version"] == planish.__version__
-    assert about["License-File"] or about["License"]
+    assert about["License-Expression"] == "Apache-2.0"
+    assert set(about.get_all("License-File")) == {"LICENSE", "NOTICE", "THIRD_PARTY_NOTICES.md"}
 
 
 TYPED = '''
