@@ -66,6 +66,8 @@ TEST(ControlFlow, ConditionStaysWhole) {
 GraphText loop(const std::string& inside) {
   GraphText text;
   text.placeholder("x", {2, 4}).constant_i32("start", {0}, true).constant("half", {}, 0.5);
+  // Only the body reads it: the Exit depends on it through the back edge alone.
+  text.op("zz_step", "Relu", {"x"});
   text.op("before", "Exp", {"x"});
   const std::string frame = "frame_name: s: \"loop\"", i32 = "T: type: DT_INT32";
   text.node("enter_i", "Enter", {"start"}, {i32, frame}).node("enter_y", "Enter", {"before"}, {float_type("T"), frame});
@@ -75,7 +77,9 @@ GraphText loop(const std::string& inside) {
   text.node("switch_i", "Switch", {"merge_i", "cond"}, {i32}).op("switch_y", "Switch", {"merge_y", "cond"});
   text.node("one", "Const", {"^switch_i"}, {"dtype: type: DT_INT32",
             "value: tensor { dtype: DT_INT32 tensor_shape { } int_val: 1 }"});
-  text.node("add", "Add", {"switch_i:1", "one"}, {i32}).op("body", inside, {"switch_y:1"});
+  text.node("enter_step", "Enter", {"zz_step"}, {float_type("T"), frame, "is_constant: b: true"});
+  text.node("add", "Add", {"switch_i:1", "one"}, {i32}).op("moved", "Mul", {"switch_y:1", "enter_step"});
+  text.op("body", inside, {"moved"});
   text.node("next_i", "NextIteration", {"add"}, {i32}).op("next_y", "NextIteration", {"body"});
   text.op("exit_y", "Exit", {"switch_y"}).op("after", "Mul", {"exit_y", "half"});
   return text;

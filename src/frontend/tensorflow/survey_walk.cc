@@ -150,6 +150,11 @@ void GraphSurvey::judge(int node) {
     return void(to.is_taken = true);  // the frame's Exit says whether
   }
   bool has_unknown = false;
+  for (const Ref& ref : source_->inputs(node)) {
+    if (ref.is_control || scope_.done.count(ref.node) || source_->frame_of_exit(node)) continue;
+    to.reason = "it reads what is inside of a while loop";
+    return publish_foreign(node);
+  }
   for (const Ref& ref : source_->inputs(node))
     has_unknown = has_unknown || (!ref.is_control && unknown_.count({ref.node, ref.port}));
   if (to.op == "Merge" || to.op == "RefMerge") {  // looks at its condition, besides what it reads
@@ -206,14 +211,13 @@ std::string GraphSurvey::effect_reason(const Scope& scope, int node, size_t inpu
   for (; made != scope.graph->nodes().end(); ++made)
     if (registry_.find((*made)->op)->random) return "it draws random numbers";
   if (scope.graph->inputs.size() > inputs_before) return "it stays outside: what it gives is an input";
-  const Bindings& outputs = scope.done.at(node);
-  switch (outputs.empty() ? Binding::Kind::kNone : outputs[0].kind) {
-    case Binding::Kind::kNone: return "it gives no tensor and is run for its effect";
-    case Binding::Kind::kText: return "it holds text";
-    case Binding::Kind::kVariable: return "a variable: its value belongs to TensorFlow";
-    default: break;
+  for (const Binding& binding : scope.done.at(node)) {
+    if (binding.kind == Binding::Kind::kNone) continue;  // a TensorArray's handle, beside its flow
+    if (binding.kind == Binding::Kind::kText) return "it holds text";
+    if (binding.kind == Binding::Kind::kVariable) return "a variable: its value belongs to TensorFlow";
+    return "";
   }
-  return "";
+  return "it gives no tensor and is run for its effect";
 }
 
 // Tensors that come from outside: inputs of the imported graph when type and shape are known.

@@ -110,7 +110,7 @@ void unite_conditions(const Source& source, const std::vector<int>& order, Group
 }  // namespace
 
 Result<std::vector<int>> topological_order(const Source& source) {
-  const std::vector<std::vector<int>> readers = readers_of(source);
+  std::vector<std::vector<int>> readers = readers_of(source);
   const auto is_back_edge = [&](int from, int to) {
     return is_op(source.node(from).op, "NextIteration") && is_op(source.node(to).op, "Merge");
   };
@@ -118,6 +118,16 @@ Result<std::vector<int>> topological_order(const Source& source) {
   for (size_t i = 0; i < waiting.size(); ++i)
     for (const Ref& ref : source.inputs(int(i)))
       waiting[i] += ref.node >= 0 && !is_back_edge(ref.node, int(i));
+  // A frame is left when it has run whole: an Exit stands behind all that enters, also where it depends
+  // on it through a back edge alone.
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    const Frame* frame = source.frame_of_exit(int(i));
+    if (!frame) continue;
+    std::vector<int> enters = frame->invariants;
+    for (const Frame::Variable& variable : frame->variables) enters.push_back(variable.enter);
+    for (int enter : enters) readers[size_t(enter)].push_back(int(i));
+    waiting[i] += int(enters.size());
+  }
   const auto comes_later = [&](int a, int b) { return source.node(a).name > source.node(b).name; };
   std::priority_queue<int, std::vector<int>, decltype(comes_later)> ready(comes_later);
   for (size_t i = 0; i < waiting.size(); ++i)
