@@ -1,5 +1,6 @@
 // A CUDA driver without a GPU, as a shared object for tests: memory is the host's, copies happen,
-// streams and graphs keep order, kernels are launched and do nothing. What goes wrong on real
+// streams and graphs keep order. Kernels that the fake NVRTC compiled run on an emulated GPU, others are
+// launched and do nothing (fake_kernels.h). What goes wrong on real
 // machines is asked for by $FAKE_CUDA, a list of settings parted by ';':
 //   version=12000      the driver's version
 //   devices=0          how many GPUs there are
@@ -10,6 +11,7 @@
 //                      CUresult RESULT
 #include <cuda.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -19,6 +21,8 @@
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "backend/cuda/testing/fake_kernels.h"
 
 namespace {
 
@@ -173,11 +177,16 @@ CUresult fake_cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size, 
 CUresult fake_cuModuleLoadData(CUmodule* module, const void* image) {
   PLANTED(cuModuleLoadData);
   if (std::memcmp(image, "\177ELF", 4) != 0) return CUDA_ERROR_INVALID_IMAGE;
-  return *module = reinterpret_cast<CUmodule>(2), CUDA_SUCCESS;
+  return *module = reinterpret_cast<CUmodule>(planish_fake::load(image)), CUDA_SUCCESS;
 }
-CUresult fake_cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
-CUresult fake_cuModuleGetFunction(CUfunction* function, CUmodule, const char*) {
-  return *function = reinterpret_cast<CUfunction>(3), CUDA_SUCCESS;
+CUresult fake_cuModuleUnload(CUmodule module) {
+  planish_fake::unload(reinterpret_cast<planish_fake::Module*>(module));
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
+  auto* found = planish_fake::find(reinterpret_cast<planish_fake::Module*>(module), name);
+  *function = reinterpret_cast<CUfunction>(found);
+  return found ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 CUresult fake_cuFuncGetAttribute(int* value, CUfunction_attribute, CUfunction) {
   return *value = 0, CUDA_SUCCESS;
@@ -189,9 +198,13 @@ CUresult fake_cuOccupancyMaxActiveBlocksPerMultiprocessor(int* count, CUfunction
 CUresult fake_cuOccupancyMaxActiveClusters(int* count, CUfunction, const CUlaunchConfig*) {
   return *count = 66, CUDA_SUCCESS;
 }
-CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction, void**, void**) {
+std::atomic<bool> broken{false};  // a kernel failed: the context is lost
+CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** parameters, void**) {
   PLANTED(cuLaunchKernelEx);
-  return enqueue(config->hStream, [] {});
+  auto run = planish_fake::launch(*config, reinterpret_cast<planish_fake::Function*>(function), parameters);
+  return enqueue(config->hStream, [run = std::move(run)] {
+    if (!run()) broken = true;
+  });
 }
 CUresult fake_cuStreamCreate(CUstream* stream, unsigned) {
   return *stream = reinterpret_cast<CUstream>(new Stream()), CUDA_SUCCESS;
@@ -202,6 +215,7 @@ CUresult fake_cuStreamDestroy(CUstream stream) {
 }
 CUresult fake_cuStreamSynchronize(CUstream stream) {
   PLANTED(cuStreamSynchronize);
+  if (broken) return CUDA_ERROR_LAUNCH_FAILED;
   return stream_of(stream).capturing ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 CUresult fake_cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
@@ -247,18 +261,20 @@ CUresult fake_cuEventSynchronize(CUevent) {
   return CUDA_SUCCESS;
 }
 CUresult fake_cuEventElapsedTime(float* ms, CUevent, CUevent) { return *ms = 0.01f, CUDA_SUCCESS; }
-CUresult fake_cuTensorMapEncodeTiled(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void* address,
-                                     const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
-                                     const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+CUresult fake_cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* address,
+                                     const cuuint64_t* dims, const cuuint64_t* strides, const cuuint32_t* box,
+                                     const cuuint32_t* steps, CUtensorMapInterleave, CUtensorMapSwizzle swizzle,
                                      CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
-  return reinterpret_cast<uintptr_t>(address) % 16 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+  return planish_fake::encode(map, {type, rank, address, dims, strides, steps, swizzle, box});
 }
-CUresult fake_cuTensorMapEncodeIm2col(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void* address,
-                                      const cuuint64_t*, const cuuint64_t*, const int*, const int*,
-                                      cuuint32_t, cuuint32_t, const cuuint32_t*,
-                                      CUtensorMapInterleave, CUtensorMapSwizzle,
-                                      CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
-  return reinterpret_cast<uintptr_t>(address) % 16 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+CUresult fake_cuTensorMapEncodeIm2col(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* address,
+                                      const cuuint64_t* dims, const cuuint64_t* strides, const int* lower,
+                                      const int* upper, cuuint32_t channels, cuuint32_t pixels,
+                                      const cuuint32_t* steps, CUtensorMapInterleave,
+                                      CUtensorMapSwizzle swizzle, CUtensorMapL2promotion,
+                                      CUtensorMapFloatOOBfill) {
+  return planish_fake::encode(map, {type, rank, address, dims, strides, steps, swizzle, nullptr, lower, upper,
+                                    channels, pixels});
 }
 
 }  // namespace

@@ -4,16 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
 
-#include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/testing/host/emulator.h"
-#include "backend/cuda/testing/host/ptx_text.h"
+#include "backend/cuda/testing/host/host_source.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -23,64 +21,7 @@ constexpr size_t kStepsPerLibrary = 96;
 // Blocks (or clusters) of a persistent kernel: fewer than its tiles, so that its loop is walked.
 constexpr uint32_t kResident = 2;
 
-bool has(const std::string& source, std::string_view what) { return source.find(what) != std::string::npos; }
-
-// Threads that wait for each other need fibers.
-bool meets(const std::string& source) {
-  for (const std::string_view what : {"__sync", "_sync(", "barrier_", "load_four(", "wgmma_", "cluster_"})
-    if (has(source, what)) return true;
-  return false;
-}
-
-// `extern __shared__ ... T name[];` becomes a pointer to the block's memory.
-void replace_dynamic_shared(std::string& source) {
-  for (size_t at = source.find("extern __shared__"); at != std::string::npos; at = source.find("extern __shared__", at)) {
-    const size_t end = source.find("[];", at), name = source.find_last_of(' ', end) + 1;
-    size_t type = source.find(')', at);  // behind __align__(n)
-    type = type == std::string::npos || type > name ? at + 17 : type + 1;
-    const std::string of = source.substr(type, name - type);
-    source.replace(at, end + 3 - at,
-                   cat(of, "* const ", source.substr(name, end - name), " = (", of, "*)machine->dynamic_shared();"));
-  }
-}
-
-// One kernel as a namespace of its own with an entry of a unique name.
-Status write_kernel(std::ostream& out, const EmittedKernel& kernel, const std::string& unique) {
-  const std::string_view prelude = kPrelude;
-  if (kernel.source.rfind(prelude, 0) != 0)
-    return internal_error(cat(kernel.entry, ": the source does not start with the prelude"));
-  PLANISH_ASSIGN_OR_RETURN(std::string source, without_assembly(kernel.source.substr(prelude.size())));
-  size_t at = source.find(cat(kernel.entry, "("));
-  while (at != std::string::npos && at > 0 && (std::isalnum(static_cast<unsigned char>(source[at - 1])) || source[at - 1] == '_'))
-    at = source.find(cat(kernel.entry, "("), at + 1);
-  if (at == std::string::npos) return internal_error(cat(kernel.entry, " is not in its source"));
-  source.replace(at, kernel.entry.size(), unique);
-  const bool waits = meets(source);
-  replace_dynamic_shared(source);
-  const bool is_shared = has(source, "__shared__");
-  const std::string section = cat("shared_", unique);
-  out << "#define SHARED \"" << section << "\"\nnamespace n_" << unique << " {\n"
-      << source << "\n}\n#undef SHARED\n#undef INFINITY_\n";
-  if (is_shared) out << "extern char __start_" << section << "[], __stop_" << section << "[];\n";
-  out << "extern \"C\" planish_host::HostKernel get_" << unique << "() {\n"
-      << "  return {[](void** a) { call(n_" << unique << "::" << unique << ", a); }, ";
-  if (is_shared) out << "__start_" << section << ", __stop_" << section;
-  else out << "nullptr, nullptr";
-  out << ", " << (waits ? "true" : "false") << "};\n}\n";
-  return ok_status();
-}
-
 std::string unique_name(size_t step, size_t kernel) { return cat("k", step, "_", kernel); }
-
-Status compile(const std::string& base) {
-  const std::string command =
-      cat(PLANISH_HOST_COMPILER " -std=c++17 -O0 -w -fno-strict-aliasing -shared -fPIC -I " PLANISH_SOURCE_FOLDER
-          " -o ", base, ".so ", base, ".cc 2> ", base, ".log");
-  if (std::system(command.c_str()) == 0) return ok_status();
-  std::ifstream log(base + ".log");
-  return internal_error(cat("the host's compiler refuses: ",
-                            std::string(std::istreambuf_iterator<char>(log), {}).substr(0, 3000)));
-}
 
 planish_host::MapView view_of(const TensorMapSpec& spec, const std::byte* base) {
   planish_host::MapView view;
@@ -160,21 +101,20 @@ int HostRunner::add(EmittedStep step) {
 Status HostRunner::build() {
   char folder[] = "/tmp/planish_host_run.XXXXXX";
   if (!mkdtemp(folder)) return internal_error("no temporary folder");
-  PLANISH_ASSIGN_OR_RETURN(const std::string prelude, without_assembly(kPrelude));
   Status status;
   std::vector<std::string> bases;
   for (size_t begin = 0; begin < steps_.size() && status.ok(); begin += kStepsPerLibrary) {
     bases.push_back(cat(folder, "/part", begin));
     std::ofstream out(bases.back() + ".cc");
-    out << "#include \"backend/cuda/testing/host/builtins.inc\"\n#include \"backend/cuda/testing/host/ptx.inc\"\n" << prelude;
+    status = write_host_prelude(out);
     for (size_t s = begin; s < std::min(steps_.size(), begin + kStepsPerLibrary); ++s)
       for (size_t k = 0; k < steps_[s].kernels.size() && status.ok(); ++k)
-        status = write_kernel(out, steps_[s].kernels[k], unique_name(s, k));
+        status = write_host_kernel(out, steps_[s].kernels[k].source, steps_[s].kernels[k].entry, unique_name(s, k));
   }
   for (size_t i = 0; i < bases.size() && status.ok(); i += 2) {  // two compilers at a time
     std::future<Status> other;
-    if (i + 1 < bases.size()) other = std::async(std::launch::async, compile, bases[i + 1]);
-    status = compile(bases[i]);
+    if (i + 1 < bases.size()) other = std::async(std::launch::async, compile_on_host, bases[i + 1]);
+    status = compile_on_host(bases[i]);
     if (other.valid()) {
       const Status second = other.get();
       if (status.ok()) status = second;

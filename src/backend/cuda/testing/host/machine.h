@@ -99,6 +99,7 @@ class Machine {
 // One kernel as the generated code offers it.
 struct HostKernel {
   void (*body)(void** args);
+  const unsigned* parameter_bytes;  // of each parameter; 0 ends the list
   void* shared_begin;  // its static shared memory; null where it has none
   void* shared_end;
   bool meets;          // threads wait for each other somewhere
