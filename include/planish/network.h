@@ -97,6 +97,10 @@ class PLANISH_API Network {
   static Result<Network> load_tensorflow(const std::string& path,
                                          const TensorflowOptions& choice = {},
                                          const ImportOptions& options = {});
+  // The same for a GraphDef in memory.
+  static Result<Network> load_tensorflow(const void* data, size_t bytes,
+                                         const TensorflowOptions& choice = {},
+                                         const ImportOptions& options = {});
   // load_tensorflow for what looks like TensorFlow's, load_onnx for all else.
   static Result<Network> load(const std::string& path, const TensorflowOptions& choice = {},
                               const ImportOptions& options = {});

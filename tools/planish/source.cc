@@ -8,6 +8,7 @@
 #include "command.h"
 #include "files.h"
 #include "progress.h"
+#include "saved_engines.h"
 
 namespace planish::cli {
 namespace {
@@ -85,6 +86,9 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
       ->type_name("TAG,...")
       ->delimiter(',')
       ->allow_extra_args(false);
+  add(command.add_option("--engine", engine,
+                         "Engine of a SavedModel that planish.tensorflow converted, or part of its name"))
+      ->type_name("NAME");
   add(command.add_option("--from-node", cut_inputs,
                          "Cut a TensorFlow graph here: NODE or NODE:1 becomes an input; repeatable"))
       ->type_name("NODE")
@@ -222,8 +226,14 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
   if (!load_plugins(flags, opened.exit_code)) return opened;
   Source source;
   const auto begin = Clock::now();
-  if (is_plan_file(path)) {
-    auto engine = Engine::load(path, engine_options(flags));
+  std::string plan_path = path;
+  if (!flags.engine.empty() || (flags.signature.empty() && has_saved_engines(path))) {
+    auto found = find_saved_engine(path, flags.engine);
+    if (!found.ok()) return refuse(found.status());
+    plan_path = std::move(*found);
+  }
+  if (is_plan_file(plan_path)) {
+    auto engine = Engine::load(plan_path, engine_options(flags));
     if (!engine.ok()) return refuse(engine.status());
     source.engine = std::move(*engine);
     source.load_ms = ms_since(begin);

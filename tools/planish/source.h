@@ -17,6 +17,7 @@ struct BuildFlags {
   std::string device = "cpu";
   std::string signature;                       // of a SavedModel
   std::vector<std::string> tags;
+  std::string engine;                          // of a SavedModel that planish.tensorflow converted
   std::vector<std::string> cut_inputs, cut_outputs;  // of a TensorFlow graph
   int threads = 0;
   std::vector<std::string> shapes, min_shapes, opt_shapes, max_shapes;

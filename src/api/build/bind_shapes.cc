@@ -8,7 +8,7 @@
 namespace planish::api {
 namespace {
 
-using Binding = std::map<std::string, int64_t, std::less<>>;
+using Binding = Symbols;
 
 Status bind_input(const ir::Value& input, const std::vector<int64_t>& dims, Binding& binding) {
   const auto refuse = [&](std::string_view what) {
@@ -84,6 +84,12 @@ std::string near_names(const std::string& wanted, const std::vector<std::string>
   for (size_t i = 0; i < ranked.size() && i < 3; ++i)
     out += cat(i ? ", '" : "'", ranked[i].second, "'");
   return out.empty() ? out : cat("; did you mean ", out, "?");
+}
+
+Status bind_symbols(ir::Graph& graph, const opdef::OpRegistry& registry, const Binding& binding) {
+  if (binding.empty()) return ok_status();
+  substitute(graph, binding);
+  return opdef::infer_graph(registry, graph);
 }
 
 Status bind_shapes(ir::Graph& graph, const opdef::OpRegistry& registry,

@@ -38,6 +38,18 @@ frontend::ImportOptions import_options(const ImportOptions& from) {
   return options;
 }
 
+frontend::TensorflowOptions import_options(const TensorflowOptions& choice,
+                                           const ImportOptions& options) {
+  frontend::TensorflowOptions wanted;
+  wanted.limits = import_limits(options);
+  wanted.signature = choice.signature;
+  wanted.tags = choice.tags;
+  wanted.inputs = choice.inputs;
+  wanted.outputs = choice.outputs;
+  wanted.shapes = options.shapes;
+  return wanted;
+}
+
 Result<Network> wrap(planish::Result<std::unique_ptr<ir::Graph>> graph,
                      std::shared_ptr<const api::Registry> registry, std::string source) {
   if (!graph.ok()) return api::to_public(graph.status());
@@ -100,14 +112,20 @@ Result<Network> Network::load_tensorflow(const std::string& path, const Tensorfl
                                          const ImportOptions& options) {
   return api::guarded([&] {
     auto registry = api::current_registry();
-    frontend::TensorflowOptions wanted;
-    wanted.limits = import_limits(options);
-    wanted.signature = choice.signature;
-    wanted.tags = choice.tags;
-    wanted.inputs = choice.inputs;
-    wanted.outputs = choice.outputs;
-    wanted.shapes = options.shapes;
-    return wrap(frontend::import_tensorflow(path, wanted, registry->ops), registry, path);
+    return wrap(frontend::import_tensorflow(path, import_options(choice, options), registry->ops),
+                registry, path);
+  });
+}
+
+Result<Network> Network::load_tensorflow(const void* data, size_t bytes,
+                                         const TensorflowOptions& choice,
+                                         const ImportOptions& options) {
+  return api::guarded([&]() -> Result<Network> {
+    if (!data && bytes) return Status(Code::kInvalidArgument, "the graph's data is null");
+    auto registry = api::current_registry();
+    const std::string_view graph(static_cast<const char*>(data), bytes);
+    return wrap(frontend::import_graph_def(graph, import_options(choice, options), registry->ops),
+                registry, options.name);
   });
 }
 

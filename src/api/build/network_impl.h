@@ -25,6 +25,11 @@ namespace planish::api {
 planish::Status bind_shapes(ir::Graph& graph, const opdef::OpRegistry& registry,
                             const std::map<std::string, std::vector<int64_t>>& shapes);
 
+using Symbols = std::map<std::string, int64_t, std::less<>>;
+// Makes symbols numbers everywhere they occur, and infers types anew.
+planish::Status bind_symbols(ir::Graph& graph, const opdef::OpRegistry& registry,
+                             const Symbols& binding);
+
 // "fp16": as the command line and a plan's options say it.
 std::string name_of(v1::Precision precision);
 

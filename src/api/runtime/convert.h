@@ -27,6 +27,7 @@ ir::Tensor borrow(const v1::Tensor& tensor);
 planish::Result<ir::Dim> from_public(const v1::Dim& dim);
 planish::Result<ir::Shape> from_public(const std::vector<v1::Dim>& shape);
 
+inline v1::Status to_public(v1::Status status) { return status; }
 template <class T, class F>
 v1::Result<T> to_public_result(planish::Result<F> result) {
   if (!result.ok()) return to_public(result.status());
@@ -50,10 +51,11 @@ auto guarded(F&& body) -> decltype(body()) {
 
 }  // namespace planish::api
 
-// As PLANISH_RETURN_IF_ERROR and PLANISH_ASSIGN_OR_RETURN, in functions that return public types.
+// As PLANISH_RETURN_IF_ERROR and PLANISH_ASSIGN_OR_RETURN, in functions that return public types, for
+// expressions of either kind.
 #define PLANISH_API_RETURN_IF_ERROR(expression)                                  \
   do {                                                                           \
-    if (::planish::Status planish_status_ = (expression); !planish_status_.ok()) \
+    if (auto planish_status_ = (expression); !planish_status_.ok())              \
       return ::planish::api::to_public(planish_status_);                         \
   } while (false)
 #define PLANISH_API_ASSIGN_OR_RETURN(target, expression) \

@@ -29,6 +29,7 @@ const std::unordered_map<std::string_view, GraphImporter::Structural>& GraphImpo
       {"Placeholder", &G::import_placeholder},
       {"PlaceholderV2", &G::import_placeholder},
       {"PlaceholderWithDefault", &G::import_default},
+      {"PlanishEngineOp", &G::import_call},
       {"PreventGradient", &G::import_alias},
       {"ReadVariableOp", &G::import_read},
       {"RefEnter", &G::import_alias},
@@ -228,7 +229,9 @@ Result<GraphImporter::Bindings> GraphImporter::call(Scope& scope, const Source& 
 
 Status GraphImporter::import_call(Scope& scope, int node) {
   const NodeDesc& desc = scope.source->node(node);
-  PLANISH_ASSIGN_OR_RETURN(const Source* function, function_of(desc, "f"));
+  // A converted model is read as what its engines stand for.
+  const char* key = desc.op == "PlanishEngineOp" ? "native_segment" : "f";
+  PLANISH_ASSIGN_OR_RETURN(const Source* function, function_of(desc, key));
   Bindings args;
   for (const Ref& ref : scope.source->inputs(node)) {
     if (ref.is_control) continue;

@@ -162,6 +162,24 @@ Result<const SignatureDesc*> choose_signature(const MetaGraphDesc& graph,
                        "of ", keys_of(all)));
 }
 
+Result<GraphDesc> read_graph_def(std::string_view bytes, const TensorflowOptions& options) {
+  PLANISH_ASSIGN_OR_RETURN(GraphDesc graph, read_graph(bytes, options.limits));
+  if (graph.nodes.empty()) return data_loss("the file is no GraphDef: it has no nodes");
+  if (!options.signature.empty()) return invalid_argument("a GraphDef has no signatures");
+  return graph;
+}
+
+Result<std::unique_ptr<ir::Graph>> import_graph(const GraphDesc& graph,
+                                                const SignatureDesc* signature,
+                                                const TensorflowOptions& options,
+                                                const opdef::OpRegistry& registry,
+                                                const Checkpoint* checkpoint) {
+  GraphImporter importer(graph, signature, options, registry, checkpoint);
+  PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> out, importer.import());
+  PLANISH_RETURN_IF_ERROR(ir::verify(*out));
+  return out;
+}
+
 // Opens the files and calls `use` with the graph, its signature and its checkpoint, both may be null.
 template <class Use>
 auto with_graph(const Files& files, const TensorflowOptions& options, const Use& use)
@@ -184,9 +202,7 @@ auto with_graph(const Files& files, const TensorflowOptions& options, const Use&
   const bool by_node = !options.outputs.empty() && options.signature.empty();
   switch (files.kind) {
     case Files::Kind::kGraph: {
-      PLANISH_ASSIGN_OR_RETURN(const GraphDesc graph, read_graph(bytes, options.limits));
-      if (graph.nodes.empty()) return data_loss("the file is no GraphDef: it has no nodes");
-      if (!options.signature.empty()) return invalid_argument("a GraphDef has no signatures");
+      PLANISH_ASSIGN_OR_RETURN(const GraphDesc graph, read_graph_def(bytes, options));
       return run(graph, nullptr);
     }
     case Files::Kind::kMetaGraph: {
@@ -260,17 +276,20 @@ Result<std::unique_ptr<ir::Graph>> import_tensorflow(const std::string& path,
                                                      const TensorflowOptions& options,
                                                      const opdef::OpRegistry& registry) {
   PLANISH_ASSIGN_OR_RETURN(const Files files, find_files(path, options.limits));
-  auto graph = with_graph(
-      files, options,
-      [&](const GraphDesc& desc, const SignatureDesc* signature,
-          const Checkpoint* checkpoint) -> Result<std::unique_ptr<ir::Graph>> {
-        GraphImporter importer(desc, signature, options, registry, checkpoint);
-        PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> out, importer.import());
-        PLANISH_RETURN_IF_ERROR(ir::verify(*out));
-        return out;
-      });
+  auto graph = with_graph(files, options,
+                          [&](const GraphDesc& desc, const SignatureDesc* signature,
+                              const Checkpoint* checkpoint) {
+                            return import_graph(desc, signature, options, registry, checkpoint);
+                          });
   if (!graph.ok()) return graph.status().at(files.model);
   return graph;
+}
+
+Result<std::unique_ptr<ir::Graph>> import_graph_def(std::string_view bytes,
+                                                    const TensorflowOptions& options,
+                                                    const opdef::OpRegistry& registry) {
+  PLANISH_ASSIGN_OR_RETURN(const GraphDesc graph, read_graph_def(bytes, options));
+  return import_graph(graph, nullptr, options, registry, nullptr);
 }
 
 Result<FrozenGraph> freeze_tensorflow(const std::string& path, const TensorflowOptions& options) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
@@ -41,6 +42,11 @@ bool is_tensorflow_path(const std::string& path);
 Result<std::unique_ptr<ir::Graph>> import_tensorflow(const std::string& path,
                                                      const TensorflowOptions& options,
                                                      const opdef::OpRegistry& registry);
+
+// The same for a GraphDef in memory, which may be freed afterwards.
+Result<std::unique_ptr<ir::Graph>> import_graph_def(std::string_view bytes,
+                                                    const TensorflowOptions& options,
+                                                    const opdef::OpRegistry& registry);
 
 // A model as one GraphDef in which calls are inlined and variables are constants, cut to what its outputs
 // depend on; what partition takes. If and While keep their functions.

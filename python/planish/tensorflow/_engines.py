@@ -1,0 +1,93 @@
+"""Engines at run time: what is kept of them beside a SavedModel, and what they say about themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+
+import tensorflow as tf
+
+from . import _library
+
+
+class Record(NamedTuple):
+    """An engine for one range of shapes: shapes as JSON, decisions, plan (empty: it came from a file)."""
+
+    shapes: str
+    decisions: str
+    plan: bytes
+
+
+def control(name: str, command: str, argument: str = "") -> List[bytes]:
+    """Asks the engines of that name on the CPU."""
+    with tf.device("/CPU:0"):
+        reply = _library.load().planish_engine_control(
+            argument=tf.constant(argument), engine_name=name, command=command)
+    return list(reply.numpy())
+
+
+def records(name: str) -> List[Record]:
+    flat = control(name, "engines")
+    return [Record(shapes.decode(), decisions.decode(), plan)
+            for shapes, decisions, plan in zip(flat[0::3], flat[1::3], flat[2::3])]
+
+
+class EngineResource(tf.saved_model.experimental.TrackableResource):
+    """Makes TensorFlow hand the files of an engine's assets to it when a SavedModel is loaded."""
+
+    def __init__(self, name: str, assets: Sequence[tf.saved_model.Asset], shapes: Sequence[str]):
+        super().__init__()
+        self._name, self._assets, self._shapes = name, list(assets), list(shapes)
+
+    def _create_resource(self) -> Any:
+        return _library.load().create_planish_engine(engine_name=self._name)
+
+    def _initialize(self) -> None:
+        _library.load().initialize_planish_engine(
+            self.resource_handle, [asset.asset_path for asset in self._assets], shapes=self._shapes)
+
+    def _destroy_resource(self) -> None:
+        _library.load().planish_engine_control(argument="", engine_name=self._name, command="forget")
+
+
+def _graph_defs(model: Any) -> Iterable[Any]:
+    if isinstance(model, tf.compat.v1.GraphDef):
+        yield model
+    elif isinstance(model, tf.Graph):
+        yield model.as_graph_def()
+    elif hasattr(model, "graph") and isinstance(model.graph, tf.Graph):
+        yield model.graph.as_graph_def()
+    elif hasattr(model, "signatures"):
+        for signature in model.signatures.values():
+            yield signature.graph.as_graph_def()
+    else:
+        raise TypeError(f"engines of a {type(model).__name__}: expected a loaded SavedModel, a "
+                        "ConcreteFunction, a Graph or a GraphDef")
+
+
+def engine_names(model: Any) -> List[str]:
+    """The engines in a loaded SavedModel, a ConcreteFunction, a Graph or a GraphDef."""
+    found = {}
+    for graph_def in _graph_defs(model):
+        for nodes in [graph_def.node, *(f.node_def for f in graph_def.library.function)]:
+            for node in nodes:
+                if node.op == "PlanishEngineOp":
+                    found[node.attr["engine_name"].s.decode()] = None
+    return list(found)
+
+
+def statistics(model: Any) -> Dict[str, Dict[str, Any]]:
+    """Per engine of the model: hits, builds, loads, evictions, engines, bytes, build_ms, run_us, and
+    native_calls and native_us of the segment in TensorFlow, with refusals (reason: count)."""
+    out = {}
+    for name in engine_names(model):
+        told = json.loads(control(name, "statistics")[0])
+        row = {"hits": 0, "builds": 0, "loads": 0, "evictions": 0, "engines": 0, "bytes": 0,
+               "build_ms": 0.0, "run_us": 0.0, "refusals": {}}
+        row.update(told["engine"])
+        row["native_calls"], row["native_us"] = told["native_calls"], told["native_us"]
+        row["notes"] = told["notes"]
+        if told["error"]:
+            row["refusals"] = {told["error"]: told["native_calls"]}
+        out[name] = row
+    return out
