@@ -83,7 +83,22 @@ def _calling(inner: Any, name: str, is_stateful: bool) -> Any:
 def _is_stateful(nodes: Iterable[Any]) -> bool:
     from tensorflow.python.framework import op_def_registry
     definitions = (op_def_registry.get(node.op) for node in nodes)
-    return any(definition is not None and definition.is_stateful for definition in definitions)
+    return any(definition is None or definition.is_stateful for definition in definitions)
+
+
+def _with_effects(graph_def: Any) -> set:
+    """Nodes that do something besides giving results, and all that stand behind such nodes."""
+    readers = collections.defaultdict(list)
+    for node in graph_def.node:
+        for text in node.input:
+            readers[split_name(text.lstrip("^"))[0]].append(node.name)
+    out, stack = set(), [node.name for node in graph_def.node if _is_stateful([node])]
+    while stack:
+        name = stack.pop()
+        if name not in out:
+            out.add(name)
+            stack.extend(readers[name])
+    return out
 
 
 def _specs(graph: tf.Graph, names: Sequence[str]) -> Tuple[tf.TensorSpec, ...]:
@@ -198,8 +213,12 @@ def rewrite(graph_def: Any, graph: tf.Graph, segments: Sequence[Any], fetches: S
     moved = {tensor_name(output): f"{one.engine.name}:{port}"
              for one, segment in zip(made, segments) for port, output in enumerate(segment.outputs)}
 
+    effects = _with_effects(graph_def)
+
     def new_inputs(texts: Iterable[str]) -> List[str]:
-        texts = list(texts)
+        # Waiting for a node that only computes would do nothing but keep it in the graph (Keras' results
+        # wait for all weights).
+        texts = [one for one in texts if not one.startswith("^") or one[1:] in effects]
         data = [moved.get(tensor_name(one), one) for one in texts if not one.startswith("^")]
         before = ["^" + owner.get(one[1:], one[1:]) for one in texts if one.startswith("^")]
         return data + list(dict.fromkeys(before))
