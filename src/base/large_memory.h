@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -15,11 +16,10 @@ namespace planish {
 // At least 64-byte aligned; goes back by std::free. Throws std::bad_alloc.
 inline void* allocate_large(size_t bytes) {
   constexpr size_t kLine = 64, kHugePage = size_t{1} << 21;
-  if (bytes > SIZE_MAX - kHugePage) throw std::bad_alloc();
   const size_t unit = bytes >= kHugePage ? kHugePage : kLine;
   // Only the alignment is huge: a tail of a page's fraction stays in small pages.
-  void* p = std::aligned_alloc(unit, (bytes + kLine) / kLine * kLine);
-  if (p == nullptr) throw std::bad_alloc();
+  void* p = nullptr;
+  if (posix_memalign(&p, unit, std::max(bytes, kLine)) != 0) throw std::bad_alloc();
 #if defined(__linux__)
   if (unit == kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
 #endif

@@ -101,7 +101,11 @@ int64_t unary_i(ScalarOp op, int64_t x, bool is_unsigned) {
     case ScalarOp::kBitNot: return ~x;
     case ScalarOp::kCeil: case ScalarOp::kFloor: case ScalarOp::kRound: case ScalarOp::kTrunc:
       return x;
-    default: return int64_t(unary_f(op, is_unsigned ? double(uint64_t(x)) : double(x)));
+    default: {
+      // What no int64 holds (the logarithm of 0) becomes the lowest, as the processor does it.
+      const double y = unary_f(op, is_unsigned ? double(uint64_t(x)) : double(x));
+      return y >= -0x1p63 && y < 0x1p63 ? int64_t(y) : std::numeric_limits<int64_t>::min();
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #include "opdef/infer.h"
 
+#include "base/limits.h"
 #include "base/text.h"
 
 namespace planish::opdef {
@@ -68,6 +69,10 @@ Status check_outputs(const OpDef& op, InferContext& context) {
     if (!output.is_set)
       return unsupported(cat(op.name, " has no output ", i, " (", context.output_count(),
                              " asked for)"));
+    if (output.type.rank() > kDefaultLimits.max_rank)
+      return resource_exhausted(cat("output ", i, " has ", output.type.rank(),
+                                    " dims, more than the limit max_rank (",
+                                    kDefaultLimits.max_rank, ")"));
     for (const Dim& d : output.type.shape) {
       if (!d.valid()) return invalid_argument(cat("output ", i, " has a dim beyond 64 bits"));
       if (d.is_constant() && d.value() < 0)
@@ -101,8 +106,8 @@ Status check_schema(const OpDef& op, const ir::Node& node) {
     const ValueSpec& spec = op.inputs[size_t(std::min(i, int(op.inputs.size()) - 1))];
     const ir::Value* v = i < count ? node.inputs[size_t(i)] : nullptr;
     if (!v) {
-      // A variadic operand may have no inputs, but none of those it has may be absent.
-      if (spec.optional || (spec.variadic && i >= count)) continue;
+      // What a body captures may be nothing; every other variadic operand has inputs, none absent.
+      if (spec.optional || (spec.variadic && op.has_subgraphs && i >= count)) continue;
       return invalid_argument(cat(operand_name(op.inputs, i), " is missing"));
     }
     const DataType dtype = v->type.dtype;

@@ -99,6 +99,11 @@ Status check_single(const InferContext& ctx, int input) {
 Result<int64_t> list_length(const InferContext& ctx, int input) {
   PLANISH_RETURN_IF_ERROR(check_rank(ctx, input, 1, 1));
   const Dim& length = ctx.shape(input)[0];
+  // One number for each axis or part: what is beyond this must not even be counted up.
+  constexpr int64_t kMost = 4096;
+  if (length.is_constant() && length.value() > kMost)
+    return resource_exhausted(cat(input_name(ctx, input), ": got ", length.value(),
+                                  " elements, expected at most ", kMost));
   if (length.is_constant()) return length.value();
   return unsupported(cat(input_name(ctx, input), ": its length ", length.to_string(),
                          " is not known at build time, so the rank of the output is not"));

@@ -86,8 +86,8 @@ Result<Region> region_of(EvalContext& ctx, const double* roi, int64_t out_h, int
   if (!(samples_y <= double(kMaxSamples) && samples_x <= double(kMaxSamples)))
     return invalid_argument(cat("input 1 (rois): got a region of ", height, " x ", width,
                                 " elements, expected at most ", kMaxSamples, " per output cell"));
-  r.samples_y = std::max<int64_t>(int64_t(samples_y), 0);
-  r.samples_x = std::max<int64_t>(int64_t(samples_x), 0);
+  r.samples_y = int64_t(std::max(samples_y, 0.0));
+  r.samples_x = int64_t(std::max(samples_x, 0.0));
   return r;
 }
 

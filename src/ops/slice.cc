@@ -118,10 +118,9 @@ void slice(const Tensor& in, const std::vector<Span>& spans, Tensor& out) {
   StridedView view;
   for (size_t i = 0; i < spans.size(); ++i) {
     view.offset += spans[i].start * strides[i];
-    view.strides.push_back(spans[i].step * strides[i]);
     if (spans[i].length == 0) return;
-    // A step over the whole axis takes one element: its product must not overflow.
-    if (spans[i].length == 1) view.strides.back() = 0;
+    // A step over the whole axis takes one element: its product would overflow.
+    view.strides.push_back(spans[i].length == 1 ? 0 : spans[i].step * strides[i]);
   }
   copy_strided(in, view, out);
 }

@@ -1,5 +1,7 @@
 // Transpose: dims in another order. The permutation is always explicit in the IR, so that passes
 // compose and cancel transposes without knowing the default.
+#include <algorithm>
+
 #include "base/text.h"
 #include "ops/composer.h"
 #include "ops/content.h"
@@ -8,6 +10,12 @@
 
 namespace planish::ops {
 namespace {
+
+// What lies outside of the rank is left as it is, for inference to refuse.
+void count_from_front(std::vector<int64_t>& perm, int rank) {
+  for (int64_t& p : perm)
+    if (p < 0 && p >= -rank) p += rank;
+}
 
 void permute(const Tensor& in, std::span<const int64_t> perm, Tensor& out) {
   const std::vector<int64_t> strides = ir::strides_of(in.dims());
@@ -23,6 +31,9 @@ Status infer(InferContext& ctx) {
   }
   PLANISH_ASSIGN_OR_RETURN(const std::vector<int> axes,
                            ordered_axes("attribute 'perm'", perm, ctx.rank(0)));
+  // Passes and kernels index by the permutation: importers count its axes from the front.
+  if (std::any_of(perm.begin(), perm.end(), [](int64_t p) { return p < 0; }))
+    return bad_attr("perm", bracketed(perm), "axes counted from the front");
   Shape shape;
   for (int a : axes) shape.push_back(ctx.shape(0)[size_t(a)]);
   PLANISH_RETURN_IF_ERROR(set_sized_output(ctx, 0, ctx.dtype(0), std::move(shape)));
@@ -40,6 +51,7 @@ Status import_transpose(const opdef::NodeView& node, opdef::ImportContext& conte
   std::vector<int64_t> reversed;
   for (int i = node.input(0)->type.rank(); i-- > 0;) reversed.push_back(i);
   PLANISH_ASSIGN_OR_RETURN(std::vector<int64_t> perm, node.attr_ints("perm", reversed));
+  count_from_front(perm, node.input(0)->type.rank());
   PLANISH_ASSIGN_OR_RETURN(ir::Value* out,
                            context.add1("Transpose", {node.input(0)}, {{"perm", perm}}));
   context.set_output(0, out);
@@ -48,7 +60,9 @@ Status import_transpose(const opdef::NodeView& node, opdef::ImportContext& conte
 
 Status import_tensorflow_transpose(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
-  return c.finish({c.transpose(c.in(0), c.need(1, "perm"))});
+  std::vector<int64_t> perm = c.need(1, "perm");
+  if (c.in(0)) count_from_front(perm, c.in(0)->type.rank());
+  return c.finish({c.transpose(c.in(0), std::move(perm))});
 }
 Status import_invert_permutation(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);

@@ -8,20 +8,24 @@ namespace planish::plan {
 namespace {
 
 void rebind(std::span<std::byte> metadata, std::span<const SectionEntry> table) {
+  if (metadata.empty()) return;
   std::vector<uint64_t> aligned((metadata.size() + 7) / 8);
   std::memcpy(aligned.data(), metadata.data(), metadata.size());
   flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(aligned.data()), metadata.size());
   if (!wire::VerifyPlanBuffer(verifier)) return;
   wire::Plan* plan = wire::GetMutablePlan(aligned.data());
   auto* constants = plan->mutable_program()->mutable_constants();
-  // Damaged tables may overlap: everything is read before anything is changed.
-  std::vector<std::pair<wire::Constant*, uint64_t>> changes;
+  // Damaged tables may overlap: everything is read before anything is changed, also where a hash stands.
+  std::vector<std::pair<const uint8_t*, uint64_t>> changes;
   for (uint32_t i = 0; constants && i < constants->size(); ++i) {
     wire::Constant* constant = constants->GetMutableObject(i);
     const wire::Tensor& tensor = *constant->tensor();
     const auto dtype = ir::parse_data_type(tensor.dtype()->string_view());
     std::vector<int64_t> dims;
-    if (tensor.dims()) dims.assign(tensor.dims()->begin(), tensor.dims()->end());
+    if (tensor.dims() && tensor.dims()->size() > 0) {
+      dims.resize(tensor.dims()->size());
+      std::memcpy(dims.data(), tensor.dims()->Data(), dims.size() * sizeof(int64_t));
+    }
     Hash128 bytes;
     if (tensor.section() >= 0 && size_t(tensor.section()) < table.size())
       bytes = table[size_t(tensor.section())].hash;
@@ -29,9 +33,11 @@ void rebind(std::span<std::byte> metadata, std::span<const SectionEntry> table) 
       bytes = hash128(std::as_bytes(std::span(tensor.bytes()->data(), tensor.bytes()->size())));
     else
       bytes = hash128("");
-    if (dtype) changes.emplace_back(constant, content_hash(*dtype, dims, bytes));
+    const uint8_t* at = reinterpret_cast<const flatbuffers::Table*>(constant)->GetAddressOf(
+        wire::Constant::VT_HASH);
+    if (dtype && at) changes.emplace_back(at, content_hash(*dtype, dims, bytes));
   }
-  for (const auto& [constant, hash] : changes) constant->mutate_hash(hash);
+  for (const auto& [at, hash] : changes) std::memcpy(const_cast<uint8_t*>(at), &hash, sizeof(hash));
   std::memcpy(metadata.data(), aligned.data(), metadata.size());
 }
 

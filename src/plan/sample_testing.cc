@@ -95,10 +95,13 @@ Stage expr(std::vector<int> inputs, std::vector<TensorType> outputs, kernel::Exp
   return {std::string(kernel::kExprStage), {}, std::move(inputs), std::move(outputs), std::move(e)};
 }
 
+// Node by node below: the arguments of one call would be made in an order of the compiler's own.
+
 // relu(a + b)
 kernel::Expr add_relu() {
   ExprBuilder e;
-  const int sum = e.add(e.arg(0, DataType::kF32), e.arg(1, DataType::kF32));
+  const int b = e.arg(1, DataType::kF32), a = e.arg(0, DataType::kF32);
+  const int sum = e.add(a, b);
   return e.finish({e.max(sum, e.imm(0, DataType::kF32))}, 2);
 }
 
@@ -107,13 +110,13 @@ kernel::Expr odd_numbers() {
   const double inf = std::numeric_limits<double>::infinity();
   ExprBuilder e;
   const int x = e.arg(0, DataType::kF32);
-  const int clipped =
-      e.max(e.binary(ScalarOp::kMin, x, e.imm(inf, DataType::kF32)), e.imm(-inf, DataType::kF32));
+  const int low = e.imm(-inf, DataType::kF32), high = e.imm(inf, DataType::kF32);
+  const int clipped = e.max(e.binary(ScalarOp::kMin, x, high), low);
   const int y = e.add(clipped, e.imm(-0.0, DataType::kF32));
-  const int nan =
-      e.select(e.less(x, e.imm(5e-324, DataType::kF32)), y, e.imm(std::nan(""), DataType::kF32));
-  const int integer = e.add(e.cast(x, DataType::kI64),
-                            e.imm_int(std::numeric_limits<int64_t>::min() + 1, DataType::kI64));
+  const int other = e.imm(std::nan(""), DataType::kF32);
+  const int nan = e.select(e.less(x, e.imm(5e-324, DataType::kF32)), y, other);
+  const int lowest = e.imm_int(std::numeric_limits<int64_t>::min() + 1, DataType::kI64);
+  const int integer = e.add(e.cast(x, DataType::kI64), lowest);
   return e.finish({nan, e.cast(integer, DataType::kF32)}, 1);
 }
 

@@ -126,8 +126,15 @@ class CommandLine(unittest.TestCase):
 
     def test_caps_are_kept_or_refused(self):
         capped = self.work / "capped.plan"
-        self.expect(2, "build", MODEL, "-o", capped, "--deterministic", "--max-workspace", 1,
-                    error="max_workspace = 1 bytes")
+        one_byte = planish("build", MODEL, "-o", capped, "--deterministic",
+                           "--max-workspace", 1)
+        if one_byte.returncode == 0:  # oneDNN's primitives need none for these shapes
+            self.assertIn("needs     libplanish_onednn.so", one_byte.stdout)
+            self.assertNotIn("cpu.conv", one_byte.stdout)
+            capped.unlink()
+        else:
+            self.assertEqual(one_byte.returncode, 2)
+            self.assertIn("max_workspace = 1 bytes", one_byte.stderr)
         self.expect(2, "build", MODEL, "-o", capped, "--deterministic", "--max-memory", "20K",
                     error="max_memory is 20480")
         self.assertFalse(capped.exists())

@@ -178,6 +178,9 @@ TEST(Attributes, E88_transpose) {
   for (const Dims& perm : {Dims{0, 0, 1}, Dims{0, 1}, Dims{0, 1, 3}, Dims{0, 1, -4},
                            Dims{0, 1, 2, 3}, Dims{kMax, 0, 1}})
     expect_bad({"Transpose", {x}, {attr_ints("perm", perm)}}, {"perm"});
+  // Counted from the end, as other runtimes take it.
+  const Status status = run({"Transpose", {x}, {attr_ints("perm", {-1, 0, -2})}});
+  EXPECT_TRUE(status.ok()) << status.to_string();
 }
 
 TEST(Attributes, E89_reshape) {

@@ -57,6 +57,22 @@ TEST(Graphs, D64_output_without_producer) {
   expect_refused(model, Code::kInvalidArgument, {"output 'z' is produced by nothing"});
 }
 
+TEST(Graphs, NodesWithoutOutputs) {
+  ModelText model = relu_model();
+  model.graph.nodes.push_back(node("Squeeze", {"x"}, {}, {}, "mute"));
+  expect_refused(model, Code::kInvalidArgument, {"'mute' (Squeeze)", "got no outputs"});
+}
+
+// A list of axes that only data decide gives the rank, however long the list.
+TEST(Graphs, RanksBeyondTheLimit) {
+  for (int64_t rank : {int64_t(100), int64_t(1) << 40}) {
+    ModelText model = relu_model();
+    model.graph.inputs.push_back(value("axes", kInt64, {rank}));
+    model.graph.nodes = {node("Unsqueeze", {"x", "axes"}, {"y"}, {}, "deep")};
+    expect_refused(model, Code::kResourceExhausted, {"'deep' (Unsqueeze)"});
+  }
+}
+
 TEST(Graphs, D65_shadowing) {
   if (!knows("If")) GTEST_SKIP() << "If is not registered";
   const Message good = branch({node("Abs", {"x"}, {"t"})}, "t");

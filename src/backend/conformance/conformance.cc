@@ -61,7 +61,7 @@ Bytes laid_out(const ir::Tensor& tensor, const ir::TensorType& type) {
   Bytes out(size_t(physical_bytes(type)), std::byte(0));
   const auto* from = static_cast<const std::byte*>(tensor.data());
   if (type.layout.is_row_major()) {
-    std::memcpy(out.data(), from, size_t(tensor.bytes()));
+    std::copy_n(from, tensor.bytes(), out.begin());
     return out;
   }
   const int64_t size = ir::bytes_of(type.dtype, 1);

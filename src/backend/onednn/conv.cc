@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "kernel/cost.h"
 #include "kernel/window.h"
+#include "kernel/stage_input.h"
 
 namespace planish::onednn {
 namespace {
@@ -268,7 +269,7 @@ class ConvKernel : public kernel::KernelDef {
 
   bool packs(const Problem& problem, int operand) const override {
     const auto split = kernel::root_and_epilogue(problem);
-    return split && operand == split->root->inputs[1];
+    return split && kernel::is_input(*split->root, 1, operand);
   }
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,

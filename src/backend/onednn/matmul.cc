@@ -8,6 +8,7 @@
 #include "backend/onednn/register_kernels.h"
 #include "base/text.h"
 #include "kernel/cost.h"
+#include "kernel/stage_input.h"
 
 namespace planish::onednn {
 namespace {
@@ -165,7 +166,7 @@ class MatmulKernel : public kernel::KernelDef {
   }
   bool packs(const Problem& problem, int operand) const override {
     const auto split = kernel::root_and_epilogue(problem);
-    return split && operand == split->root->inputs[1];
+    return split && kernel::is_input(*split->root, 1, operand);
   }
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {

@@ -117,6 +117,8 @@ Status GraphImporter::import_by_rule(const NodeDesc& node, int opset, opdef::OpR
   const std::string source = cat(scope.prefix, node_name(node));
   OnnxNodeView view(node, source, opset);
   const auto located = [&](const Status& status) { return status.at(describe(node)); };
+  if (node.outputs.empty())
+    return located(invalid_argument("got no outputs, expected at least one"));
   auto known = resolve_inputs(node, scope, view.inputs);
   if (!known.ok()) return located(known.status());
   if (!*known) return refuse_outputs(node, scope);

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/thread_team.h"
 #include "kernel/cost.h"
+#include "kernel/stage_input.h"
 
 namespace planish::cpu {
 namespace {
@@ -263,12 +264,17 @@ class ConvKernel : public kernel::KernelDef {
 
   bool packs(const Problem& problem, int operand) const override {
     auto split = kernel::root_and_epilogue(problem);
-    return split && operand == split->root->inputs[1];
+    return split && kernel::is_input(*split->root, 1, operand);
   }
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {
     PLANISH_ASSIGN_OR_RETURN(ConvView view, weights_view(problem));
+    // Filters that the family does not take; of the input nothing is asked yet.
+    ConvProblem filters = view.conv;
+    filters.planar_input = false;
+    if (const std::string_view why = Family::refusal(filters, best_isa()); !why.empty())
+      return unsupported(std::string(why));
     PLANISH_RETURN_IF_ERROR(Family::check(tactic));
     const auto t = Family::read(tactic);
     const ConvProblem& c = view.conv;
@@ -313,6 +319,7 @@ class ConvKernel : public kernel::KernelDef {
     view.conv.batch = 1;
     view.conv.in_height = (view.conv.kernel_height - 1) * view.conv.dilation_height + 1;
     view.conv.in_width = (view.conv.kernel_width - 1) * view.conv.dilation_width + 1;
+    view.conv.pad_top = view.conv.pad_left = view.conv.pad_bottom = view.conv.pad_right = 0;
     view.conv.planar_input = !is_blocked(problem.operands[size_t(view.input)].type.layout);
     view.conv.in_channels =
         ir::to_dims(plain.type_of(view.weights).shape)[1] * view.conv.groups;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/thread_team.h"
 #include "kernel/cost.h"
+#include "kernel/stage_input.h"
 
 namespace planish::cpu {
 namespace {
@@ -185,7 +186,8 @@ class MatmulKernel : public kernel::KernelDef {
   }
   bool packs(const Problem& problem, int operand) const override {
     auto split = kernel::root_and_epilogue(problem);
-    return split && operand == split->root->inputs[1] && problem.operands[size_t(operand)].constant;
+    return split && kernel::is_input(*split->root, 1, operand) &&
+           problem.operands[size_t(operand)].constant;
   }
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic,
                             const kernel::DeviceInfo&,

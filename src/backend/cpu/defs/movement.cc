@@ -128,6 +128,14 @@ Status check_moves(const Problem& problem, const std::vector<Move>& moves) {
   return ok_status();
 }
 
+// An axis of `rank`, counted from either end; nullopt: a forged plan's axis may lie outside.
+std::optional<size_t> axis_within(int64_t axis, size_t rank) {
+  const int64_t from_front = axis < 0 ? axis + int64_t(rank) : axis;
+  if (from_front < 0 || from_front >= int64_t(rank)) return std::nullopt;
+  return size_t(from_front);
+}
+Status no_such_axis() { return unsupported("an axis outside of the operand"); }
+
 // Constant padding that adds: the result is filled, then the operand is copied into its middle.
 Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m) {
   const kernel::Stage& stage = problem.stages[0];
@@ -155,8 +163,9 @@ Status read_pad(const Problem& problem, const std::vector<int64_t>& in, Move& m)
     if (p < 0) return unsupported("a negative pad");
   m.fill_count = ir::element_count(std::span<const int64_t>(m.sizes));
   for (size_t i = 0; i < axes.size(); ++i) {
-    const size_t d = size_t(axes[i] < 0 ? axes[i] + int64_t(in.size()) : axes[i]);
-    m.to_offset += amounts[i] * m.to_steps[d];
+    const auto d = axis_within(axes[i], m.to_steps.size());
+    if (!d) return no_such_axis();
+    m.to_offset += amounts[i] * m.to_steps[*d];
   }
   m.sizes = in;
   m.from_steps = ir::strides_of(in);
@@ -180,8 +189,11 @@ Result<std::vector<Move>> read_moves(const Problem& problem) {
   m.sizes = dims_of(stage.outputs[0]);
   m.to_steps = ir::strides_of(m.sizes);
   if (op == "Transpose") {
-    for (int64_t p : std::get<std::vector<int64_t>>(stage.attrs.find("perm")->second))
-      m.from_steps.push_back(strides[size_t(p)]);
+    for (int64_t p : std::get<std::vector<int64_t>>(stage.attrs.find("perm")->second)) {
+      const auto axis = axis_within(p, in.size());
+      if (!axis) return no_such_axis();
+      m.from_steps.push_back(strides[*axis]);
+    }
   } else if (op == "Expand") {
     if (in.size() > m.sizes.size()) return unsupported("an operand of more dims than the result");
     const size_t skip = m.sizes.size() - in.size();
@@ -200,19 +212,25 @@ Result<std::vector<Move>> read_moves(const Problem& problem) {
     if (!starts || (stage.inputs.size() > 3 && stage.inputs[3] >= 0 && !axes) ||
         (stage.inputs.size() > 4 && stage.inputs[4] >= 0 && !steps))
       return unsupported("computed starts, axes or steps");
+    if ((axes && axes->size() != starts->size()) || (steps && steps->size() != starts->size()))
+      return unsupported("starts, axes and steps of different lengths");
     m.from_steps = strides;
     for (size_t i = 0; i < starts->size(); ++i) {
-      const int64_t a = axes ? (*axes)[i] : int64_t(i);
-      const size_t d = size_t(a < 0 ? a + int64_t(in.size()) : a);
+      const auto axis = axis_within(axes ? (*axes)[i] : int64_t(i), in.size());
+      if (!axis) return no_such_axis();
+      const size_t d = *axis;
       const int64_t step = steps ? (*steps)[i] : 1, size = in[d];
       int64_t start = (*starts)[i] < 0 ? (*starts)[i] + size : (*starts)[i];
       start = step > 0 ? std::clamp<int64_t>(start, 0, size) : std::clamp<int64_t>(start, 0, size - 1);
       m.from_offset += start * strides[d];
-      m.from_steps[d] = strides[d] * step;
+      // One element has no step, which could overflow.
+      m.from_steps[d] = d < m.sizes.size() && m.sizes[d] > 1 ? strides[d] * step : 0;
     }
   } else {
     const int64_t a = std::get<int64_t>(stage.attrs.find("axis")->second);
-    const size_t axis = size_t(a < 0 ? a + int64_t(in.size()) : a);
+    const auto within = axis_within(a, in.size());
+    if (!within) return no_such_axis();
+    const size_t axis = *within;
     const bool concat = op == "Concat";
     const size_t parts = concat ? stage.inputs.size() : stage.outputs.size();
     int64_t begin = 0;
@@ -221,6 +239,7 @@ Result<std::vector<Move>> read_moves(const Problem& problem) {
       part.element_bytes = m.element_bytes;
       const ir::TensorType& one = concat ? problem.type_of(stage.inputs[i]) : stage.outputs[i];
       part.sizes = dims_of(one);
+      if (part.sizes.size() != in.size()) return unsupported("parts of different ranks");
       part.operand = concat ? stage.inputs[i] : stage.inputs[0];
       part.result = concat ? 0 : int(i);
       const std::vector<int64_t> own = ir::strides_of(part.sizes);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/thread_team.h"
 #include "kernel/cost.h"
+#include "kernel/stage_input.h"
 
 namespace planish::cpu {
 namespace {
@@ -292,7 +293,7 @@ class RecurrentKernel : public kernel::KernelDef {
   }
   bool packs(const Problem& problem, int operand) const override {
     const kernel::Stage& stage = problem.stages[0];
-    return operand == stage.inputs[1] || operand == stage.inputs[2];
+    return kernel::is_input(stage, 1, operand) || kernel::is_input(stage, 2, operand);
   }
   Result<kernel::Blob> pack(const Problem& problem, const kernel::Tactic&,
                             const kernel::DeviceInfo&,

@@ -43,9 +43,10 @@ Problem one_stage(std::string op, ir::Attributes attrs, std::vector<TensorType> 
 
 kernel::Expr scaled_sum(DataType dtype) {
   kernel::ExprBuilder b;
-  const int y =
-      b.max(b.add(b.mul(b.arg(0, dtype), b.arg(1, dtype)), b.arg(2, dtype)), b.imm(0, dtype));
-  return b.finish({y}, 3);
+  // One after the other: arguments of one call are evaluated in an order of the compiler's own.
+  const int zero = b.imm(0, dtype), shift = b.arg(2, dtype), scale = b.arg(1, dtype);
+  const int scaled = b.mul(b.arg(0, dtype), scale);
+  return b.finish({b.max(b.add(scaled, shift), zero)}, 3);
 }
 
 std::vector<Golden> goldens() {

@@ -356,17 +356,20 @@ void PointwiseProgram::spread(int arg, const void* data, int64_t begin, int64_t 
     at += index[d] * steps[d];
   }
   const size_t inner = axes - 1;
+  // One of the two files is meant, the other is null.
+  const auto load = [&](int64_t from, int64_t count, int64_t to) {
+    load_block(dtype, data, from, count, f ? f + to : nullptr, out ? out + to : nullptr);
+  };
   for (int64_t done = 0; done < n;) {
     const int64_t run = std::min(n - done, shape_.sizes[inner] - index[inner]);
     if (steps[inner] == 1) {
-      load_block(dtype, data, at, run, f + done, out + done);
+      load(at, run, done);
     } else if (steps[inner] == 0) {
-      load_block(dtype, data, at, 1, f + done, out + done);
+      load(at, 1, done);
       if (in_float_file(dtype)) std::fill(f + done + 1, f + done + run, f[done]);
       else std::fill(out + done + 1, out + done + run, out[done]);
     } else {
-      for (int64_t i = 0; i < run; ++i)
-        load_block(dtype, data, at + i * steps[inner], 1, f + done + i, out + done + i);
+      for (int64_t i = 0; i < run; ++i) load(at + i * steps[inner], 1, done + i);
     }
     done += run;
     index[inner] += run;

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "kernel/cost.h"
 #include "kernel/window.h"
+#include "kernel/stage_input.h"
 
 namespace planish::cuda {
 namespace {
@@ -267,7 +268,7 @@ class Depthwise : public EmittedKernelDef {
 
   bool packs(const Problem& problem, int operand) const override {
     const Stage& stage = problem.stages[0];
-    return operand == stage.inputs[1] || (has_input(stage, 2) && operand == stage.inputs[2]);
+    return kernel::is_input(stage, 1, operand) || kernel::is_input(stage, 2, operand);
   }
 
   // Weights as floats [taps, channels], the bias behind them.

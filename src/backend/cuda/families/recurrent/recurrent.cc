@@ -14,6 +14,7 @@
 #include "backend/cuda/families/simt/simt_kernel.h"
 #include "base/text.h"
 #include "kernel/cost.h"
+#include "kernel/stage_input.h"
 
 namespace planish::cuda {
 namespace {
@@ -261,7 +262,7 @@ class Recurrent : public EmittedKernelDef {
 
   bool packs(const Problem& problem, int operand) const override {
     const kernel::Stage& stage = problem.stages[0];
-    return operand == stage.inputs[2] || (stage.inputs.size() > 3 && operand == stage.inputs[3]);
+    return kernel::is_input(stage, 2, operand) || kernel::is_input(stage, 3, operand);
   }
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic&, const DeviceInfo&,
