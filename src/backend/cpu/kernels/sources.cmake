@@ -51,5 +51,7 @@ foreach(family ${PLANISH_CPU_KERNEL_FAMILIES})
       "$<$<NOT:$<CONFIG:Debug>>:-O3>;-mavx2;-mfma")
     set_source_files_properties(${base}_avx512.cc PROPERTIES COMPILE_OPTIONS
       "$<$<NOT:$<CONFIG:Debug>>:-O3>;-mavx2;-mfma;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl")
+    # Other target flags than a precompiled header's.
+    set_source_files_properties(${base}_avx2.cc ${base}_avx512.cc PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endforeach()
