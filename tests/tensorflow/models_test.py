@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Models through `planish run` against TensorFlow: Keras networks saved as SavedModels, and every
-TensorFlow file of ../shared/models (where that folder is; it is passed over with a note elsewhere).
+"""Models through `planish run` against TensorFlow: those of model_zoo.py, and every TensorFlow file of
+../shared/models (where that folder is; it is passed over with a note elsewhere).
 
-Usage: models_test.py PLANISH [MODEL...]. Skips (exit code 77) without TensorFlow.
+Usage: models_test.py PLANISH [--full] [--table FILE] [MODEL...]
+--full: in full size, and all of them unless some are named; --table: results as a page of docs/.
+Skips (exit code 77) without TensorFlow.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -22,69 +25,34 @@ except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
 
+import model_zoo
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "models"
 
 
-def spread_weights(model, seed=3):
-    """Random weights of a scale that keeps activations alive, and batch norms that discriminate."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        values = []
-        for weight in layer.weights:
-            shape, name = tuple(weight.shape), weight.name
-            if "variance" in name:
-                values.append(rng.uniform(0.5, 1.5, shape))
-            elif "mean" in name or "beta" in name or "bias" in name:
-                values.append(rng.normal(0, 0.1, shape))
-            elif "gamma" in name:
-                values.append(rng.uniform(0.8, 1.2, shape))
-            elif "normalization" in layer.name or len(shape) < 2:
-                values.append(np.asarray(weight))
-            else:
-                fan = float(np.prod(shape[:-1])) if "depthwise" not in name else float(np.prod(shape[:2]))
-                values.append(rng.normal(0, np.sqrt(1.8 / fan), shape))
-        if values:
-            layer.set_weights([np.asarray(value, np.float32) for value in values])
+# Largest difference as a part of the output's largest element, by --fp32.
+BOUNDS = {"exact": 1e-5, "fast": 1e-4}
 
+PAGE = """# TensorFlow models, imported alone
 
-def keras_models():
-    apps = tf.keras.applications
+<!-- Made by tests/tensorflow/models_test.py PLANISH --full --table FILE; not by hand. -->
 
-    def image(function, size=96, **more):
-        return lambda: function(weights=None, input_shape=(size, size, 3), classes=20, **more)
+Each model in its full size, saved by TensorFlow {version} and run by Planish without TensorFlow, against
+TensorFlow's own results. Weights and batch-norm statistics are random, from fixed seeds, of a spread
+that keeps outputs apart. The difference is the largest one over all outputs, as a part of the
+output's largest element; the bounds are {exact:g} (`--fp32 exact`) and {fast:g} (`--fp32 fast`).
 
-    def recurrent(layer):
-        def build():
-            x = tf.keras.Input((10, 6), name="x")
-            y = layer(16, return_sequences=True)(x)
-            return tf.keras.Model(x, tf.keras.layers.Dense(3)(layer(8)(y)))
-        return build
-
-    return {
-        "MobileNet": image(apps.MobileNet, alpha=0.25),
-        "MobileNetV2": image(apps.MobileNetV2, alpha=0.35),
-        "ResNet50": image(apps.ResNet50, 64),
-        "LSTM": recurrent(tf.keras.layers.LSTM),
-        "GRU": recurrent(tf.keras.layers.GRU),
-        # On request only: larger than what every test run should pay for.
-        "ResNet50V2": image(apps.ResNet50V2, 64),
-        "InceptionV3": image(apps.InceptionV3),
-        "VGG16": image(apps.VGG16, 32),
-        "VGG19": image(apps.VGG19, 32),
-        "DenseNet121": image(apps.DenseNet121, 64),
-        "NASNetMobile": image(apps.NASNetMobile, 64),
-        "EfficientNetB0": image(apps.EfficientNetB0, 64),
-    }
-
-
-DAILY = ["MobileNet", "MobileNetV2", "ResNet50", "LSTM", "GRU"]
+| model | input | nodes of the file | steps | difference, exact | difference, fast |
+|---|---|---|---|---|---|
+"""
 
 
 def planish_run(planish, path, folder, feeds, *options):
     out = folder / "out"
-    command = [planish, "run", str(path), "--deterministic", "--quiet", "--fp32", "exact",
-               "--output-dir", str(out), *options]
+    command = [planish, "run", str(path), "--quiet", "--output-dir", str(out), *options]
+    if path.suffix != ".plan":
+        command += ["--deterministic"] + ([] if "--fp32" in options else ["--fp32", "exact"])
     for index, (name, array) in enumerate(feeds.items()):
         np.save(folder / f"feed{index}.npy", array)
         command += ["--input", f"{name}={folder / f'feed{index}.npy'}"]
@@ -95,34 +63,53 @@ def planish_run(planish, path, folder, feeds, *options):
     return {name: np.load(out / one["file"]) for name, one in manifest.items()}, ""
 
 
-def worst(got, want, bound, discriminates=False):
+def difference(got, want):
+    return float(np.max(np.abs(got - want), initial=0)) / max(1e-6, float(np.max(np.abs(want), initial=0)))
+
+
+def worst(got, want, bound):
     """What is wrong, or an empty text."""
     if got is None or got.shape != want.shape:
         return f"got {None if got is None else got.shape}, expected {want.shape}"
-    scale = max(1e-6, float(np.max(np.abs(want))))
-    error = float(np.max(np.abs(got - want))) / scale
-    spread = float(np.std(want)) / scale
-    if not error <= bound:
-        return f"differs by {error:.3g} of its scale, bound {bound}"
-    is_flat = discriminates and spread < 1e-4
-    return f"the outputs hardly differ from each other ({spread:.3g})" if is_flat else ""
+    error = difference(got, want)
+    return "" if error <= bound else f"differs by {error:.3g} of its scale, bound {bound}"
 
 
-def check_keras(planish, name, build, folder):
-    tf.keras.utils.set_random_seed(1)
-    model = build()
-    spread_weights(model)
-    path = folder / "saved_model"
-    model.export(str(path), verbose=False)
-    loaded = tf.saved_model.load(str(path)).signatures["serving_default"]
-    (key, spec), = loaded.structured_input_signature[1].items()
-    shape = [2 if d is None else d for d in spec.shape]
-    x = np.random.default_rng(5).normal(0, 1, shape).astype(np.float32)
-    expected = {k: v.numpy() for k, v in loaded(**{key: tf.constant(x)}).items()}
-    got, error = planish_run(planish, path, folder, {key: x})
-    if got is None:
-        return error
-    return "; ".join(filter(None, (worst(got.get(k), v, 1e-5, True) for k, v in expected.items())))
+def build(planish, saved, folder, mode):
+    """The plan for the shapes of the inputs, and how many steps it has."""
+    plan = folder / f"{mode}.plan"
+    shapes = [word for key, x in saved.feeds.items()
+              for word in ("--shape", f"{key}:{'x'.join(map(str, x.shape))}")]
+    subprocess.run([planish, "build", str(saved.path), "--deterministic", "--quiet", "--fp32", mode,
+                    "--output", str(plan), *shapes], check=True, capture_output=True)
+    text = subprocess.run([planish, "inspect", str(plan), "--json"], check=True, capture_output=True,
+                          text=True).stdout
+    return plan, len(json.loads(text)["steps"])
+
+
+def check_model(planish, name, folder, is_full, with_steps):
+    """(what is wrong, the row of the table)."""
+    saved = model_zoo.MODELS[name].build(tf, folder, is_full)
+    flat = [key for key, value in saved.expected.items()
+            if value.size > 2 and np.std(value) < 1e-4 * np.max(np.abs(value))]
+    problems = [f"{key}: the outputs hardly differ from each other" for key in flat]
+    cells, steps = [], 0
+    for mode, bound in BOUNDS.items():
+        if with_steps:
+            plan, steps = build(planish, saved, folder, mode)
+            got, error = planish_run(planish, plan, folder, saved.feeds)
+        else:
+            got, error = planish_run(planish, saved.path, folder, saved.feeds, "--fp32", mode)
+        if got is None:
+            return error, ""
+        problems += [f"{mode} {key}: {problem}" for key, want in saved.expected.items()
+                     if (problem := worst(got.get(key), want, bound))]
+        if not problems:
+            cells.append(max(difference(got[key], want) for key, want in saved.expected.items()))
+    if problems or not with_steps:
+        return "; ".join(problems), ""
+    inputs = ", ".join(str(list(x.shape)) for x in saved.feeds.values())
+    return "", f"| {name} | {inputs} | {saved.nodes} | {steps} | {cells[0]:.1e} | {cells[1]:.1e} |"
 
 
 def frozen_outputs(path, feeds, fetch):
@@ -208,23 +195,36 @@ def check_shared(planish, folder):
 
 
 def main():
-    planish, chosen = sys.argv[1], sys.argv[2:]
-    results = []
-    for name, build in keras_models().items():
-        if name not in (chosen or DAILY):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("planish")
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--table", type=pathlib.Path)
+    args = parser.parse_intermixed_args()
+    daily = [name for name, model in model_zoo.MODELS.items() if model.is_daily]
+    chosen = args.models or (list(model_zoo.MODELS) if args.full else daily + ["shared"])
+    results, rows = [], []
+    for name in chosen:
+        if name == "shared":
             continue
         with tempfile.TemporaryDirectory() as folder:
-            results.append((name, check_keras(planish, name, build, pathlib.Path(folder))))
-    if not chosen or "shared" in chosen:
-        if SHARED.is_dir():
-            with tempfile.TemporaryDirectory() as folder:
-                results += check_shared(planish, pathlib.Path(folder))
-        else:
-            print("passed over: ../shared/models is not there")
-    for name, problem in results:
-        print("FAILED" if problem else "ok    ", name, problem)
+            problem, row = check_model(args.planish, name, pathlib.Path(folder), args.full,
+                                       bool(args.table))
+        results.append((name, problem))
+        rows.append(row)
+        print("FAILED" if problem else "ok    ", name, problem, flush=True)
+    if "shared" in chosen and SHARED.is_dir():
+        with tempfile.TemporaryDirectory() as folder:
+            shared = check_shared(args.planish, pathlib.Path(folder))
+        for name, problem in shared:
+            print("FAILED" if problem else "ok    ", name, problem)
+        results += shared
+    elif "shared" in chosen:
+        print("passed over: ../shared/models is not there")
     failed = sum(bool(problem) for _, problem in results)
     print(f"{len(results)} models, {failed} failed")
+    if args.table and not failed:
+        args.table.write_text(PAGE.format(version=tf.__version__, **BOUNDS) + "\n".join(rows) + "\n")
     return 1 if failed else 0
 
 
