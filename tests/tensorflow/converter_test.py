@@ -305,8 +305,9 @@ class ConverterTest(unittest.TestCase):
             thread.join()
         self.assertFalse(wrong)
         told = self.told(converter)
+        # Builds that end late may put out an engine that is wanted again: how many there are is open.
         self.assertEqual(told["native_calls"], 0)
-        self.assertEqual(told["hits"] + told["builds"], 100 if told["builds"] <= 4 else -1)
+        self.assertEqual(told["hits"] + told["builds"], 100)
 
     def test_tensorflows_threads_serve(self):
         out = self.fresh(self.saved(), PLANISH_TF_THREADS="tensorflow",

@@ -170,7 +170,12 @@ Result<EntryPtr> EngineSet::Impl::entry_for(const InputDims& dims, const Source&
     if (found != building.end()) other = found->second;
     else building.emplace(dims, promise.get_future().share());
   }
-  if (other.valid()) return other.get();
+  if (other.valid()) {
+    Result<EntryPtr> made = other.get();
+    std::lock_guard lock(mutex);
+    if (made.ok()) ++statistics.hits;
+    return made;
+  }
   Result<EntryPtr> made = api::guarded([&] { return build({dims, dims}, source, {}); });
   {
     std::lock_guard lock(mutex);
