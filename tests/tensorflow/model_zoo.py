@@ -67,7 +67,8 @@ def saved(tf, path, feeds):
 
 
 def keras(make, feed):
-    """A row for a Keras model: make(tf, is_full) gives it, feed(rng, shape, dtype) an input."""
+    """A row for a Keras model: make(tf, is_full) gives it and stays at hand as the row's `network`;
+    feed(rng, shape) gives an input."""
     def build(tf, folder, is_full):
         tf.keras.utils.set_random_seed(1)
         model = make(tf, is_full)
@@ -81,6 +82,7 @@ def keras(make, feed):
             shape = [(1 if is_full else 2) if d is None else d for d in spec.shape]
             feeds[key] = feed(rng, shape).astype(spec.dtype.as_numpy_dtype)
         return saved(tf, path, feeds)
+    build.network = make
     return build
 
 

@@ -23,7 +23,8 @@ except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
 
-from models_test import SHARED, keras_models, spread_weights
+import model_zoo
+from models_test import SHARED
 
 # Nodes that remain when each segment is one node, without constants; engines.
 BARS = {"ResNet50": (12, 1), "MobileNet": (12, 1), "MobileNetV2": (12, 1), "SSD": (277, 4)}
@@ -38,8 +39,8 @@ def frozen(function, *specs):
 
 def keras(name):
     tf.keras.utils.set_random_seed(1)
-    model = keras_models()[name]()
-    spread_weights(model)
+    model = model_zoo.MODELS[name].build.network(tf, is_full=False)
+    model_zoo.spread_weights(model)
     spec = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.float32)
     return frozen(lambda x: model(x, training=False), spec)
 
