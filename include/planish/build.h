@@ -117,6 +117,8 @@ class PLANISH_API Plan {
 // The network is only read. Errors: kInvalidArgument (an option or shape that does not fit, named),
 // kUnsupported, kResourceExhausted (a cap; the figures are given), kCancelled, kNotFound (device).
 PLANISH_API Result<Plan> build(const Network& network, const BuildOptions& options = {});
+// Consumes the network, whatever comes of it: weights that passes replace are freed as they go.
+PLANISH_API Result<Plan> build(Network&& network, const BuildOptions& options = {});
 
 // Names of the graph passes in the order they run.
 PLANISH_API std::vector<std::string> pass_names();

@@ -37,6 +37,7 @@ class AtomicFile {
   std::string temporary_;  // empty while nameless
   int fd_ = -1;
   bool straight_ = false;
+  size_t waiting_ = 0;  // bytes written since the disk was last set to work
 };
 
 // create, write, commit.

@@ -324,7 +324,7 @@ class Emitter {
       step.tactic = tactics[0];
       step.expected_us = kernel->predict_us(asked, step.tactic, device);
       PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact, kernel->compile(asked, step.tactic, device));
-      step.artifact = std::move(artifact.bytes);
+      step.artifact.assign(artifact.bytes.begin(), artifact.bytes.end());
       step.operands = {from};
       step.results = {to};
       step.sources = std::move(sources);
@@ -486,7 +486,7 @@ class Emitter {
         entry.on_host ? environment_.host->info() : environment_.device.info();
     PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,
                              a.kernel->compile(a.problem, a.tactic, device));
-    step.artifact = std::move(artifact.bytes);
+    step.artifact.assign(artifact.bytes.begin(), artifact.bytes.end());
     for (size_t i = 0; i < step.problem.operands.size(); ++i) {
       if (!step.problem.operands[i].present) {
         step.operands.push_back(-1);

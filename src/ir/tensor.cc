@@ -1,19 +1,21 @@
 #include "ir/tensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <new>
 
 #include "base/float_types.h"
-#include "base/large_memory.h"
 #include "base/text.h"
+#include "base/zeroed_bytes.h"
 
 namespace planish::ir {
 namespace {
 
-std::shared_ptr<void> allocate(int64_t bytes) {
-  return std::shared_ptr<void>(allocate_large(size_t(bytes)), std::free);
+std::shared_ptr<void> allocate_zeroed(int64_t bytes) {
+  const auto owner = std::make_shared<ZeroedBytes>(size_t(std::max<int64_t>(bytes, 1)));
+  return std::shared_ptr<void>(owner, owner->data());
 }
 
 unsigned packed_bits(const void* data, int64_t index, int bits) {
@@ -137,8 +139,7 @@ void write_i64(DataType dtype, void* data, int64_t i, int64_t v) {
 
 Tensor::Tensor(DataType dtype, std::vector<int64_t> dims)
     : dtype_(dtype), dims_(std::move(dims)), count_(element_count(dims_)) {
-  auto owner = allocate(bytes());
-  std::memset(owner.get(), 0, size_t(bytes()));
+  auto owner = allocate_zeroed(bytes());
   data_ = owner.get();
   owner_ = std::move(owner);
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/zeroed_bytes.h"
 #include "kernel/problem.h"
 
 namespace planish {
@@ -51,7 +52,7 @@ struct LayoutChoice {
 
 // Bytes a kernel wants kept with the plan or made at load.
 struct Blob {
-  std::vector<std::byte> bytes;
+  ZeroedBytes bytes;
 };
 
 // One operand or result of a run. Dense in its type's layout, but for `outer_stride_bytes`: the

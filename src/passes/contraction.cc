@@ -1,9 +1,8 @@
 #include "passes/contraction.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-
-#include "base/large_memory.h"
 
 namespace planish::passes {
 namespace {
@@ -40,6 +39,33 @@ void for_each_run(const Contraction& c, const Tensor& w, Visit visit) {
       visit(begin + column, int64_t(1), transposed ? row : column, transposed ? column : row);
 }
 
+// Calls visit(begin, count, channel) for runs of weights that share an output (or input) channel, as
+// long as the order of the weights lets them be.
+template <class Visit>
+void for_each_channel_run(const Contraction& c, const Tensor& w, bool by_output, Visit visit) {
+  const bool rows_are_outputs =
+      c.node->op == "Conv" || (c.node->op == "Gemm" && int_attr(*c.node, "transB", 0) != 0);
+  if (by_output && rows_are_outputs) {
+    const int64_t outputs = w.dim(0), count = w.count() / std::max<int64_t>(outputs, 1);
+    for (int64_t output = 0; output < outputs; ++output) visit(output * count, count, output);
+    return;
+  }
+  for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
+    visit(begin, count, by_output ? output : input);
+  });
+}
+
+// to = from * factor, rounded once; false when one of them is not finite.
+bool scale_run(const float* from, float* to, int64_t count, double factor) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t not_finite = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] = float(double(from[i]) * factor);
+    not_finite |= uint32_t((std::bit_cast<uint32_t>(to[i]) & kExponent) == kExponent);
+  }
+  return not_finite == 0;
+}
+
 // The bias as one value per output channel; nullopt when it is something else.
 std::optional<std::vector<double>> bias_of(const Contraction& c) {
   const Tensor* bias = constant_input(*c.node, 2);
@@ -67,24 +93,16 @@ std::optional<Tensor> scaled(const Contraction& c, const std::vector<double>& a,
   bool finite = true;
   Tensor out;
   if (w.dtype() == DataType::kF32) {
-    // Not zeroed first: these are the large weights of a network.
-    const std::shared_ptr<void> owner(allocate_large(size_t(w.bytes())), std::free);
-    auto* data = static_cast<float*>(owner.get());
+    out = Tensor(w.dtype(), w.dims());
+    auto* data = out.mutable_data_as<float>();
     const float* from = w.data_as<float>();
-    for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
-      const double factor = a[size_t(by_output ? output : input)];
-      float not_finite = 0;  // 0 times infinity and NaN is NaN
-      for (int64_t i = begin; i < begin + count; ++i) {
-        data[i] = float(double(from[i]) * factor);
-        not_finite += data[i] * 0.0f;
-      }
-      finite &= not_finite == 0;
+    for_each_channel_run(c, w, by_output, [&](int64_t begin, int64_t count, int64_t channel) {
+      finite &= scale_run(from + begin, data + begin, count, a[size_t(channel)]);
     });
-    out = Tensor::view(w.dtype(), w.dims(), data, owner);
   } else {
     out = Tensor(w.dtype(), w.dims());
-    for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
-      const double factor = a[size_t(by_output ? output : input)];
+    for_each_channel_run(c, w, by_output, [&](int64_t begin, int64_t count, int64_t channel) {
+      const double factor = a[size_t(channel)];
       for (int64_t i = begin; i < begin + count; ++i) {
         out.set_f64(i, w.f64(i) * factor);
         finite &= std::isfinite(out.f64(i));

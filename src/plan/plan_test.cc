@@ -238,6 +238,18 @@ TEST_F(PlanFile, SamePlanSameBytes) {
   EXPECT_EQ(bytes_of(small_plan()), bytes_of(small_plan()));
 }
 
+TEST_F(PlanFile, EncodedPlanGivesTheSameFile) {
+  auto encoded = EncodedPlan::create(rich_plan());
+  ASSERT_TRUE(encoded.ok());
+  const auto bytes = bytes_of(rich_plan());
+  EXPECT_EQ((*encoded)->bytes(), bytes.size());
+  EXPECT_EQ((*encoded)->to_memory(), bytes);
+  ASSERT_TRUE((*encoded)->write(path_).ok());
+  auto read = read_plan(path_, {.threads = 3});
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(bytes_of(*read), bytes);
+}
+
 TEST_F(PlanFile, EqualBytesAreStoredOnce) {
   FileHeader header;
   const auto bytes = bytes_of(rich_plan());

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/text.h"
+#include "base/thread_team.h"
 
 namespace planish::plan {
 
@@ -38,6 +39,7 @@ Result<Sections> Sections::create(Source source, std::vector<SectionEntry> table
   sections.table_ = std::move(table);
   sections.check_hashes_ = options.check_weights;
   sections.copy_all_ = options.copy_weights;
+  sections.threads_ = std::max(options.threads, 1);
   return sections;
 }
 
@@ -58,28 +60,47 @@ Status Sections::load_copy(size_t i) {
   return source_.read_at(table_[i].offset, {data, bytes});
 }
 
-Status Sections::check() {
-  std::vector<std::byte> buffer;
-  for (size_t i = 0; i < table_.size(); ++i) {
-    if (copy_all_) PLANISH_RETURN_IF_ERROR(load_copy(i));
-    if (!check_hashes_) continue;
-    const SectionEntry& entry = table_[i];
-    if (copies_[i] || !source_.file) {
-      const std::byte* data = copies_[i] ? copies_[i].get() : source_.memory.data() + entry.offset;
-      if (hash128(std::span(data, entry.bytes)) != entry.hash) return wrong_hash(i);
-      continue;
-    }
-    buffer.resize(size_t(1) << 18);  // stays in the second-level cache between read and hash
-    Hasher hasher;
-    for (uint64_t done = 0; done < entry.bytes;) {
-      const auto piece =
-          std::span(buffer).first(size_t(std::min<uint64_t>(buffer.size(), entry.bytes - done)));
-      PLANISH_RETURN_IF_ERROR(source_.read_at(entry.offset + done, piece));
-      hasher.add(piece);
-      done += piece.size();
-    }
-    if (hasher.hash128() != entry.hash) return wrong_hash(i);
+Status Sections::check(size_t i) {
+  if (copy_all_) PLANISH_RETURN_IF_ERROR(load_copy(i));
+  if (!check_hashes_) return ok_status();
+  const SectionEntry& entry = table_[i];
+  if (copies_[i] || !source_.file) {
+    const std::byte* data = copies_[i] ? copies_[i].get() : source_.memory.data() + entry.offset;
+    return hash128(std::span(data, entry.bytes)) == entry.hash ? ok_status() : wrong_hash(i);
   }
+  // Stays in the second-level cache between read and hash.
+  std::vector<std::byte> buffer(size_t(std::min<uint64_t>(entry.bytes, uint64_t(1) << 18)));
+  Hasher hasher;
+  for (uint64_t done = 0; done < entry.bytes;) {
+    const auto piece =
+        std::span(buffer).first(size_t(std::min<uint64_t>(buffer.size(), entry.bytes - done)));
+    PLANISH_RETURN_IF_ERROR(source_.read_at(entry.offset + done, piece));
+    hasher.add(piece);
+    done += piece.size();
+  }
+  return hasher.hash128() == entry.hash ? ok_status() : wrong_hash(i);
+}
+
+Status Sections::check() {
+  uint64_t bytes = 0;
+  for (const SectionEntry& entry : table_) bytes += entry.bytes;
+  constexpr uint64_t kWorthAThread = uint64_t(4) << 20;
+  const int threads = int(std::clamp<uint64_t>(bytes / kWorthAThread, 1, uint64_t(threads_)));
+  std::vector<Status> status(table_.size());
+  ThreadTeam team(threads, "planish-load");
+  team.parallel_for(
+      int64_t(table_.size()),
+      [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          try {
+            status[size_t(i)] = check(size_t(i));
+          } catch (const std::bad_alloc&) {
+            status[size_t(i)] = resource_exhausted("no memory to check the plan's sections");
+          }
+        }
+      },
+      1);
+  for (Status& s : status) PLANISH_RETURN_IF_ERROR(std::move(s));
   return ok_status();
 }
 

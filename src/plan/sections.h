@@ -44,6 +44,7 @@ class Sections {
 
  private:
   Status load_copy(size_t i);
+  Status check(size_t i);
   Status wrong_hash(size_t i) const;
 
   Source source_;
@@ -51,6 +52,7 @@ class Sections {
   std::vector<std::shared_ptr<const std::byte>> copies_;  // null: not copied
   bool check_hashes_ = true;
   bool copy_all_ = false;
+  int threads_ = 1;
 };
 
 }  // namespace planish::plan

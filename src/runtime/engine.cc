@@ -245,7 +245,7 @@ Status Engine::pack_step(size_t s) {
     key += cat(" stored ", hash.low, " ", hash.high);
   }
   auto blob = PackedWeights::instance().get(key, [&]() -> Result<kernel::Blob> {
-    if (!step.packed.empty()) return kernel::Blob{step.packed};
+    if (!step.packed.empty()) return kernel::Blob{ZeroedBytes(std::span<const std::byte>(step.packed))};
     return kernels_[s]->pack(step.problem, step.tactic, device_info_of(int(s)), constants);
   });
   if (!blob.ok()) return blob.status().at(step_name(p, s));

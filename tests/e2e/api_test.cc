@@ -254,6 +254,17 @@ TEST(Build, AThrowingCallbackIsAStatus) {
   EXPECT_THAT(plan.status().message(), HasSubstr("no more"));
 }
 
+TEST(Build, ConsumesAnRvalueAndGivesTheSamePlan) {
+  auto network = Network::load_onnx("examples/digits/digits.onnx");
+  const auto copied = build(*network, quick());
+  const auto moved = build(std::move(*network), quick());
+  ASSERT_TRUE(copied.ok() && moved.ok());
+  const auto bytes = [](const Plan& plan) {
+    return std::vector<std::byte>(plan.data(), plan.data() + plan.bytes());
+  };
+  EXPECT_EQ(bytes(*moved), bytes(*copied));
+}
+
 TEST(Build, PackedWeightsGiveTheSameResults) {
   const auto network = Network::load_onnx("examples/digits/digits.onnx");
   BuildOptions options = quick();

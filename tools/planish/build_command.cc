@@ -28,7 +28,7 @@ int build_command(const Options& options) {
   if (!build_options.ok()) return fail_usage(build_options.status().message());
   auto network = load_model(options.model, options.flags);
   if (!network.ok()) return fail(network.status());
-  auto plan = build_with_progress(*network, std::move(*build_options), options.flags.quiet);
+  auto plan = build_with_progress(std::move(*network), std::move(*build_options), options.flags.quiet);
   if (!plan.ok()) return fail(plan.status().at(options.model));
   if (interrupt().cancelled()) return fail(Status(Code::kCancelled, "interrupted"));
   // The report looks at an engine, which is made while the disk is busy.

@@ -206,13 +206,26 @@ bool load_plugins(const BuildFlags& flags, int& exit_code) {
   return true;
 }
 
-Result<Plan> build_with_progress(const Network& network, BuildOptions options, bool quiet) {
+namespace {
+
+template <class AnyNetwork>
+Result<Plan> build_shown(AnyNetwork&& network, BuildOptions options, bool quiet) {
   Progress progress(quiet);
   options.progress = [&](const BuildProgress& state) {
     progress.show(state);
     return !interrupt().cancelled();
   };
-  return build(network, options);
+  return build(std::forward<AnyNetwork>(network), options);
+}
+
+}  // namespace
+
+Result<Plan> build_with_progress(const Network& network, BuildOptions options, bool quiet) {
+  return build_shown(network, std::move(options), quiet);
+}
+
+Result<Plan> build_with_progress(Network&& network, BuildOptions options, bool quiet) {
+  return build_shown(std::move(network), std::move(options), quiet);
 }
 
 Opened open_source(const std::string& path, const BuildFlags& flags,

@@ -64,8 +64,9 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
                    const std::vector<std::string>& keep = {},
                    const std::map<std::string, std::vector<int64_t>>& input_dims = {});
 
-// Builds a loaded network with progress on stderr.
+// Builds a loaded network with progress on stderr. An rvalue is consumed.
 Result<Plan> build_with_progress(const Network& network, BuildOptions options, bool quiet);
+Result<Plan> build_with_progress(Network&& network, BuildOptions options, bool quiet);
 // False with the error printed.
 bool load_plugins(const BuildFlags& flags, int& exit_code);
 

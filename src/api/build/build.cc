@@ -2,6 +2,7 @@
 #include "planish/build.h"
 
 #include <cstdio>
+#include <mutex>
 #include <set>
 
 #include "api/build/check_caps.h"
@@ -9,7 +10,6 @@
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
 #include "backend/api/device_with_info.h"
-#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "compiler/compile.h"
@@ -20,8 +20,10 @@
 namespace planish::v1 {
 
 struct Plan::Impl {
-  std::shared_ptr<const std::vector<std::byte>> bytes;
-  std::string report, decisions;
+  std::shared_ptr<const plan::EncodedPlan> file;
+  // The file in memory, made when somebody asks for it.
+  mutable std::once_flag serialized;
+  mutable std::vector<std::byte> bytes;
 };
 
 namespace {
@@ -129,7 +131,8 @@ planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> 
   PLANISH_ASSIGN_OR_RETURN(const auto engine,
                            runtime::Engine::create(plan, std::move(device), kernels, options));
   for (size_t i = 0; i < plan.program.steps.size(); ++i)
-    if (const kernel::Blob* blob = engine->packed(int(i))) plan.program.steps[i].packed = blob->bytes;
+    if (const kernel::Blob* blob = engine->packed(int(i)))
+      plan.program.steps[i].packed.assign(blob->bytes.begin(), blob->bytes.end());
   return ok_status();
 }
 
@@ -152,27 +155,31 @@ std::string name_of(v1::Precision precision) {
 namespace planish::v1 {
 
 Status Plan::save(const std::string& path) const {
-  return api::guarded([&] { return api::to_public(write_file_atomically(path, *impl_->bytes)); });
+  return api::guarded([&] { return api::to_public(impl_->file->write(path)); });
 }
-const std::byte* Plan::data() const { return impl_->bytes->data(); }
-size_t Plan::bytes() const { return impl_->bytes->size(); }
-const std::string& Plan::report() const { return impl_->report; }
-const std::string& Plan::decisions() const { return impl_->decisions; }
+const std::byte* Plan::data() const {
+  std::call_once(impl_->serialized, [&] { impl_->bytes = impl_->file->to_memory(); });
+  return impl_->bytes.data();
+}
+size_t Plan::bytes() const { return impl_->file->bytes(); }
+const std::string& Plan::report() const { return impl_->file->plan().report; }
+const std::string& Plan::decisions() const { return impl_->file->plan().decisions; }
 
 Result<Engine> Plan::engine(const EngineOptions& options) const {
-  return api::guarded([&]() -> Result<Engine> {
-    PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan, plan::read_plan(*impl_->bytes, impl_->bytes));
-    return api::make_engine(std::move(plan), options);
-  });
+  return api::guarded([&] { return api::make_engine(plan::Plan(impl_->file->plan()), options); });
 }
 
-Result<Plan> build(const Network& network, const BuildOptions& options) {
+namespace {
+
+// `own`: the graph that the passes change, made when the options have been found good.
+Result<Plan> build_graph(const Network::Impl& from,
+                         const std::function<std::unique_ptr<ir::Graph>()>& own,
+                         const BuildOptions& options) {
   return api::guarded([&]() -> Result<Plan> {
-    const Network::Impl& from = network.impl();
     if (from.graph->outputs.empty())
       return Status(Code::kInvalidArgument, "the network has no outputs; mark some");
     PLANISH_API_RETURN_IF_ERROR(check_options(options, *from.graph));
-    auto graph = from.graph->clone();
+    auto graph = own();
     PLANISH_API_RETURN_IF_ERROR(api::bind_shapes(*graph, from.registry->ops, options.shapes));
     PLANISH_API_ASSIGN_OR_RETURN(auto device, api::find_device(options.device, options.threads));
     std::shared_ptr<backend::Device> host;
@@ -236,13 +243,23 @@ Result<Plan> build(const Network& network, const BuildOptions& options) {
     plan.plugins = plugins_of(plan.program, *from.registry);
     plan.libraries = api::libraries_of(plan.program);
     auto impl = std::make_shared<Plan::Impl>();
-    PLANISH_API_ASSIGN_OR_RETURN(auto bytes, plan::serialize(plan));
-    impl->bytes = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
-    impl->report = std::move(plan.report);
-    impl->decisions = std::move(plan.decisions);
+    PLANISH_API_ASSIGN_OR_RETURN(impl->file, plan::EncodedPlan::create(std::move(plan)));
     if (options.progress) options.progress({"write", 1.0, ""});
     return Plan(std::shared_ptr<const Plan::Impl>(std::move(impl)));
   });
+}
+
+}  // namespace
+
+Result<Plan> build(const Network& network, const BuildOptions& options) {
+  const Network::Impl& from = network.impl();
+  return build_graph(from, [&] { return from.graph->clone(); }, options);
+}
+
+Result<Plan> build(Network&& network, const BuildOptions& options) {
+  Network taken = std::move(network);
+  Network::Impl& from = taken.impl();
+  return build_graph(from, [&] { return std::move(from.graph); }, options);
 }
 
 std::vector<std::string> pass_names() {

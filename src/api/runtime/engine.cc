@@ -1,8 +1,10 @@
 // The public Engine over runtime::Engine.
 #include "planish/engine.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
@@ -142,6 +144,17 @@ std::vector<std::vector<int64_t>> example_dims(
 
 namespace planish::v1 {
 
+namespace {
+
+plan::ReadOptions read_options(const EngineOptions& options) {
+  plan::ReadOptions out;
+  out.threads = int(std::thread::hardware_concurrency());
+  if (options.threads > 0) out.threads = std::min(out.threads, options.threads);
+  return out;
+}
+
+}  // namespace
+
 Result<Engine> Engine::load(const std::string& path, const EngineOptions& options) {
   return api::guarded([&]() -> Result<Engine> {
     if (options.max_plan_bytes > 0) {
@@ -153,7 +166,7 @@ Result<Engine> Engine::load(const std::string& path, const EngineOptions& option
                           options.max_plan_bytes));
       }
     }
-    PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan, plan::read_plan(path));
+    PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan, plan::read_plan(path, read_options(options)));
     auto engine = api::make_engine(std::move(plan), options);
     if (!engine.ok()) return engine.status().at(path);
     return engine;
@@ -169,7 +182,8 @@ Result<Engine> Engine::load(const void* data, size_t bytes, const EngineOptions&
     }
     PLANISH_API_ASSIGN_OR_RETURN(
         plan::Plan plan,
-        plan::read_plan(std::span(static_cast<const std::byte*>(data), bytes), nullptr));
+        plan::read_plan(std::span(static_cast<const std::byte*>(data), bytes), nullptr,
+                        read_options(options)));
     return api::make_engine(std::move(plan), options);
   });
 }

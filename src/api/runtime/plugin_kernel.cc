@@ -153,9 +153,8 @@ class PluginKernel : public kernel::KernelDef {
     const PluginProblem view(problem, *parts, {});
     const planish_plugin_sink sink{sizeof(sink), &blob,
                                    [](void* host, const void* data, size_t bytes) {
-                                     auto& to = static_cast<kernel::Blob*>(host)->bytes;
-                                     const auto* from = static_cast<const std::byte*>(data);
-                                     to.insert(to.end(), from, from + bytes);
+                                     static_cast<kernel::Blob*>(host)->bytes.append(
+                                         {static_cast<const std::byte*>(data), bytes});
                                    }};
     PluginMessage message;
     PLANISH_RETURN_IF_ERROR(

@@ -86,7 +86,7 @@ Result<kernel::Blob> EmittedKernelDef::compile(const kernel::Problem& problem,
   const std::vector<kernel::Tactic> legal = tactics(problem, device);
   const bool first = legal.empty() || legal.front() == tactic;
   PLANISH_ASSIGN_OR_RETURN(Artifact artifact, make_artifact(*this, problem, tactic, device, first));
-  return kernel::Blob{encode(artifact)};
+  return kernel::Blob{ZeroedBytes(std::span<const std::byte>(encode(artifact)))};
 }
 
 Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
