@@ -105,6 +105,7 @@ class ConverterTest(unittest.TestCase):
         shutil.rmtree(cls.root)
 
     def setUp(self):
+        gc.collect()  # the engines of a model live as long as it does, and identical ones are shared
         self.folder = self.root / self.id().split(".")[-1]
         self.folder.mkdir()
         self.addCleanup(os.environ.pop, "PLANISH_TF_ALLOW_NATIVE_SEGMENT", None)
