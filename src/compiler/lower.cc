@@ -27,16 +27,94 @@ bool has_known_content(const ir::Node& node) {
          });
 }
 
-// A node whose value nobody needs once shapes are dims: the shape input of a view.
-void drop_dead_nodes(ir::Graph& graph) {
+std::set<std::string> input_symbols(const ir::Graph& graph) {
+  std::set<std::string> out;
+  for (const ir::Value* input : graph.inputs)
+    for (const Dim& d : input->type.shape)
+      for (std::string& symbol : d.symbols()) out.insert(std::move(symbol));
+  return out;
+}
+
+// Views and known contents no longer read their shape operands. `bound`: the symbols that inputs decide.
+void free_shape_operands(ir::Graph& graph, const Environment& environment,
+                         std::set<std::string> bound) {
+  std::set<std::string> plain;
+  for (const auto& [symbol, info] : graph.symbols)
+    if (!info.from_data) plain.insert(symbol);
+  for (const auto& node : graph.nodes()) {
+    const opdef::OpDef* op = environment.ops.find(node->op);
+    // Elements that the node itself draws from its operands are not known before it runs.
+    const bool content = has_known_content(*node) &&
+                         std::all_of(node->outputs.begin(), node->outputs.end(),
+                                     [&](const ir::Value* v) {
+                                       return std::all_of(
+                                           v->content->begin(), v->content->end(),
+                                           [&](const Dim& d) { return is_symbol_known(d, bound); });
+                                     });
+    const auto is_dim_known = [&](const Dim& d) {
+      std::set<std::string> decided = plain;
+      for (const Dim& in : node->inputs[0]->type.shape)
+        for (std::string& symbol : in.symbols()) decided.insert(std::move(symbol));
+      return is_symbol_known(d, decided);
+    };
+    const bool view_dims_known = op && op->is_view &&
+                                 std::all_of(node->outputs[0]->type.shape.begin(),
+                                             node->outputs[0]->type.shape.end(), is_dim_known);
+    for (const ir::Value* v : node->outputs)
+      for (const Dim& d : v->type.shape)
+        for (std::string& symbol : d.symbols()) bound.insert(std::move(symbol));
+    if (!content && !view_dims_known) continue;
+    for (size_t i = content ? 0 : 1; i < node->inputs.size(); ++i)
+      if (node->inputs[i]) graph.set_input(node.get(), int(i), nullptr);
+  }
+}
+
+// Which node binds each symbol that no input decides: the first one that has it in a result's dims.
+std::map<std::string, const ir::Node*> binders_of(const ir::Graph& graph,
+                                                  const std::set<std::string>& of_inputs) {
+  std::map<std::string, const ir::Node*> out;
+  for (const auto& node : graph.nodes())
+    for (const ir::Value* v : node->outputs)
+      for (const Dim& d : v->type.shape)
+        for (std::string& symbol : d.symbols())
+          if (!of_inputs.count(symbol)) out.emplace(std::move(symbol), node.get());
+  return out;
+}
+
+// Calls visit(symbol) for each one that the node's dims and known elements mention.
+template <class Visit>
+void for_each_symbol(const ir::Node& node, Visit visit) {
+  const auto look = [&](const std::vector<Dim>& dims) {
+    for (const Dim& d : dims)
+      for (const std::string& symbol : d.symbols()) visit(symbol);
+  };
+  for (const ir::Value* v : node.inputs)
+    if (v) look(v->type.shape);
+  for (const ir::Value* v : node.outputs) {
+    look(v->type.shape);
+    if (v->content) look(*v->content);
+  }
+}
+
+// A node whose value nobody needs once shapes are dims: the shape input of a view. What binds a symbol
+// that others mention stays, though nobody reads its elements.
+void drop_dead_nodes(ir::Graph& graph, const std::map<std::string, const ir::Node*>& binders) {
   std::vector<ir::Node*> order;
   for (const auto& node : graph.nodes()) order.push_back(node.get());
+  std::set<const ir::Node*> binding;
   for (size_t i = order.size(); i-- > 0;) {
-    const bool dead = std::all_of(order[i]->outputs.begin(), order[i]->outputs.end(),
+    const bool dead = !binding.count(order[i]) &&
+                      std::all_of(order[i]->outputs.begin(), order[i]->outputs.end(),
                                   [&](const ir::Value* v) {
                                     return v->uses.empty() && !graph.is_output(v);
                                   });
-    if (dead) graph.erase(order[i]);
+    if (dead) {
+      graph.erase(order[i]);
+      continue;
+    }
+    for_each_symbol(*order[i], [&](const std::string& symbol) {
+      if (auto found = binders.find(symbol); found != binders.end()) binding.insert(found->second);
+    });
   }
 }
 
@@ -245,37 +323,11 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
   const kernel::DeviceInfo& device = environment.device.info();
   PLANISH_RETURN_IF_ERROR(split_refused_regions(lowered, options, environment));
   if (!options.reference_only) PLANISH_RETURN_IF_ERROR(nest_concats(g, environment));
-  // Views and known contents no longer read their shape operands.
-  std::set<std::string> plain;
-  for (const auto& [symbol, info] : g.symbols)
-    if (!info.from_data) plain.insert(symbol);
-  for (const auto& node : g.nodes()) {
-    const opdef::OpDef* op = environment.ops.find(node->op);
-    const bool content = has_known_content(*node);
-    const bool view_dims_known =
-        op && op->is_view &&
-        std::all_of(node->outputs[0]->type.shape.begin(), node->outputs[0]->type.shape.end(),
-                    [&](const Dim& d) {
-                      for (const std::string& s : d.symbols()) {
-                        if (plain.count(s)) continue;
-                        const auto in = node->inputs[0]->type.shape;
-                        const bool from_input = std::any_of(in.begin(), in.end(), [&](const Dim& i) {
-                          const auto names = i.symbols();
-                          return std::find(names.begin(), names.end(), s) != names.end();
-                        });
-                        if (!from_input) return false;
-                      }
-                      return true;
-                    });
-    if (!content && !view_dims_known) continue;
-    for (size_t i = content ? 0 : 1; i < node->inputs.size(); ++i)
-      if (node->inputs[i]) g.set_input(node.get(), int(i), nullptr);
-  }
-  drop_dead_nodes(g);
-  std::set<std::string> known;
-  for (const ir::Value* input : g.inputs)
-    for (const Dim& d : input->type.shape)
-      for (const std::string& s : d.symbols()) known.insert(s);
+  const std::set<std::string> of_inputs = input_symbols(g);
+  const auto binders = binders_of(g, of_inputs);
+  free_shape_operands(g, environment, of_inputs);
+  drop_dead_nodes(g, binders);
+  std::set<std::string> known = of_inputs;
   for (const auto& node : g.nodes()) {
     LoweredNode entry;
     entry.node = node.get();

@@ -100,6 +100,34 @@ TEST(Engine, BindsDimsThatOnlyDataDecide) {
 }
 
 // Views of what the last step gives have no step behind them that would place them.
+// Nobody reads the elements of what gives the dims, so that the shapes alone must keep it in the program.
+TEST(Engine, TellsDimsThatOnlyDataDecide) {
+  const auto network = [](Builder& b, ir::Value* shape, ir::Value* x) {
+    // The dims as data, in arithmetic, and as the shape of something else.
+    ir::Value* two = b.graph->add_constant("two", Tensor::scalar_i64(2));
+    b.graph->outputs = {shape, b.add("Mul", {shape, two}), b.add("Expand", {x, shape})};
+    return std::move(b.graph);
+  };
+  {
+    Builder b;
+    ir::Value* dims = b.graph->add_input("dims", {DataType::kI64, {2}});
+    ir::Value* x = b.graph->add_input("x", {DataType::kF32, {1, 1}});
+    const int64_t sizes[] = {3, 4};
+    expect_same(network(b, b.add("Shape", {b.add("ConstantOfShape", {dims})}), x),
+                {Tensor::from_i64(DataType::kI64, {2}, sizes), filled({1, 1}, 1)});
+  }
+  {
+    Builder b;
+    b.graph->symbols["N"] = {};
+    ir::Value* x = b.graph->add_input("x", {DataType::kF32, {ir::Dim::symbol("N"), 4}});
+    ir::Value* relu = b.add("Relu", {x});
+    ir::Value* found = b.add("Transpose", {b.add("NonZero", {relu})},
+                             {{"perm", std::vector<int64_t>{1, 0}}});
+    ir::Value* one = b.add("ReduceSum", {x}, {{"keepdims", int64_t(1)}});
+    expect_same(network(b, b.add("Shape", {b.add("Neg", {found})}), one), {filled({5, 4}, 2)});
+  }
+}
+
 TEST(Engine, DeliversViewsOfResultsThatOnlyDataSize) {
   Builder b;
   ir::Value* x = b.graph->add_input("x", {DataType::kF32, {6, 5}});
