@@ -136,7 +136,32 @@ Result<CompiledGraph> compile_body(const ir::Graph& body, const Lowered& outer,
   return compiled;
 }
 
+// Elements of constants that may decide types: ops look into no larger ones.
+constexpr int64_t kTellingElements = 256;
+
 }  // namespace
+
+ir::GraphPtr signature_of(const ir::Graph& body) {
+  std::unique_ptr<ir::Graph> out = body.clone();
+  std::vector<ir::Value*> weights;
+  for (const auto& [id, value] : out->values())
+    if (value->constant && value->constant->count() > kTellingElements)
+      weights.push_back(value.get());
+  ir::Node* first = out->nodes().empty() ? nullptr : out->nodes().front().get();
+  for (ir::Value* weight : weights) {
+    const ir::Tensor zero(weight->type.dtype, {1});
+    ir::Value* dims = out->add_constant(
+        out->unique_name("dims"), ir::Tensor::vector_i64(ir::to_dims(weight->type.shape)));
+    ir::Node* node =
+        out->add_node("ConstantOfShape", {dims}, {{"value", zero}}, {weight->type}, first);
+    out->replace_uses(weight, node->outputs[0]);
+    out->erase_value(weight);
+  }
+  for (const auto& node : out->nodes())
+    for (auto& [key, attribute] : node->attrs)
+      if (auto* inner = std::get_if<ir::GraphPtr>(&attribute)) *inner = signature_of(**inner);
+  return out;
+}
 
 Status compile_bodies(Lowered& lowered, const CompileOptions& options,
                       const Environment& environment, double deadline_us, int depth) {

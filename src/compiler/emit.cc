@@ -480,8 +480,11 @@ class Emitter {
     step.sources = node.sources;
     step.problem = entry.problem;
     if (a.kernel == entry.control)
-      for (const LoweredNode::Body& body : entry.bodies)
+      for (const LoweredNode::Body& body : entry.bodies) {
         step.bodies.push_back({body.attribute, body.program});
+        ir::Attribute& graph = step.problem.stages[0].attrs.at(body.attribute);
+        graph = signature_of(*std::get<ir::GraphPtr>(graph));
+      }
     const kernel::DeviceInfo& device =
         entry.on_host ? environment_.host->info() : environment_.device.info();
     PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,

@@ -119,6 +119,10 @@ Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const Comp
                                     const Environment& environment, double deadline_us,
                                     int depth = 0);
 
+// What a plan says of a body beside its program: the body with zeros of the same dims in place of weights.
+// Its types are the body's, so a load can check the op that holds it.
+ir::GraphPtr signature_of(const ir::Graph& body);
+
 // Compiles the bodies of the nodes that a control kernel takes.
 Status compile_bodies(Lowered& lowered, const CompileOptions& options,
                       const Environment& environment, double deadline_us, int depth);

@@ -107,15 +107,14 @@ Status infer(InferContext& ctx) {
   PLANISH_ASSIGN_OR_RETURN(const std::vector<TensorType> body,
                            stable_body_types(ctx, parts.carried, types));
   const Dim trips = trip_count(ctx);
-  std::vector<TensorType> visible = initial;
-  visible.insert(visible.end(), types.begin(), types.end());
   for (int i = 0; i < ctx.output_count(); ++i) {
     if (i < parts.carried) {
       // A loop that does not run at all gives the initial value.
       ctx.set_output(i, types[size_t(i)].dtype, types[size_t(i)].shape);
       continue;
     }
-    const TensorType element = outside_type(ctx, body[size_t(i) + 1], visible, "scanned");
+    // A carried dim that changes is the last one outside, and any iteration's within the body.
+    const TensorType element = outside_type(ctx, body[size_t(i) + 1], initial, "scanned");
     Shape shape = element.shape;
     shape.insert(shape.begin(), trips);
     PLANISH_RETURN_IF_ERROR(set_sized_output(ctx, i, element.dtype, std::move(shape)));

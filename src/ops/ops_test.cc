@@ -33,7 +33,8 @@ const opdef::CaseList& cases() {
 std::string title(const OpCase& c) { return c.op + "." + c.name; }
 
 ir::Attributes attrs_of(const OpCase& c) {
-  ir::Attributes attrs = c.attrs;
+  ir::Attributes attrs;
+  for (const auto& [key, value] : c.attrs) attrs[key] = ir::clone(value);
   opdef::fill_defaults(*registry().find(c.op), attrs);
   return attrs;
 }

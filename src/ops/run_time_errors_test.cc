@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "base/text.h"
 #include "eval/interpreter.h"
 #include "ops/op_test.h"
 
@@ -84,6 +85,52 @@ TEST(RunTime, LoopCounts) {
             {{"body", counting_body()}, {"carried", int64_t(1)}});
   ASSERT_TRUE(out.ok()) << out.status().to_string();
   EXPECT_EQ((*out)[0].i64(0), 4);
+}
+
+ir::GraphPtr parsed_body(std::string_view text) {
+  auto graph = ir::parse(cat("graph \"\" {", text, "}"));
+  EXPECT_TRUE(graph.ok()) << graph.status().to_string();
+  return ir::GraphPtr(std::move(*graph));
+}
+
+// Elements of a stack have one shape; a carried value may have another one in each iteration.
+TEST(RunTime, StacksOfUnequalElementsAreRefused) {
+  const auto out = run("Loop", {Tensor::scalar_i64(2), std::nullopt, zeros({1, 3})},
+                       {{"body", parsed_body(R"(
+    symbol R [0, *] input %i: i64[] input %go: bool[] input %s: f32[R, 3]
+    %t: f32[] = Concat(%s, %s) {axis = 0} output %go, %t, %t)")}, {"carried", int64_t(1)}}, 2);
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.status().code(), Code::kInvalidArgument);
+  EXPECT_NE(out.status().message().find("has shape [4, 3] in one iteration and [2, 3] in the first"),
+            std::string::npos)
+      << out.status().to_string();
+}
+
+TEST(RunTime, CarriedValuesThatChangeTheirRankOrTypeAreRefused) {
+  const auto refused = [](const char* op, std::string_view text, ir::Attributes attrs,
+                          const std::vector<std::optional<Tensor>>& inputs, Code code,
+                          std::string_view part) {
+    attrs["body"] = parsed_body(text);
+    const auto out = run(op, inputs, attrs);
+    ASSERT_FALSE(out.ok()) << part;
+    EXPECT_EQ(out.status().code(), code);
+    EXPECT_NE(out.status().message().find(part), std::string::npos) << out.status().to_string();
+  };
+  const ir::Attributes carries = {{"carried", int64_t(1)}};
+  const std::vector<std::optional<Tensor>> once = {Tensor::scalar_i64(1), std::nullopt, zeros({2})};
+  refused("Loop", R"(input %i: i64[] input %go: bool[] input %s: f32[2]
+    const %axes: i64[1] = {0} %t: f32[] = Unsqueeze(%s, %axes) output %go, %t)",
+          carries, once, Code::kUnsupported, "carried value 0 changes its rank from 1 to 2");
+  refused("Loop", R"(input %i: i64[] input %go: bool[] input %s: f32[2]
+    %t: i64[] = Cast(%s) {to = i64} output %go, %t)",
+          carries, once, Code::kInvalidArgument, "carried value 0 is f32 at first and i64 afterwards");
+  refused("Loop", R"(input %i: i64[] input %go: bool[] input %s: f32[2]
+    %no: bool[] = IsNaN(%s) output %no, %s)",
+          carries, once, Code::kInvalidArgument, "the condition has 2 elements");
+  refused("Scan", R"(symbol R [0, *] input %s: f32[R] input %x: f32[]
+    %t: f32[] = Concat(%s, %s) {axis = 0} output %t)",
+          {{"num_scan_inputs", int64_t(1)}, {"states", int64_t(1)}}, {zeros({2}), zeros({3})},
+          Code::kInvalidArgument, "state 0");
 }
 
 TEST(RunTime, EndlessLoopIsCancelled) {

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "base/text.h"
+#include "ops/all_cases.h"
+#include "ops/case_inputs.h"
 #include "plan/plan_file.h"
 #include "runtime/world_testing.h"
 
@@ -100,6 +102,106 @@ TEST(Bodies, SurviveThePlanFileAndTheDecisions) {
   EXPECT_EQ(again.status().code(), Code::kInvalidArgument);
   EXPECT_NE(again.status().message().find("nix.matmul_f32"), std::string::npos)
       << again.status().to_string();
+}
+
+// Largest constant of the graphs that a program's steps carry beside their programs, in elements.
+int64_t largest_in_attributes(const plan::Program& program) {
+  int64_t largest = 0;
+  plan::for_each_step(program, [&](const plan::Step& step) {
+    for (const kernel::Stage& stage : step.problem.stages)
+      for (const auto& [key, attribute] : stage.attrs) {
+        const auto* graph = std::get_if<ir::GraphPtr>(&attribute);
+        if (!graph) continue;
+        for (const auto& [id, value] : (*graph)->values())
+          if (value->constant) largest = std::max(largest, value->constant->count());
+      }
+  });
+  return largest;
+}
+
+// Every case of an op that holds bodies, through an engine and through the interpreter.
+TEST(Bodies, GiveWhatTheInterpreterGives) {
+  int checked = 0;
+  for (const opdef::OpCase& c : ops::all_cases()) {
+    if (!world().ops.find(c.op)->has_subgraphs) continue;
+    SCOPED_TRACE(cat(c.op, ".", c.name));
+    Builder b;
+    std::vector<ir::Value*> operands;
+    std::vector<Tensor> inputs;
+    for (size_t i = 0; i < c.inputs.size(); ++i) {
+      const Tensor t = ops::make_input(c.inputs[i], i + 1);
+      if (c.inputs[i].absent) {
+        operands.push_back(nullptr);
+      } else if (c.inputs[i].constant) {
+        operands.push_back(b.graph->add_constant(cat("c", i), t));
+      } else {
+        operands.push_back(b.graph->add_input(cat("x", i), t.type()));
+        inputs.push_back(t);
+      }
+    }
+    ir::Attributes attrs;
+    for (const auto& [key, value] : c.attrs) attrs[key] = ir::clone(value);
+    b.graph->outputs = add_control(b, c.op, operands, std::move(attrs), c.output_count);
+    expect_same(std::move(b.graph), inputs);
+    ++checked;
+  }
+  EXPECT_GT(checked, 30);
+}
+
+// Weights stand in the program that computes with them and nowhere else, whatever the nesting.
+TEST(Bodies, HoldTheirWeightsOnce) {
+  constexpr int64_t kSize = 64, kWeightBytes = kSize * kSize * 4;
+  Builder inner;
+  ir::Value* s = inner.graph->add_input("s", {DataType::kF32, {1, kSize}});
+  ir::Value* x = inner.graph->add_input("x", {DataType::kF32, {1, kSize}});
+  ir::Value* w = inner.graph->add_constant("w", filled({kSize, kSize}, 5));
+  ir::Value* next = inner.add("Tanh", {inner.add("Add", {inner.add("MatMul", {s, w}), x})});
+  inner.graph->outputs = {next};
+  const ir::GraphPtr scan_body = shared(inner);
+  Builder outer;
+  outer.graph->add_input("i", kScalarInt);
+  ir::Value* condition = outer.graph->add_input("c", kScalarBool);
+  ir::Value* state = outer.graph->add_input("s", {DataType::kF32, {1, kSize}});
+  ir::Value* rows = outer.graph->add_input("rows", {DataType::kF32, {3, 1, kSize}});
+  ir::Value* bias = outer.graph->add_constant("bias", filled({8, kSize}, 6));
+  const auto last = add_control(outer, "Scan", {state, rows},
+                                {{"body", scan_body}, {"num_scan_inputs", int64_t(1)},
+                                 {"states", int64_t(1)}}, 1);
+  outer.graph->outputs = {condition, last[0], bias};
+  const ir::GraphPtr loop_body = shared(outer);
+  const auto network = [&] {
+    Builder b;
+    ir::Value* trips = b.graph->add_input("trips", kScalarInt);
+    ir::Value* start = b.graph->add_input("s", {DataType::kF32, {1, kSize}});
+    ir::Value* values = b.graph->add_input("rows", {DataType::kF32, {3, 1, kSize}});
+    b.graph->outputs = add_control(b, "Loop", {trips, nullptr, start, values},
+                                   {{"body", ir::GraphPtr(loop_body->clone())},
+                                    {"carried", int64_t(1)}}, 2);
+    return std::move(b.graph);
+  };
+  compiler::CompileOptions options;
+  options.deterministic = true;
+  auto plan = compiler::compile(network(), options, {world().ops, world().kernels, *world().device});
+  ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+  EXPECT_LE(largest_in_attributes(plan->program), 256);
+  const auto bytes = plan::serialize(*plan);
+  ASSERT_TRUE(bytes.ok()) << bytes.status().to_string();
+  EXPECT_LT(int64_t(bytes->size()), 2 * kWeightBytes);
+  // The loaded plan checks the ops' types, nested ones included, and computes with the real weights.
+  auto back = plan::read_plan(*bytes, nullptr);
+  ASSERT_TRUE(back.ok()) << back.status().to_string();
+  auto engine = Engine::create(std::move(*back), world().device, world().kernels);
+  ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+  auto context = std::move(ExecutionContext::create(*engine)).value();
+  const std::vector<Tensor> inputs = {Tensor::scalar_i64(2), filled({1, kSize}, 1),
+                                      filled({3, 1, kSize}, 2)};
+  const auto expected = eval::interpret(world().ops, *network(), inputs);
+  ASSERT_TRUE(expected.ok()) << expected.status().to_string();
+  for (size_t i = 0; i < inputs.size(); ++i)
+    ASSERT_TRUE(context->set_input(int(i), inputs[i].data(), inputs[i].dims()).ok());
+  const Status status = context->run();
+  ASSERT_TRUE(status.ok()) << status.to_string();
+  for (int o = 0; o < 2; ++o) expect_close(*context->output(o), (*expected)[size_t(o)]);
 }
 
 // A condition that data decide, a carried value that grows, and rows captured from outside.

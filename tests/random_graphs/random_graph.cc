@@ -32,7 +32,8 @@ bool is_small(const opdef::OpRegistry& registry, const opdef::OpCase& c) {
     operands.push_back(graph.add_constant(cat("c", operands.size()), t));
   }
   if (elements > kMostCaseElements) return false;
-  ir::Attributes attrs = c.attrs;
+  ir::Attributes attrs;
+  for (const auto& [key, value] : c.attrs) attrs[key] = ir::clone(value);
   const opdef::OpDef& op = *registry.find(c.op);
   opdef::fill_defaults(op, attrs);
   ir::Node* node = graph.add_node(c.op, operands, attrs,

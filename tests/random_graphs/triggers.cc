@@ -216,7 +216,7 @@ constexpr Trigger kTriggers[] = {
   input %x: f32[2, 3]
   const %trips: i64[] = {3} const %on: bool[] = {1}
   %y: f32[], %all: f32[] = Loop(%trips, %on, %x) {
-    body = graph "" {
+    carried = 1, body = graph "" {
       input %i: i64[] input %go: bool[] input %s: f32[2, 3]
       const %half: f32[] = {0.5}
       %t: f32[2, 3] = Mul(%s, %half)
@@ -227,7 +227,7 @@ constexpr Trigger kTriggers[] = {
     {"", R"(graph "" {
   input %x: f32[4, 3] input %s: f32[3]
   %last: f32[], %all: f32[] = Scan(%s, %x) {
-    num_scan_inputs = 1,
+    num_scan_inputs = 1, states = 1,
     body = graph "" {
       input %a: f32[3] input %b: f32[3]
       const %half: f32[] = {0.5}

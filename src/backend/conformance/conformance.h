@@ -35,7 +35,7 @@ struct Report {
 };
 
 // The node of `graph`, whose inputs and constants are its operands, as a subject. `inputs` are the
-// graph's, in order.
+// graph's, in order. Result dims that the data of a loop or branch decide stay symbols.
 Result<Subject> subject_of(const opdef::OpRegistry& registry, const ir::Node& node,
                            const std::vector<ir::Tensor>& inputs, std::string name);
 

@@ -28,6 +28,7 @@
 #include "backend/onednn/onednn_backend.h"
 #endif
 #include "base/text.h"
+#include "eval/control_kernel.h"
 #include "opdef/infer.h"
 #include "ops/all_cases.h"
 #include "ops/case_inputs.h"
@@ -122,10 +123,7 @@ void add_subjects(const opdef::OpRegistry& registry, const opdef::OpCase& c,
       auto subject = subject_of(registry, *node, built->inputs,
                                 cat(c.op, ".", c.name, kNames[size_t(variant)]));
       if (!subject.ok()) continue;  // not fused: its parts have their own cases
-      bool sized = true;
-      for (int r = 0; r < int(subject->problem.results.size()); ++r)
-        sized &= ir::is_constant(subject->problem.result_type(r).shape);
-      if (sized) out.push_back({std::move(*subject), c.op, cat(c.op, ".", c.name)});
+      out.push_back({std::move(*subject), c.op, cat(c.op, ".", c.name)});
     }
   }
 }
@@ -208,6 +206,7 @@ int run(int argc, char** argv) {
   ops::register_all_ops(registry);
   kernel::KernelRegistry kernels;
   backend->register_kernels(kernels);
+  if (kind == "cpu") kernels.add(eval::make_control_kernel(registry));
   // oneDNN brings kernels for the CPU and no device.
   auto device = (kind == "onednn" ? cpu::make_cpu_backend()->device(0, 2) : backend->device(0, 2));
   if (!device.ok()) return std::cout << "skipped: " << device.status().to_string() << "\n", 77;
