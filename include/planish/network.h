@@ -59,6 +59,10 @@ struct TensorflowOptions {
   // Tensors ("node", "node:1") to cut the graph at and to give, in place of the signature's or of all
   // placeholders and of the nodes that nobody reads.
   std::vector<std::string> inputs, outputs;
+  // Values of variables: a checkpoint's prefix, .index file or folder; empty: the model's own.
+  std::string checkpoint;
+  // Inputs fixed to a number in every element, by name: they are no inputs then.
+  std::map<std::string, double> values;
 };
 
 // A value of one network: what an operator reads and makes.

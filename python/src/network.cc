@@ -21,7 +21,7 @@ Network load_network(const std::string& path, const std::string& signature,
                      const std::vector<std::string>& tags, const std::vector<std::string>& inputs,
                      const std::vector<std::string>& outputs, const Shapes& shapes) {
   nb::gil_scoped_release release;
-  const TensorflowOptions choice{signature, tags, inputs, outputs};
+  const TensorflowOptions choice{signature, tags, inputs, outputs, {}, {}};
   auto network = Network::load(path, choice);
   // An input whose shape the model leaves open can only be imported with one.
   if (!network.ok() && !shapes.empty() && network.status().code() == Code::kUnsupported) {

@@ -67,7 +67,9 @@ class Detector:
             count = 3 if level == 0 else 6
             inputs = x.shape[-1]
             for outputs, size in ((codes, 4), (scores, self.classes + 1)):
-                weights = self.spread(1, 1, inputs, count * size, fan=inputs)
+                # Scores of small spread: where they saturate, rounding alone would order the boxes.
+                fan = inputs if size == 4 else 16 * inputs
+                weights = self.spread(1, 1, inputs, count * size, fan=fan)
                 y = tf.nn.bias_add(tf.nn.conv2d(x, weights, 1, "SAME"),
                                    self.rng.normal(0, 0.1, count * size).astype(np.float32))
                 outputs.append(tf.reshape(y, tf.stack([tf.shape(x)[0], -1, size])))

@@ -182,15 +182,19 @@ def check_shared(planish, folder):
         feeds, outputs = saved_model_outputs(path, image)
         for key, value in outputs.items():
             against(f"{name} {key}", path, feeds, key, value)
+    # The sound is an input of the model; its rate, on which the filters depend, is fixed.
     wav = rng.uniform(-0.5, 0.5, (16000, 1)).astype(np.float32)
     for name in ["DNN_S", "CNN_S", "DS_CNN_S", "LSTM_S"]:
         path = SHARED / "kws_tf_frozen" / f"{name}.pb"
         want = frozen_outputs(path, {"decoded_sample_data:0": wav, "decoded_sample_data:1": 16000},
                               "labels_softmax")
-        mfcc = frozen_outputs(path, {"decoded_sample_data:0": wav, "decoded_sample_data:1": 16000},
-                              "Mfcc")
-        against(name, path, {"Mfcc": mfcc}, "labels_softmax", want, "--from-node", "Mfcc",
-                "--to-node", "labels_softmax")
+        against(name, path, {"decoded_sample_data": wav}, "labels_softmax", want, "--set",
+                "decoded_sample_data:1=16000", "--to-node", "labels_softmax")
+    # Values of Keras's network of Ultra-Light-Fast, saved by objects: a checkpoint without a graph.
+    index, = (SHARED / "ultraface").rglob("*.index")
+    done = subprocess.run([planish, "ops", "--check", str(index)], capture_output=True, text=True)
+    is_listed = done.returncode != 0 and "values and no graph" in done.stderr and "f32[" in done.stderr
+    results.append(("ultraface checkpoint", "" if is_listed else done.stderr[:300]))
     return results
 
 
@@ -211,7 +215,9 @@ def main():
             problem, row = check_model(args.planish, name, pathlib.Path(folder), args.full,
                                        bool(args.table))
         results.append((name, problem))
-        rows.append(row)
+        rows += [row] if row else []
+        if args.table:
+            args.table.write_text(PAGE.format(version=tf.__version__, **BOUNDS) + "\n".join(rows) + "\n")
         print("FAILED" if problem else "ok    ", name, problem, flush=True)
     if "shared" in chosen and SHARED.is_dir():
         with tempfile.TemporaryDirectory() as folder:
@@ -223,8 +229,6 @@ def main():
         print("passed over: ../shared/models is not there")
     failed = sum(bool(problem) for _, problem in results)
     print(f"{len(results)} models, {failed} failed")
-    if args.table and not failed:
-        args.table.write_text(PAGE.format(version=tf.__version__, **BOUNDS) + "\n".join(rows) + "\n")
     return 1 if failed else 0
 
 

@@ -35,6 +35,17 @@ Result<NamedShape> parse_named_shape(const std::string& text) {
   return out;
 }
 
+Result<std::pair<std::string, double>> parse_named_number(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  if (equals != std::string::npos && equals > 0) {
+    const auto parsed = std::from_chars(text.data() + equals + 1, end, value);
+    if (parsed.ec == std::errc() && parsed.ptr == end) return std::pair(text.substr(0, equals), value);
+  }
+  return usage(fmt::format("value '{}': expected INPUT=NUMBER, as in is_training=0", text));
+}
+
 NamedFile parse_named_file(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos) return {"", text};

@@ -14,6 +14,8 @@ struct NamedShape {
   std::vector<int64_t> dims;
 };
 Result<NamedShape> parse_named_shape(const std::string& text);
+// "is_training=0".
+Result<std::pair<std::string, double>> parse_named_number(const std::string& text);
 
 // "NAME=FILE", split at the first '='; without one the name is empty.
 struct NamedFile {

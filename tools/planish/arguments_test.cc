@@ -5,6 +5,14 @@
 namespace planish::cli {
 namespace {
 
+TEST(Arguments, NamedNumbers) {
+  const auto rate = parse_named_number("decoded:1=16000");
+  ASSERT_TRUE(rate.ok());
+  EXPECT_EQ(*rate, std::pair(std::string("decoded:1"), 16000.0));
+  for (const char* text : {"rate", "=1", "rate=", "rate=1s", "rate=true"})
+    EXPECT_FALSE(parse_named_number(text).ok()) << text;
+}
+
 TEST(NamedShape, SplitsAtTheLastColon) {
   const auto shape = parse_named_shape("serving:input:0:1x3x224x224");
   ASSERT_TRUE(shape.ok()) << shape.status().to_string();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -17,6 +18,19 @@ const std::atomic<bool>* interrupted_flag = nullptr;
 extern "C" void on_interrupt(int signal) {
   auto* flag = const_cast<std::atomic<bool>*>(interrupted_flag);
   if (flag->exchange(true)) ::_exit(128 + signal);
+}
+
+// A message may have lines of its own (a list of what is refused), each of them indented; nothing else
+// in it moves the cursor.
+std::string printable_lines(const std::string& text) {
+  std::string out;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    if (at > 0) out += text.substr(at, 2) == "  " ? "\n" : "\n  ";
+    out += printable(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
 }
 
 }  // namespace
@@ -49,7 +63,7 @@ ExitCode exit_code_of(const Status& status) {
 
 int fail(const Status& status) {
   std::fflush(stdout);
-  fmt::print(stderr, "planish: {}\n", printable(status.to_string()));
+  fmt::print(stderr, "planish: {}\n", printable_lines(status.to_string()));
   return exit_code_of(status);
 }
 

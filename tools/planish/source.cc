@@ -89,6 +89,13 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
   add(command.add_option("--engine", engine,
                          "Engine of a SavedModel that planish.tensorflow converted, or part of its name"))
       ->type_name("NAME");
+  add(command.add_option("--checkpoint", checkpoint,
+                         "Values of a TensorFlow graph's variables; default: the model's own"))
+      ->type_name("PREFIX|FOLDER");
+  add(command.add_option("--set", values,
+                         "Fix an input of a TensorFlow graph to a number: is_training=0; repeatable"))
+      ->type_name("INPUT=NUMBER")
+      ->allow_extra_args(false);
   add(command.add_option("--from-node", cut_inputs,
                          "Cut a TensorFlow graph here: NODE or NODE:1 becomes an input; repeatable"))
       ->type_name("NODE")
@@ -180,6 +187,12 @@ Result<Network> load_model(const std::string& path, const BuildFlags& flags,
   TensorflowOptions choice;
   choice.signature = flags.signature;
   choice.tags = flags.tags;
+  choice.checkpoint = flags.checkpoint;
+  for (const std::string& text : flags.values) {
+    auto value = parse_named_number(text);
+    if (!value.ok()) return value.status();
+    choice.values[value->first] = value->second;
+  }
   choice.inputs = flags.cut_inputs;
   choice.outputs = flags.cut_outputs;
   auto network = Network::load(path, choice);

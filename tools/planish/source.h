@@ -16,6 +16,8 @@ namespace planish::cli {
 struct BuildFlags {
   std::string device = "cpu";
   std::string signature;                       // of a SavedModel
+  std::string checkpoint;                      // of a TensorFlow graph
+  std::vector<std::string> values;             // "name=1", of a TensorFlow graph
   std::vector<std::string> tags;
   std::string engine;                          // of a SavedModel that planish.tensorflow converted
   std::vector<std::string> cut_inputs, cut_outputs;  // of a TensorFlow graph

@@ -94,7 +94,7 @@ v1::EngineSet::Source source_of(const planish_engine_set& set, const planish_gra
     // The bytes are in memory already: the host has accepted their size.
     options.limits.max_file_bytes = int64_t(graph.bytes) + 1;
     return v1::Network::load_tensorflow(graph.data, graph.bytes,
-                                        {"", {}, set.inputs, set.outputs}, options);
+                                        {"", {}, set.inputs, set.outputs, {}, {}}, options);
   };
 }
 

@@ -46,6 +46,8 @@ frontend::TensorflowOptions import_options(const TensorflowOptions& choice,
   wanted.tags = choice.tags;
   wanted.inputs = choice.inputs;
   wanted.outputs = choice.outputs;
+  wanted.checkpoint = choice.checkpoint;
+  wanted.values = choice.values;
   wanted.shapes = options.shapes;
   return wanted;
 }

@@ -13,6 +13,7 @@ namespace planish::frontend::tensorflow {
 namespace {
 
 constexpr int64_t kMaxShards = 100000;
+constexpr std::string_view kObjectGraph = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
 // Keys of slices are an ordered encoding that begins with a zero byte: the number 0, then the name
 // and the extents. (tensorflow/core/util/saved_tensor_slice_util.cc)
@@ -76,7 +77,69 @@ Result<Checkpoint> Checkpoint::open(const std::string& prefix, const Limits& lim
     return data_loss(cat("is said to have ", desc->shard_count, " shards")).at(index);
   out.shard_count_ = desc->shard_count;
   out.entries_.erase(header);
+  if (out.has(kObjectGraph))
+    if (Status s = out.read_objects(); !s.ok()) return s.at(cat(prefix, ": ", kObjectGraph));
   return out;
+}
+
+// A single string: its length as a varint, the masked checksum of the length in 4 bytes, the text. The
+// entry's checksum is over the length in 4 bytes (8 from 4 GiB on), the first checksum and the text.
+Result<std::string> Checkpoint::read_text(std::string_view key) const {
+  PLANISH_ASSIGN_OR_RETURN(const BundleEntryDesc entry,
+                           read_bundle_entry(entries_.find(key)->second, limits_));
+  PLANISH_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, shard(entry.shard));
+  if (entry.dtype != kString || !entry.shape.dims.empty()) return data_loss("is no single text");
+  if (entry.offset < 0 || entry.size < 5 || entry.offset > file->size() ||
+      entry.size > file->size() - entry.offset || entry.size > limits_.max_file_bytes)
+    return data_loss(cat("takes ", entry.size, " bytes at ", entry.offset, " of shard ", file->path(),
+                         ", which has ", file->size()));
+  std::string bytes(size_t(entry.size), '\0');
+  PLANISH_RETURN_IF_ERROR(
+      file->read_at(entry.offset, std::as_writable_bytes(std::span(bytes.data(), bytes.size()))));
+  size_t at = 0;
+  uint64_t length = 0;
+  for (int shift = 0; shift < 35; shift += 7) {
+    const uint8_t byte = at < bytes.size() ? uint8_t(bytes[at++]) : 0x80;
+    length |= uint64_t(byte & 0x7f) << shift;
+    if ((byte & 0x80) == 0) break;
+  }
+  if (length > UINT32_MAX || bytes.size() != at + 4 + length)
+    return data_loss(cat("takes ", entry.size, " bytes, its text ", length));
+  const uint32_t stored = uint32_t(length);
+  const auto bytes_of_length = std::as_bytes(std::span(&stored, 1));
+  uint32_t sum = 0;
+  std::memcpy(&sum, bytes.data() + at, 4);
+  if (crc32c(bytes_of_length) != unmasked_crc32c(sum)) return data_loss("its length does not match its CRC-32C");
+  const uint32_t all = extend_crc32c(crc32c(bytes_of_length),
+                                     std::as_bytes(std::span(bytes.data() + at, bytes.size() - at)));
+  if (all != unmasked_crc32c(entry.crc32c))
+    return data_loss(cat("does not match its CRC-32C in shard ", file->path()));
+  return bytes.substr(at + 4);
+}
+
+Status Checkpoint::read_objects() {
+  auto text = read_text(kObjectGraph);
+  // The graph of objects only helps to find variables: without its shard, the first of them fails.
+  if (!text.ok() && text.status().code() == Code::kNotFound) return ok_status();
+  if (!text.ok()) return text.status();
+  PLANISH_ASSIGN_OR_RETURN(const auto variables, read_object_graph(*text, limits_));
+  for (const SavedVariableDesc& variable : variables)
+    if (!variable.full_name.empty()) keys_by_name_.emplace(variable.full_name, variable.key);
+  return ok_status();
+}
+
+std::string Checkpoint::key_of(const std::string& full_name) const {
+  const auto found = keys_by_name_.find(full_name);
+  return found == keys_by_name_.end() || !has(found->second) ? std::string() : found->second;
+}
+
+Result<ir::TensorType> Checkpoint::type(std::string_view key) const {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return not_found(cat(quoted(key), " is not in the checkpoint"));
+  PLANISH_ASSIGN_OR_RETURN(const BundleEntryDesc entry, read_bundle_entry(found->second, limits_));
+  PLANISH_ASSIGN_OR_RETURN(const ir::DataType dtype, data_type(entry.dtype));
+  PLANISH_RETURN_IF_ERROR(checked_count(entry.shape, limits_).status());
+  return ir::TensorType{dtype, ir::to_shape(entry.shape.dims)};
 }
 
 std::vector<std::string> Checkpoint::keys() const {

@@ -24,6 +24,11 @@ class Checkpoint {
   // The whole variable, put together from its slices where it was saved in parts; its CRC-32C is
   // checked. kNotFound, kDataLoss, kUnsupported for strings and variants.
   Result<ir::Tensor> read(std::string_view key) const;
+  // Type and shape as the index tells them, nothing of the value read.
+  Result<ir::TensorType> type(std::string_view key) const;
+  // The key of a variable by the name that it had in the program: checkpoints of TF2 call variables by
+  // their place among the objects that hold them. Empty: unknown.
+  std::string key_of(const std::string& full_name) const;
 
  private:
   Checkpoint() = default;
@@ -31,11 +36,14 @@ class Checkpoint {
   Result<ir::Tensor> read_entry(std::string_view key) const;
   Result<ir::Tensor> read_whole(const BundleEntryDesc& entry) const;
   Result<ir::Tensor> read_slices(std::string_view key, const BundleEntryDesc& entry) const;
+  Result<std::string> read_text(std::string_view key) const;
+  Status read_objects();
 
   std::string prefix_;
   Limits limits_;
   int64_t shard_count_ = 0;
   std::map<std::string, std::string, std::less<>> entries_;  // serialized BundleEntryProtos
+  std::map<std::string, std::string> keys_by_name_;  // of the object graph
   mutable std::map<int64_t, std::shared_ptr<const MappedFile>> shards_;
 };
 

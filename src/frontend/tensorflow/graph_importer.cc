@@ -1,5 +1,7 @@
 #include "frontend/tensorflow/graph_importer.h"
 
+#include <algorithm>
+
 #include "base/quote.h"
 #include "base/text.h"
 #include "eval/interpreter.h"
@@ -237,37 +239,64 @@ Result<ir::Attributes> GraphImporter::convert_attributes(const NodeDesc& node) c
   return out;
 }
 
-Status GraphImporter::import_by_rule(Scope& scope, int node) {
-  const NodeDesc& desc = scope.source->node(node);
-  const opdef::OpRegistry::Rule rule = registry_.find_tensorflow(desc.op);
-  if (!rule.op) {
-    const std::string_view reason = registry_.refusal_reason("tensorflow", desc.op);
-    return unsupported(reason.empty() ? "not an operator that Planish knows" : std::string(reason));
-  }
-  const std::string source = source_name(scope, desc);
-  const int ports = scope.source->port_count(node);
-  TensorflowNodeView view(desc, source, ports, int(graph_.producer));
-  bool is_dead = false;
+// The node's data inputs, variables read where they stand; refused when something is no tensor.
+Result<GraphImporter::Bindings> GraphImporter::rule_inputs(Scope& scope, int node) {
+  Bindings out;
   for (const Ref& ref : scope.source->inputs(node)) {
     if (ref.is_control) continue;
     PLANISH_ASSIGN_OR_RETURN(Binding input, binding(scope, ref));
-    if (input.kind == Binding::Kind::kRefused) return refuse_outputs(scope, node), ok_status();
-    if (input.kind == Binding::Kind::kDead) is_dead = true;
-    if (input.kind == Binding::Kind::kVariable) {  // a reference variable is read where it stands
+    if (input.kind == Binding::Kind::kVariable) {
       PLANISH_ASSIGN_OR_RETURN(ir::Value * value, variable_value(*scope.graph, input.text));
       input = Binding::of(value);
     }
-    if (input.kind == Binding::Kind::kText) return unsupported("it computes with text");
-    if (input.kind == Binding::Kind::kNone || input.kind == Binding::Kind::kList)
-      return unsupported(cat("its input ", view.inputs.size(), " is no tensor of numbers"));
-    view.inputs.push_back(input.value);
+    out.push_back(std::move(input));
   }
-  if (is_dead) {
+  return out;
+}
+
+Status GraphImporter::import_by_rule(Scope& scope, int node) {
+  const NodeDesc& desc = scope.source->node(node);
+  const int ports = scope.source->port_count(node);
+  PLANISH_ASSIGN_OR_RETURN(const Bindings inputs, rule_inputs(scope, node));
+  const auto has = [&](Binding::Kind kind) {
+    return std::any_of(inputs.begin(), inputs.end(), [&](const Binding& b) { return b.kind == kind; });
+  };
+  const bool is_rule = registry_.find_tensorflow(desc.op).op || is_complex(desc, inputs);
+  if (!is_rule) {
+    const std::string_view reason = registry_.refusal_reason("tensorflow", desc.op);
+    return unsupported(reason.empty() ? "not an operator that Planish knows" : std::string(reason));
+  }
+  if (has(Binding::Kind::kRefused)) return refuse_outputs(scope, node), ok_status();
+  if (has(Binding::Kind::kText)) return unsupported("it computes with text");
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].kind == Binding::Kind::kNone || inputs[i].kind == Binding::Kind::kList)
+      return unsupported(cat("its input ", i, " is no tensor of numbers"));
+  if (has(Binding::Kind::kDead)) {
     Binding dead;
     dead.kind = Binding::Kind::kDead;
     set_outputs(scope, node, Bindings(size_t(ports), dead));
     return ok_status();
   }
+  if (is_complex(desc, inputs)) return import_complex(scope, node, inputs);
+  std::vector<ir::Value*> values;
+  for (const Binding& input : inputs) values.push_back(input.value);
+  PLANISH_ASSIGN_OR_RETURN(const std::vector<ir::Value*> outputs,
+                           apply_rule(scope, node, desc.op, std::move(values), ports));
+  Bindings bindings;
+  for (ir::Value* output : outputs) bindings.push_back(Binding::of(output));
+  set_outputs(scope, node, std::move(bindings));
+  return ok_status();
+}
+
+Result<std::vector<ir::Value*>> GraphImporter::apply_rule(Scope& scope, int node, std::string_view name,
+                                                          std::vector<ir::Value*> inputs, int ports,
+                                                          std::string_view suffix) {
+  const NodeDesc& desc = scope.source->node(node);
+  const opdef::OpRegistry::Rule rule = registry_.find_tensorflow(name);
+  PLANISH_CHECK(rule.op, "a node is imported without a rule");
+  const std::string source = source_name(scope, desc);
+  TensorflowNodeView view(desc, source, ports, int(graph_.producer));
+  view.inputs = std::move(inputs);
   PLANISH_ASSIGN_OR_RETURN(view.attributes, convert_attributes(desc));
   const ir::Node* before =
       scope.graph->nodes().empty() ? nullptr : scope.graph->nodes().back().get();
@@ -285,14 +314,11 @@ Status GraphImporter::import_by_rule(Scope& scope, int node) {
   }
   std::vector<ir::Value*> outputs = context.outputs();
   PLANISH_RETURN_IF_ERROR(fold_new_nodes(*scope.graph, before, outputs));
-  Bindings bindings;
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i]) return unsupported(cat("its output ", i, " is not provided"));
-    give_name(*scope.graph, outputs[i], i == 0 ? source : cat(source, ':', i));
-    bindings.push_back(Binding::of(outputs[i]));
+    give_name(*scope.graph, outputs[i], cat(source, suffix, i == 0 ? std::string() : cat(':', i)));
   }
-  set_outputs(scope, node, std::move(bindings));
-  return ok_status();
+  return outputs;
 }
 
 Status GraphImporter::fold_new_nodes(ir::Graph& graph, const ir::Node* before,

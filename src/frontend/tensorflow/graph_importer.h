@@ -31,16 +31,21 @@ struct Binding {
     kValue,
     kVariable,  // a resource or reference: its name is in `text`
     kText,      // a string constant
+    kComplex,   // its real part is the value
     kList,      // a TensorList or TensorArray
     kDead,      // not taken by a Switch whose condition is known
     kRefused,
   } kind = Kind::kNone;
   ir::Value* value = nullptr;
+  ir::Value* imaginary = nullptr;  // of kComplex
   std::string text;
   std::shared_ptr<struct ListDesc> list;
 
-  static Binding of(ir::Value* value) { return {Kind::kValue, value, {}, nullptr}; }
-  static Binding refused() { return {Kind::kRefused, nullptr, {}, nullptr}; }
+  static Binding of(ir::Value* value) { return {Kind::kValue, value, nullptr, {}, nullptr}; }
+  static Binding complex(ir::Value* real, ir::Value* imaginary) {
+    return {Kind::kComplex, real, imaginary, {}, nullptr};
+  }
+  static Binding refused() { return {Kind::kRefused, nullptr, nullptr, {}, nullptr}; }
 };
 
 // A TensorList or TensorArray: elements set at known places over a dense tensor or zeros. It changes by
@@ -87,6 +92,12 @@ class GraphImporter {
   Result<Binding> binding(Scope& scope, const Ref& ref) const;
   Status import_node(Scope& scope, int node);
   Status import_by_rule(Scope& scope, int node);
+  Result<Bindings> rule_inputs(Scope& scope, int node);
+  // The outputs, `ports` of them, that the rule called `name` gives; the names of the node's outputs
+  // are given to them, with `suffix`.
+  Result<std::vector<ir::Value*>> apply_rule(Scope& scope, int node, std::string_view name,
+                                             std::vector<ir::Value*> inputs, int ports,
+                                             std::string_view suffix = "");
   Result<ir::Attributes> convert_attributes(const NodeDesc& node) const;
   Status fold_new_nodes(ir::Graph& graph, const ir::Node* before, std::vector<ir::Value*>& outputs);
   void set_outputs(Scope& scope, int node, Bindings outputs);
@@ -107,6 +118,8 @@ class GraphImporter {
   Result<std::optional<ir::TensorType>> input_type(const Port& port, const Source& source,
                                                    ir::Graph& graph);
   Status add_inputs(Scope& scope, const std::vector<Port>& inputs);
+  Result<ir::Value*> fixed_value(ir::Graph& graph, const std::string& name,
+                                 const ir::TensorType& type) const;
   Status add_outputs(Scope& scope, const std::vector<Port>& outputs);
 
   // structural.cc: nodes without an operator.
@@ -126,6 +139,11 @@ class GraphImporter {
                         const std::string& name);
   Result<const Source*> function_of(const NodeDesc& node, std::string_view attr) const;
   Result<ir::Value*> variable_value(ir::Graph& graph, const std::string& name);
+
+  // complex.cc: complex numbers as pairs of tensors.
+  bool is_complex(const NodeDesc& node, const Bindings& inputs) const;
+  Status import_complex(Scope& scope, int node, const Bindings& inputs);
+  Result<Binding> complex_constant(ir::Graph& graph, const TensorDesc& desc, const std::string& name);
 
   // control_flow.cc: branches.
   struct Guard {

@@ -110,6 +110,7 @@ Result<std::optional<ir::TensorType>> GraphImporter::input_type(const Port& port
       (!declared->shape.dims.empty() || graph_.producer >= kFirstProducerWithShapes))
     shape = declared->shape;
   if (shape && shape->unknown_rank) shape.reset();
+  if (!shape && options_.values.count(port.name)) shape.emplace();  // a single number
   const auto given = options_.shapes.find(port.name);
   const bool is_given = given != options_.shapes.end();
   if (!shape && !is_given)
@@ -135,20 +136,40 @@ Result<std::optional<ir::TensorType>> GraphImporter::input_type(const Port& port
   return std::optional(type);
 }
 
+Result<ir::Value*> GraphImporter::fixed_value(ir::Graph& graph, const std::string& name,
+                                              const ir::TensorType& type) const {
+  if (!ir::is_constant(type.shape))
+    return invalid_argument(cat("input ", quoted(name), " is fixed to a value, but its shape ",
+                                ir::to_string(type), " is open; give one"));
+  PLANISH_RETURN_IF_ERROR(checked_count({false, ir::to_dims(type.shape)}, options_.limits).status());
+  const double value = options_.values.at(name);
+  ir::Tensor tensor(type.dtype, ir::to_dims(type.shape));
+  for (int64_t i = 0; i < tensor.count(); ++i)
+    ir::is_float(type.dtype) ? tensor.set_f64(i, value) : tensor.set_i64(i, int64_t(value));
+  return graph.add_constant(graph.unique_name(name), std::move(tensor));
+}
+
 // An unknown first dim is the batch, N, of every input that has one.
 Status GraphImporter::add_inputs(Scope& scope, const std::vector<Port>& inputs) {
-  for (const auto& [name, dims] : options_.shapes) {
-    const std::string& wanted = name;
-    if (std::none_of(inputs.begin(), inputs.end(),
-                     [&](const Port& port) { return port.name == wanted; }))
-      return invalid_argument(cat("a shape is given for ", quoted(name),
-                                  ", which is not an input of the model"));
-  }
+  const auto check = [&](const std::string& name, std::string_view what) -> Status {
+    for (const Port& port : inputs)
+      if (port.name == name) return ok_status();
+    // Decoded sounds become inputs too, when the walk meets them.
+    const int node = scope.source->find(name.substr(0, name.find(':')));
+    if (node >= 0 && scope.source->node(node).op == "DecodeWav") return ok_status();
+    return invalid_argument(cat("a ", what, " is given for ", quoted(name),
+                                ", which is not an input of the model"));
+  };
+  for (const auto& [name, dims] : options_.shapes) PLANISH_RETURN_IF_ERROR(check(name, "shape"));
+  for (const auto& [name, value] : options_.values) PLANISH_RETURN_IF_ERROR(check(name, "value"));
   for (const Port& port : inputs) {
     PLANISH_ASSIGN_OR_RETURN(const std::optional<ir::TensorType> type,
                              input_type(port, *scope.source, *scope.graph));
     Binding binding = Binding::refused();
-    if (type) {
+    if (type && options_.values.count(port.name)) {
+      PLANISH_ASSIGN_OR_RETURN(ir::Value * value, fixed_value(*scope.graph, port.name, *type));
+      binding = Binding::of(value);
+    } else if (type) {
       for (const ir::Dim& dim : type->shape)
         if (!dim.is_constant()) scope.graph->symbols.try_emplace(dim.symbol_name());
       if (scope.graph->find(port.name))

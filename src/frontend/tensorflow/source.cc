@@ -33,6 +33,7 @@ const std::vector<OutputNames>& output_names() {
        {"y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2",
         "reserve_space_3"}},
       {"GRUBlockCell", {"r", "u", "c", "h"}},
+      {"ListDiff", {"out", "idx"}},
       {"LSTMBlockCell", {"i", "cs", "f", "o", "ci", "co", "h"}},
       {"MaxPoolWithArgmax", {"output", "argmax"}},
       {"Merge", {"output", "value_index"}},
@@ -47,6 +48,10 @@ const std::vector<OutputNames>& output_names() {
       {"Unique", {"y", "idx"}},
       {"UniqueV2", {"y", "idx"}},
       {"UniqueWithCounts", {"y", "idx", "count"}},
+      {"UniqueWithCountsV2", {"y", "idx", "count"}},
+      {"_FusedBatchNormEx",
+       {"y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2",
+        "reserve_space_3"}},
   };
   return kNames;
 }

@@ -15,10 +15,17 @@ const std::unordered_map<std::string_view, GraphImporter::Structural>& GraphImpo
       {"CheckNumerics", &G::import_alias},
       {"CheckNumericsV2", &G::import_alias},
       {"Const", &G::import_const},
+      {"Copy", &G::import_alias},
+      {"CopyHost", &G::import_alias},
+      {"DebugGradientIdentity", &G::import_alias},
+      {"DebugIdentity", &G::import_alias},
       {"DebugIdentityV2", &G::import_alias},
+      {"DebugIdentityV3", &G::import_alias},
       {"DecodeWav", &G::import_decode_wav},
+      {"DeepCopy", &G::import_alias},
       {"EnsureShape", &G::import_alias},
       {"Enter", &G::import_alias},
+      {"GuaranteeConst", &G::import_alias},
       {"Identity", &G::import_alias},
       {"IdentityN", &G::import_alias},
       {"If", &G::import_if},
@@ -31,11 +38,14 @@ const std::unordered_map<std::string_view, GraphImporter::Structural>& GraphImpo
       {"PlaceholderWithDefault", &G::import_default},
       {"PlanishEngineOp", &G::import_call},
       {"PreventGradient", &G::import_alias},
+      {"Print", &G::import_alias},
+      {"PrintV2", &G::import_nothing},
       {"ReadVariableOp", &G::import_read},
       {"RefEnter", &G::import_alias},
       {"RefMerge", &G::import_merge},
       {"RefSwitch", &G::import_switch},
       {"ResourceGather", &G::import_resource_gather},
+      {"ResourceGatherNd", &G::import_resource_gather},
       {"Snapshot", &G::import_alias},
       {"StatefulPartitionedCall", &G::import_call},
       {"StatelessCase", &G::import_case},
@@ -48,6 +58,8 @@ const std::unordered_map<std::string_view, GraphImporter::Structural>& GraphImpo
       {"Variable", &G::import_variable},
       {"VariableV2", &G::import_variable},
       {"While", &G::import_while},
+      {"_CopyFromGpuToHost", &G::import_alias},
+      {"_CopyFromHostToGpu", &G::import_alias},
   };
   return kRows;
 }
@@ -61,6 +73,9 @@ Status GraphImporter::import_const(Scope& scope, int node) {
     out.kind = Binding::Kind::kText;
     auto texts = to_strings(*value->tensor, options_.limits);
     if (texts.ok() && texts->size() == 1) out.text = (*texts)[0];
+  } else if (value->tensor->dtype == kComplex64) {
+    PLANISH_ASSIGN_OR_RETURN(
+        out, complex_constant(*scope.graph, *value->tensor, source_name(scope, desc)));
   } else {
     PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, to_tensor(*value->tensor, options_.limits));
     out = Binding::of(scope.graph->add_constant(scope.graph->unique_name(source_name(scope, desc)),
@@ -129,15 +144,16 @@ Status GraphImporter::import_resource_gather(Scope& scope, int node) {
   if (indices.kind == Binding::Kind::kRefused) return refuse_outputs(scope, node), ok_status();
   if (table.kind != Binding::Kind::kVariable || indices.kind != Binding::Kind::kValue)
     return unsupported("it gathers from something else than a variable");
-  if (scope.source->node(node).attr_int("batch_dims", 0) != 0)
-    return unsupported("batch_dims is not 0");
   PLANISH_ASSIGN_OR_RETURN(ir::Value * value, variable_value(*scope.graph, table.text));
-  const std::string source = source_name(scope, scope.source->node(node));
-  opdef::ImportContext context = this->context(scope, source);
+  const NodeDesc& desc = scope.source->node(node);
+  std::vector<ir::Value*> operands = {value, indices.value};
+  const bool is_nd = desc.op == "ResourceGatherNd";
+  if (!is_nd)
+    operands.push_back(scope.graph->add_constant(
+        scope.graph->unique_name("axis"), ir::Tensor::scalar_i64(desc.attr_int("batch_dims", 0))));
   PLANISH_ASSIGN_OR_RETURN(
-      ir::Value * out, context.add1("Gather", {value, indices.value}, {{"axis", int64_t(0)}}));
-  give_name(*scope.graph, out, source);
-  set_outputs(scope, node, {Binding::of(out)});
+      const auto out, apply_rule(scope, node, is_nd ? "GatherNd" : "GatherV2", std::move(operands), 1));
+  set_outputs(scope, node, {Binding::of(out[0])});
   return ok_status();
 }
 
@@ -174,9 +190,16 @@ Status GraphImporter::import_decode_wav(Scope& scope, int node) {
     else type.shape.push_back(scope.graph->new_symbol(i ? "channels" : "samples", {}));
   }
   Bindings out = {Binding::of(scope.graph->add_input(name, type))};
-  if (scope.source->port_count(node) > 1)
-    out.push_back(Binding::of(
-        scope.graph->add_input(name + ":1", ir::TensorType{ir::DataType::kI32, {}})));
+  if (scope.source->port_count(node) > 1) {
+    const std::string rate = name + ":1";
+    const ir::TensorType scalar{ir::DataType::kI32, {}};
+    if (options_.values.count(rate)) {
+      PLANISH_ASSIGN_OR_RETURN(ir::Value * value, fixed_value(*scope.graph, rate, scalar));
+      out.push_back(Binding::of(value));
+    } else {
+      out.push_back(Binding::of(scope.graph->add_input(rate, scalar)));
+    }
+  }
   set_outputs(scope, node, std::move(out));
   return ok_status();
 }

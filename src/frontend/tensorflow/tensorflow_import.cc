@@ -108,9 +108,33 @@ Result<Files> find_files(const std::string& path, const Limits& limits) {
   return not_found("the folder has neither a saved_model.pb nor a checkpoint").at(path);
 }
 
-Status no_graph(const Files& files) {
+// Prefix of the checkpoint that a user names.
+Result<std::string> checkpoint_prefix(const std::string& path, const Limits& limits) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    if (exists(path + "/variables.index")) return path + "/variables";
+    return newest_checkpoint(path, limits);
+  }
+  return ends_with(path, ".index") ? path.substr(0, path.size() - 6) : path;
+}
+
+// Says what the checkpoint holds, once it is seen to be one.
+Status no_graph(const Files& files, const Limits& limits) {
+  PLANISH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(files.checkpoint, limits));
+  std::vector<std::string> variables;
+  for (const std::string& key : checkpoint.keys()) {
+    const auto type = checkpoint.type(key);
+    if (!type.ok() && type.status().code() == Code::kUnsupported) continue;  // text
+    PLANISH_RETURN_IF_ERROR(type.status());
+    variables.push_back(cat("\n  ", key, ": ", ir::to_string(*type)));
+  }
+  const size_t shown = std::min<size_t>(variables.size(), 10);
+  std::string list;
+  for (size_t i = 0; i < shown; ++i) list += variables[i];
+  if (shown < variables.size()) list += "\n  ...";
   return not_found(cat("a checkpoint holds values and no graph: ", planish::quoted(files.model),
-                       " is not there; give a SavedModel, or the checkpoint with its .meta file"));
+                       " is not there; give a SavedModel, the checkpoint with its .meta file, or a "
+                       "graph and --checkpoint. It has ", variables.size(), " variables:", list));
 }
 
 template <class Map>
@@ -184,7 +208,8 @@ Result<std::unique_ptr<ir::Graph>> import_graph(const GraphDesc& graph,
 template <class Use>
 auto with_graph(const Files& files, const TensorflowOptions& options, const Use& use)
     -> decltype(use(GraphDesc(), nullptr, nullptr)) {
-  if (files.kind == Files::Kind::kMetaGraph && !exists(files.model)) return no_graph(files);
+  if (files.kind == Files::Kind::kMetaGraph && !exists(files.model))
+    return no_graph(files, options.limits);
   PLANISH_ASSIGN_OR_RETURN(std::string bytes, read_file(files.model, options.limits));
   if (files.is_text) {
     const TextMessage message = files.kind == Files::Kind::kSavedModel ? TextMessage::kSavedModel
@@ -192,9 +217,16 @@ auto with_graph(const Files& files, const TensorflowOptions& options, const Use&
     PLANISH_ASSIGN_OR_RETURN(bytes, binary_of_text(bytes, message, options.limits));
   }
   std::optional<Checkpoint> checkpoint;
-  if (!files.checkpoint.empty() && exists(files.checkpoint + ".index")) {
+  if (!options.checkpoint.empty()) {
+    PLANISH_ASSIGN_OR_RETURN(const std::string prefix,
+                             checkpoint_prefix(options.checkpoint, options.limits));
+    PLANISH_ASSIGN_OR_RETURN(checkpoint, Checkpoint::open(prefix, options.limits));
+  } else if (!files.checkpoint.empty() && exists(files.checkpoint + ".index")) {
     PLANISH_ASSIGN_OR_RETURN(checkpoint, Checkpoint::open(files.checkpoint, options.limits));
   }
+  if (!checkpoint && files.kind == Files::Kind::kMetaGraph && exists(files.checkpoint))
+    return unsupported(cat(planish::quoted(files.checkpoint), " is a checkpoint of the first format (V1), "
+                           "which is not read; save it again with Saver(write_version=SaverDef.V2)"));
   const auto run = [&](const GraphDesc& graph, const SignatureDesc* signature) {
     return use(graph, signature, checkpoint ? &*checkpoint : nullptr);
   };
@@ -305,15 +337,7 @@ Result<FrozenGraph> freeze_tensorflow(const std::string& path, const TensorflowO
 
 Result<std::vector<CheckpointEntry>> read_checkpoint(const std::string& path,
                                                      const Limits& limits) {
-  std::string prefix = path;
-  if (ends_with(path, ".index")) prefix = path.substr(0, path.size() - 6);
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
-    if (exists(path + "/variables.index")) prefix = path + "/variables";
-    else {
-      PLANISH_ASSIGN_OR_RETURN(prefix, newest_checkpoint(path, limits));
-    }
-  }
+  PLANISH_ASSIGN_OR_RETURN(const std::string prefix, checkpoint_prefix(path, limits));
   PLANISH_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(prefix, limits));
   std::vector<CheckpointEntry> out;
   for (const std::string& key : checkpoint.keys()) {

@@ -33,6 +33,11 @@ struct TensorflowOptions {
   std::vector<std::string> inputs;
   // Tensors that become outputs. Empty: the signature's, or the nodes that nobody reads.
   std::vector<std::string> outputs;
+  // Inputs that are no inputs but have this value in every element: a rate of samples, "is training".
+  std::map<std::string, double> values;
+  // The checkpoint that variables have their values from: its prefix, its .index file, or a folder with
+  // a file "checkpoint". Empty: the one that belongs to the SavedModel or meta graph.
+  std::string checkpoint;
 };
 
 // Whether the path looks like something import_tensorflow() reads: a folder with a saved_model.pb or

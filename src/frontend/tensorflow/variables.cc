@@ -144,6 +144,7 @@ Result<ir::Tensor> Variables::value(const std::string& variable) const {
   }
   for (const std::string& key : {variable, cat(variable, kSuffix)})
     if (checkpoint_->has(key)) return checkpoint_->read(key);
+  if (const std::string key = checkpoint_->key_of(variable); !key.empty()) return checkpoint_->read(key);
   return not_found(cat(what, " is not in the checkpoint ", checkpoint_->prefix()));
 }
 

@@ -25,6 +25,8 @@ class Reader : public wire::MessageReader {
   void graph(std::string_view bytes, GraphDesc& out);
   void bundle_header(std::string_view bytes, BundleHeaderDesc& out);
   void bundle_entry(std::string_view bytes, BundleEntryDesc& out);
+  void object_graph(std::string_view bytes, std::vector<SavedVariableDesc>& out);
+  void saved_object(std::string_view bytes, std::vector<SavedVariableDesc>& out);
 
  private:
   void library(std::string_view bytes, GraphDesc& out);
@@ -92,7 +94,9 @@ void Reader::tensor(std::string_view bytes, TensorDesc& out) {
       case 1: out.dtype = f.integer(); break;
       case 2: shape(f.bytes(), out.shape); break;
       case 4: out.content = f.bytes(); break;
-      case 5: out.chunks.push_back({Kind::kFixed32, field, f.scalars(pbf_wire_type::fixed32)}); break;
+      case 5: case 9:  // 9: pairs of floats
+        out.chunks.push_back({Kind::kFixed32, field, f.scalars(pbf_wire_type::fixed32)});
+        break;
       case 6: out.chunks.push_back({Kind::kFixed64, field, f.scalars(pbf_wire_type::fixed64)}); break;
       case 7: case 10: case 11: case 13: case 16: case 17:
         out.chunks.push_back({Kind::kVarint, field, f.scalars(pbf_wire_type::varint)});
@@ -354,6 +358,27 @@ void Reader::slice(std::string_view bytes, SliceDesc& out) {
   }
 }
 
+void Reader::saved_object(std::string_view bytes, std::vector<SavedVariableDesc>& out) {
+  for (Fields f(bytes); f.next();) {
+    if (f.tag() != 2) {
+      f.skip();
+      continue;
+    }
+    SavedVariableDesc& variable = out.emplace_back();
+    for (Fields attribute(f.bytes()); attribute.next();) {
+      if (attribute.tag() == 2) variable.full_name = attribute.bytes();
+      else if (attribute.tag() == 3) variable.key = attribute.bytes();
+      else attribute.skip();
+    }
+  }
+}
+void Reader::object_graph(std::string_view bytes, std::vector<SavedVariableDesc>& out) {
+  for (Fields f(bytes); f.next();) {
+    if (f.tag() == 1) saved_object(f.bytes(), out);
+    else f.skip();
+  }
+}
+
 void Reader::bundle_entry(std::string_view bytes, BundleEntryDesc& out) {
   for (Fields f(bytes); f.next();) {
     switch (f.tag()) {
@@ -397,6 +422,10 @@ Result<BundleHeaderDesc> read_bundle_header(std::string_view bytes) {
 Result<BundleEntryDesc> read_bundle_entry(std::string_view bytes, const Limits& limits) {
   return guarded<BundleEntryDesc>(
       limits, [&](Reader& r, BundleEntryDesc& out) { r.bundle_entry(bytes, out); });
+}
+Result<std::vector<SavedVariableDesc>> read_object_graph(std::string_view bytes, const Limits& limits) {
+  return guarded<std::vector<SavedVariableDesc>>(
+      limits, [&](Reader& r, std::vector<SavedVariableDesc>& out) { r.object_graph(bytes, out); });
 }
 
 Result<std::vector<int64_t>> decode_varints(std::string_view bytes) {

@@ -122,6 +122,11 @@ struct BundleHeaderDesc {
   int64_t endianness = 0;  // 1: big
 };
 
+// A variable of a TrackableObjectGraph: the name it had in the program, and its key in the checkpoint.
+struct SavedVariableDesc {
+  std::string full_name, key;
+};
+
 struct SliceDesc {
   std::vector<std::pair<int64_t, int64_t>> extents;  // start, length; length -1: the whole dim
 };
@@ -140,6 +145,7 @@ Result<MetaGraphDesc> read_meta_graph(std::string_view bytes, const Limits& limi
 Result<SavedModelDesc> read_saved_model(std::string_view bytes, const Limits& limits);
 Result<BundleHeaderDesc> read_bundle_header(std::string_view bytes);
 Result<BundleEntryDesc> read_bundle_entry(std::string_view bytes, const Limits& limits);
+Result<std::vector<SavedVariableDesc>> read_object_graph(std::string_view bytes, const Limits& limits);
 
 // Elements of a chunk of varints; kDataLoss when it ends inside of one.
 Result<std::vector<int64_t>> decode_varints(std::string_view bytes);
