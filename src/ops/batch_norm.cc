@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/text.h"
-#include "ops/composer.h"
+#include "ops/fused_epilogue.h"
 #include "ops/shape_rules.h"
 #include "opdef/import.h"
 
@@ -81,7 +81,12 @@ Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
   }
   ir::Value* y = c.op("BatchNormalization", {x, scale, offset, mean, variance},
                       {{"epsilon", c.attr_float("epsilon", double(1e-4f))}});
-  return c.finish({last ? c.to_channels_last(y) : y, mean, variance, mean, variance, mean});
+  if (last) y = c.to_channels_last(y);
+  if (node.op_type() == "_FusedBatchNormEx") {
+    if (c.attr_int("num_side_inputs", 0) > 0) y = c.add(y, c.in(5));
+    y = apply_activation(c, y, c.attr_string("activation_mode", "Identity"));
+  }
+  return c.finish({y, mean, variance, mean, variance, mean});
 }
 Status import_global_batch_norm(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
@@ -106,7 +111,8 @@ void register_batch_norm(opdef::OpRegistry& registry) {
   def.infer = infer_batch_norm;
   def.evaluate = evaluate_batch_norm;
   def.onnx = {{"BatchNormalization", "", 7, 1 << 30, import_batch_norm}};
-  for (const char* tf : {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+  for (const char* tf : {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3",
+                         "_FusedBatchNormEx"})
     def.tensorflow.push_back(tensorflow(tf, import_fused_batch_norm));
   def.tensorflow.push_back(
       tensorflow("BatchNormWithGlobalNormalization", import_global_batch_norm));

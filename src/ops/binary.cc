@@ -5,6 +5,7 @@
 #include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
+#include "ops/spectrum.h"
 
 namespace planish::ops {
 namespace {
@@ -211,6 +212,10 @@ void register_binary(opdef::OpRegistry& registry) {
         operand("C", row.types, "result"), row.expression);
     def.infer = row.infer;
     def.tensorflow = tensorflow_rules(def.name);
+    const auto more = def.name == "Mul"   ? complex_product_rules()
+                      : def.name == "Div" ? complex_quotient_rules()
+                                          : std::vector<opdef::ImportRule>();
+    def.tensorflow.insert(def.tensorflow.end(), more.begin(), more.end());
     registry.add(std::move(def));
   }
   opdef::OpDef def = elementwise_def(

@@ -96,6 +96,10 @@ Status import_pack(const NodeView& node, ImportContext& ctx) {
   for (ir::Value*& part : parts) part = c.unsqueeze(part, {axis});
   return c.finish({c.concat(parts, axis)});
 }
+Status import_parallel_concat(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.concat(c.all_inputs(), 0)});
+}
 // x moved along axes; what leaves at one end comes back at the other.
 Status import_roll(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
@@ -125,7 +129,9 @@ void register_concat(opdef::OpRegistry& registry) {
   def.onnx = {{"Concat", "", 1, 1 << 30, import_concat}};
   def.tensorflow = {tensorflow("Concat", import_tensorflow_concat),
                     tensorflow("ConcatV2", import_tensorflow_concat),
-                    tensorflow("Pack", import_pack), tensorflow("Roll", import_roll)};
+                    tensorflow("Pack", import_pack),
+                    tensorflow("ParallelConcat", import_parallel_concat),
+                    tensorflow("Roll", import_roll)};
   registry.add(std::move(def));
 }
 

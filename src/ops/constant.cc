@@ -140,6 +140,12 @@ Status import_like(const NodeView& node, ImportContext& ctx) {
   return c.finish({c.filled(c.op("Shape", {x}), kValue, c.dtype(x))});
 }
 
+// Elements that are not said: zeros.
+Status import_empty(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  return c.finish({c.filled(c.i64_list(c.in(0)), 0, c.attr_type("dtype", DataType::kF32))});
+}
+
 }  // namespace
 
 void register_constant(opdef::OpRegistry& registry) {
@@ -159,7 +165,8 @@ void register_constant(opdef::OpRegistry& registry) {
   of_shape.inputs = {operand("input", opdef::kInt64, "dims, rank 1", "")};
   of_shape.outputs = {operand("output", opdef::kAnyType, "filled tensor", "")};
   of_shape.tensorflow = {tensorflow("ZerosLike", import_like<0>),
-                         tensorflow("OnesLike", import_like<1>)};
+                         tensorflow("OnesLike", import_like<1>),
+                         tensorflow("Empty", import_empty)};
   of_shape.attrs = {opdef::optional_attr("value", opdef::AttrKind::kTensor, "one element")};
   of_shape.host_inputs = 0b1;
   of_shape.infer = infer_constant_of_shape;

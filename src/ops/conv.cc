@@ -2,8 +2,8 @@
 // Importing writes every attribute out (and SAME as explicit pads where the input's size is known),
 // so that kernels see one form.
 #include "base/text.h"
-#include "ops/composer.h"
 #include "ops/convolution.h"
+#include "ops/fused_epilogue.h"
 #include "opdef/import.h"
 
 namespace planish::ops {
@@ -164,15 +164,14 @@ ir::Attributes tensorflow_window(Composer& c, const std::vector<int64_t>& kernel
   return attrs;
 }
 
-// Conv2D, Conv3D (filter: spatial, in, out) and DepthwiseConv2dNative (spatial, in, multiplier).
-Status import_tensorflow_conv(const NodeView& node, ImportContext& ctx) {
-  Composer c(node, ctx);
-  const bool depthwise = node.op_type() == "DepthwiseConv2dNative";
-  const int rank = node.op_type() == "Conv3D" ? 5 : 4;
+// Inputs 0 and 1 convolved: filters are (spatial, in, out), of depthwise convolutions (spatial, in,
+// multiplier). The result has the channels where the input has them.
+ir::Value* tensorflow_conv(Composer& c, int rank, bool depthwise) {
   const bool last = c.channels_last(rank == 5 ? "NDHWC" : "NHWC");
   ir::Value *x = c.in(0), *w = c.in(1);
   if (!c.has_rank(x, rank, rank, "input 0") || !c.has_rank(w, rank, rank, "input 1 (filter)"))
-    return c.finish({});
+    return x;
+  if (c.attr_string("filter_format", "HWIO") == "OIHW") w = c.transpose(w, {2, 3, 1, 0});
   if (last) x = c.to_channels_first(x);
   std::vector<int64_t> kernel, perm = {rank - 1, rank - 2};
   for (int i = 0; i + 2 < rank; ++i) {
@@ -182,10 +181,10 @@ Status import_tensorflow_conv(const NodeView& node, ImportContext& ctx) {
   const int64_t in = c.need_dim(w, rank - 2, "input 1 (filter)");
   const int64_t out = c.need_dim(w, rank - 1, "input 1 (filter)");
   const int64_t channels = depthwise ? in : c.need_dim(x, 1, "input 0");
-  if (!c.ok()) return c.finish({});
   int64_t group = depthwise ? in : in > 0 ? channels / in : 1;
-  if (in < 1 || channels % in != 0)
-    return invalid_argument(cat("the input has ", channels, " channels, the filter takes ", in));
+  if (c.ok() && (in < 1 || channels % in != 0))
+    c.fail(invalid_argument(cat("the input has ", channels, " channels, the filter takes ", in)));
+  if (!c.ok()) return x;
   ir::Attributes attrs = tensorflow_window(c, kernel, x->type.shape, last);
   attrs["group"] = group;
   if (depthwise) {
@@ -194,7 +193,28 @@ Status import_tensorflow_conv(const NodeView& node, ImportContext& ctx) {
     w = c.reshape(w, dims);
   }
   ir::Value* y = c.op("Conv", {x, c.transpose(w, perm)}, attrs);
-  return c.finish({last ? c.to_channels_last(y) : y});
+  return last ? c.to_channels_last(y) : y;
+}
+
+// Conv2D, Conv3D, DepthwiseConv2dNative and the first two as TensorFlow's optimizer fuses them.
+Status import_tensorflow_conv(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const std::string_view type = node.op_type();
+  const int rank = type.find("Conv3D") != std::string_view::npos ? 5 : 4;
+  ir::Value* y = tensorflow_conv(c, rank, type.find("Depthwise") != std::string_view::npos);
+  if (type.substr(0, 6) == "_Fused")
+    y = apply_fused_ops(c, y, 2, c.channels_last(rank == 5 ? "NDHWC" : "NHWC"));
+  return c.finish({y});
+}
+
+// activation(conv_input_scale conv + side_input_scale side_input + bias).
+Status import_conv_bias_activation(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *y = c.mul(tensorflow_conv(c, 4, false), c.in(4)), *bias = c.in(2), *side = c.in(3);
+  if (!c.channels_last()) bias = c.reshape(bias, {-1, 1, 1});
+  const bool has_side = c.rank(side) == c.rank(y);
+  if (has_side) y = c.add(y, c.mul(side, c.in(5)));
+  return c.finish({apply_activation(c, c.add(y, bias), c.attr_string("activation_mode", "Relu"))});
 }
 
 // Every window as one row of channels: a convolution with one filter per place in the window.
@@ -246,7 +266,11 @@ void register_conv(opdef::OpRegistry& registry) {
   def.tensorflow = {tensorflow("Conv2D", import_tensorflow_conv),
                     tensorflow("Conv3D", import_tensorflow_conv),
                     tensorflow("DepthwiseConv2dNative", import_tensorflow_conv),
-                    tensorflow("ExtractImagePatches", import_patches)};
+                    tensorflow("ExtractImagePatches", import_patches),
+                    tensorflow("FusedConv2DBiasActivation", import_conv_bias_activation),
+                    tensorflow("_FusedConv2D", import_tensorflow_conv),
+                    tensorflow("_FusedConv3D", import_tensorflow_conv),
+                    tensorflow("_FusedDepthwiseConv2dNative", import_tensorflow_conv)};
   registry.add(std::move(def));
 
   TypeSet bytes{DataType::kI8, DataType::kU8};

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 
 namespace planish::ops {
@@ -60,6 +61,7 @@ void register_det(opdef::OpRegistry& registry) {
   def.outputs = {operand("Y", opdef::kFloats, "[...]")};
   def.infer = infer;
   def.evaluate = evaluate;
+  def.tensorflow = {tensorflow("MatrixDeterminant")};
   registry.add(std::move(def));
 }
 

@@ -7,6 +7,7 @@
 #include "ops/content.h"
 #include "ops/fourier.h"
 #include "ops/movement.h"
+#include "ops/spectrum.h"
 #include "opdef/import.h"
 
 namespace planish::ops {
@@ -328,8 +329,9 @@ void register_dft(opdef::OpRegistry& registry) {
   dft.infer = infer_dft;
   dft.evaluate = evaluate_dft;
   dft.onnx = {{"DFT", "", 17, 19, import_axis_attribute}, {"DFT", "", 20}};
-  dft.tensorflow = {tensorflow("AudioSpectrogram", import_audio_spectrogram),
-                    tensorflow("Mfcc", import_mfcc)};
+  dft.tensorflow = spectrum_rules();
+  dft.tensorflow.push_back(tensorflow("AudioSpectrogram", import_audio_spectrogram));
+  dft.tensorflow.push_back(tensorflow("Mfcc", import_mfcc));
   registry.add(std::move(dft));
 
   opdef::OpDef stft;

@@ -114,6 +114,20 @@ Status import_broadcast_to(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
   return c.finish({c.op("Expand", {c.in(0), c.i64(c.in(1))})});
 }
+// The dims that two lists of dims broadcast to.
+Status import_broadcast_args(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *a = c.i64(c.in(0)), *b = c.i64(c.in(1));
+  const int64_t long_a = c.need_dim(a, 0, "input 0 (s0)"), long_b = c.need_dim(b, 0, "input 1 (s1)");
+  if (!c.ok()) return c.finish({});
+  const auto filled_up = [&](ir::Value* dims, int64_t missing) {
+    return missing > 0 ? c.concat({c.ints(std::vector<int64_t>(size_t(missing), 1)), dims}, 0) : dims;
+  };
+  a = filled_up(a, long_b - long_a);
+  b = filled_up(b, long_a - long_b);
+  ir::Value* one = c.constant(Tensor::scalar_i64(1));
+  return c.finish({c.cast(c.where(c.op("Equal", {a, one}), b, a), c.dtype(c.in(0)))});
+}
 Status import_tensorflow_tile(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
   return c.finish({c.op("Tile", {c.in(0), c.i64(c.in(1))})});
@@ -129,7 +143,8 @@ void register_expand(opdef::OpRegistry& registry) {
   opdef::OpDef def = repeat_def("Expand",
                           "`input` broadcast with `shape` by NumPy's rule, in both directions.",
                           "shape", "dims to broadcast with", infer_expand, evaluate_expand);
-  def.tensorflow = {tensorflow("BroadcastTo", import_broadcast_to), tensorflow("Fill", import_fill)};
+  def.tensorflow = {tensorflow("BroadcastArgs", import_broadcast_args),
+                    tensorflow("BroadcastTo", import_broadcast_to), tensorflow("Fill", import_fill)};
   registry.add(std::move(def));
   def = repeat_def("Tile", "Copies of `input` side by side, repeats[i] of them along dim i.",
                           "repeats", "copies per dim", infer_tile, evaluate_tile);

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "ops/composer.h"
 #include "ops/contraction.h"
+#include "ops/fused_epilogue.h"
 #include "ops/matmul.h"
 #include "ops/movement.h"
 #include "ops/numeric.h"
@@ -161,7 +161,8 @@ Status import_tensorflow_matmul(const NodeView& node, ImportContext& ctx) {
   ir::Value *a = c.in(0), *b = c.in(1);
   if (c.attr_int("transpose_a", 0) || c.attr_int("adj_x", 0)) a = transposed(c, a);
   if (c.attr_int("transpose_b", 0) || c.attr_int("adj_y", 0)) b = transposed(c, b);
-  return c.finish({c.op("MatMul", {a, b})});
+  ir::Value* y = c.op("MatMul", {a, b});
+  return c.finish({node.op_type() == "_FusedMatMul" ? apply_fused_ops(c, y, 2, true) : y});
 }
 
 }  // namespace
@@ -248,7 +249,8 @@ void register_matmul(opdef::OpRegistry& registry) {
   def.infer = infer_matmul_node;
   def.evaluate = evaluate_matmul;
   def.accumulation = matmul_accumulation;
-  for (const char* tf : {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul", "SparseMatMul"})
+  for (const char* tf : {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul", "SparseMatMul",
+                         "_FusedMatMul"})
     def.tensorflow.push_back(tensorflow(tf, import_tensorflow_matmul));
   registry.add(std::move(def));
 

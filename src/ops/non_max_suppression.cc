@@ -2,6 +2,7 @@
 // better one too much. How many remain, only the data say. SuppressedScores is the same choice in the
 // shape of the scores: what passes make of scores gathered and scattered by the chosen indices.
 #include <algorithm>
+#include <limits>
 
 #include "base/text.h"
 #include "ops/composer.h"
@@ -154,6 +155,55 @@ Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx)
   return c.finish({found, kept, count});
 }
 
+// Boxes [N, n, 1 or classes, 4] and scores [N, n, classes]: per class, then the best of all classes,
+// filled up with zeros to a known count.
+Status import_combined(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *boxes = c.in(0), *scores = c.transpose(c.in(1), {0, 2, 1});
+  if (!c.has_rank(boxes, 4, 4, "input 0 (boxes)")) return c.finish({});
+  const int64_t shared = c.need_dim(boxes, 2, "input 0 (boxes)");
+  const int64_t classes = c.need_dim(scores, 1, "input 1 (scores)");
+  const int64_t count = c.need_dim(scores, 2, "input 1 (scores)");
+  const int64_t per_class = std::max<int64_t>(c.need_one(2, "max_output_size_per_class"), 0);
+  int64_t most = std::max<int64_t>(c.need_one(3, "max_total_size"), 0);
+  if (!c.ok()) return c.finish({});
+  if (shared != 1 && shared != classes)
+    return invalid_argument(cat("input 0 (boxes) has ", shared, " boxes for ", classes, " classes"));
+  if (c.attr_int("pad_per_class", 0)) most = std::min(most, per_class * classes);
+  const bool is_shared = shared == 1;
+  boxes = is_shared ? c.squeeze(boxes, {2}) : c.transpose(boxes, {0, 2, 1, 3});
+  // A class with boxes of its own is an image of its own.
+  ir::Value* suppressed = is_shared ? boxes : c.reshape(boxes, {-1, count, 4});
+  ir::Value* judged = is_shared ? scores : c.reshape(scores, {-1, 1, count});
+  ir::Value* chosen = c.op("NonMaxSuppression", {suppressed, judged, c.constant(Tensor::scalar_i64(per_class)),
+                                                 c.in(4), c.in(5)});
+  ir::Value* ones = c.filled(c.dim_of(chosen, 0), 1, DataType::kF32);
+  ir::Value* marks = c.op("ScatterND", {c.filled(c.op("Shape", {judged}), 0, DataType::kF32), chosen, ones});
+  const double kOut = -std::numeric_limits<double>::infinity();
+  ir::Value* kept = c.where(c.op("Greater", {marks, c.scalar(0, DataType::kF32)}), judged,
+                            c.scalar(kOut, DataType::kF32));
+  kept = c.reshape(kept, {-1, classes * count});
+  const int64_t taken = std::min(most, classes * count);
+  const auto best = c.ops("TopK", {kept, c.ints({taken})}, {}, 2);
+  ir::Value* is_found = c.op("Greater", {best[0], c.scalar(kOut, DataType::kF32)});
+  ir::Value* of_boxes = is_shared ? boxes : c.reshape(boxes, {-1, classes * count, 4});
+  ir::Value* place = is_shared ? c.op("Mod", {best[1], c.constant(Tensor::scalar_i64(count))}) : best[1];
+  ir::Value* found = c.op("GatherND", {of_boxes, c.unsqueeze(place, {2})}, {{"batch_dims", int64_t(1)}});
+  if (c.attr_int("clip_boxes", 1))
+    found = c.op("Clip", {found, c.scalar(0, DataType::kF32), c.scalar(1, DataType::kF32)});
+  ir::Value* label = c.cast(c.div(best[1], c.constant(Tensor::scalar_i64(count))), DataType::kF32);
+  const auto only_found = [&](ir::Value* x) {
+    ir::Value* mask = c.rank(x) == 3 ? c.unsqueeze(is_found, {2}) : is_found;
+    x = c.where(mask, x, c.scalar(0, DataType::kF32));
+    if (taken == most) return x;
+    std::vector<int64_t> pads(size_t(2 * c.rank(x)), 0);
+    pads[size_t(c.rank(x)) + 1] = most - taken;
+    return c.op("Pad", {x, c.ints(pads)});
+  };
+  ir::Value* valid = c.reduce("ReduceSum", c.cast(is_found, DataType::kI32), {1}, false);
+  return c.finish({only_found(found), only_found(best[0]), only_found(label), valid});
+}
+
 }  // namespace
 
 void register_non_max_suppression(opdef::OpRegistry& registry) {
@@ -175,6 +225,7 @@ void register_non_max_suppression(opdef::OpRegistry& registry) {
   opdef::OpDef scores = def;
   for (const char* version : {"", "V2", "V3", "V4", "V5"})
     def.tensorflow.push_back(tensorflow(cat("NonMaxSuppression", version), import_tensorflow));
+  def.tensorflow.push_back(tensorflow("CombinedNonMaxSuppression", import_combined));
   registry.add(std::move(def));
 
   scores.name = "SuppressedScores";

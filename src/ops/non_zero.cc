@@ -91,6 +91,36 @@ Status import_where(const opdef::NodeView& node, opdef::ImportContext& ctx) {
   return c.finish({c.transpose(c.op("NonZero", {c.in(0)}), {1, 0})});
 }
 
+// One output per partition: the rows that belong to it.
+Status import_dynamic_partition(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *partition = c.in(1);
+  const int64_t count = c.attr_int("num_partitions", 1);
+  if (count < 1 || count > (1 << 16)) return invalid_argument(cat("num_partitions is ", count));
+  if (c.rank(partition) != 1) {
+    ir::Value* rest = c.op("Shape", {x}, {{"start", int64_t(c.rank(partition))}});
+    x = c.op("Reshape", {x, c.concat({c.ints({-1}), rest}, 0)});
+    partition = c.reshape(partition, {-1});
+  }
+  Composer::Values out;
+  for (int64_t i = 0; i < count; ++i) {
+    ir::Value* is_member = c.op("Equal", {partition, c.scalar_like(double(i), partition)});
+    out.push_back(c.op("Compress", {x, is_member}, {{"axis", int64_t(0)}}));
+  }
+  return c.finish(out);
+}
+
+// What of x is not in y, and where it stood.
+Status import_list_diff(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.in(0), *y = c.in(1);
+  ir::Value* same = c.cast(c.op("Equal", {c.unsqueeze(x, {1}), c.unsqueeze(y, {0})}), DataType::kI32);
+  ir::Value* is_alone = c.op("Equal", {c.reduce("ReduceSum", same, {1}, false), c.scalar(0, DataType::kI32)});
+  ir::Value* places = c.squeeze(c.op("NonZero", {is_alone}), {0});
+  return c.finish({c.op("Gather", {x, places}, {{"axis", int64_t(0)}}),
+                   c.cast(places, c.attr_type("out_idx", DataType::kI32))});
+}
+
 }  // namespace
 
 void register_non_zero(opdef::OpRegistry& registry) {
@@ -101,7 +131,7 @@ void register_non_zero(opdef::OpRegistry& registry) {
   non_zero.outputs = {operand("Y", opdef::kInt64, "[rank, count]", "")};
   non_zero.infer = infer_non_zero;
   non_zero.evaluate = evaluate_non_zero;
-  non_zero.tensorflow = {tensorflow("Where", import_where)};
+  non_zero.tensorflow = {tensorflow("Where", import_where), tensorflow("ListDiff", import_list_diff)};
   registry.add(std::move(non_zero));
 
   opdef::OpDef compress;
@@ -114,6 +144,7 @@ void register_non_zero(opdef::OpRegistry& registry) {
   compress.outputs = {operand("output", opdef::kAnyType, "what is kept")};
   compress.attrs = {opdef::optional_attr("axis", opdef::AttrKind::kInt, "dim that shrinks")};
   compress.infer = infer_compress;
+  compress.tensorflow = {tensorflow("DynamicPartition", import_dynamic_partition)};
   compress.evaluate = evaluate_compress;
   registry.add(std::move(compress));
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "ops/composer.h"
+#include "ops/fake_quantization.h"
 #include "ops/quantization.h"
 #include "opdef/import.h"
 #include "opdef/onnx_types.h"
@@ -161,87 +162,6 @@ std::vector<opdef::AttrSpec> granularity_attrs() {
           opdef::optional_attr("output_dtype", AttrKind::kType, "element type of y")};
 }
 
-// x clipped to [low, high] and rounded to multiples of the scale that begin at low.
-ir::Value* fake_quantized(Composer& c, ir::Value* x, ir::Value* low, ir::Value* high,
-                          ir::Value* scale) {
-  ir::Value* steps = c.div(c.sub(c.op("Min", {c.op("Max", {x, low}), high}), low), scale);
-  ir::Value* rounded = c.op("Floor", {c.add(steps, c.scalar(0.5, DataType::kF32))});
-  return c.add(c.mul(rounded, scale), low);
-}
-// FakeQuantWithMinMaxArgs, Vars and VarsPerChannel: the range is moved so that zero is a step.
-Status import_fake_quant(const NodeView& node, ImportContext& ctx) {
-  Composer c(node, ctx);
-  ir::Value* x = c.in(0);
-  const int64_t bits = c.attr_int("num_bits", 8);
-  if (bits < 2 || bits > 16) return invalid_argument(cat("num_bits is ", bits, ", expected 2 to 16"));
-  const double lowest = c.attr_int("narrow_range", 0) ? 1 : 0, highest = double((1 << bits) - 1);
-  std::vector<double> mins, maxs;
-  if (node.op_type() == "FakeQuantWithMinMaxArgs") {
-    mins = {c.attr_float("min", -6)};
-    maxs = {c.attr_float("max", 6)};
-  } else {
-    mins = c.need_floats(1, "min");
-    maxs = c.need_floats(2, "max");
-  }
-  if (!c.ok()) return c.finish({});
-  if (mins.size() != maxs.size()) return invalid_argument("min and max have different lengths");
-  std::vector<double> lows, highs, scales;
-  for (size_t i = 0; i < mins.size(); ++i) {
-    if (!(mins[i] < maxs[i]))
-      return invalid_argument(cat("the range ", mins[i], " to ", maxs[i], " is empty"));
-    const double scale = double(float((maxs[i] - mins[i]) / (highest - lowest)));
-    const double exact = lowest - mins[i] / scale;
-    const double zero = exact < lowest ? lowest : exact > highest ? highest : std::round(exact);
-    lows.push_back((lowest - zero) * scale);
-    highs.push_back((highest - zero) * scale);
-    scales.push_back(scale);
-  }
-  const bool per_channel = node.op_type() == "FakeQuantWithMinMaxVarsPerChannel";
-  const auto values = [&](const std::vector<double>& list) {
-    const std::vector<int64_t> dims = per_channel ? std::vector<int64_t>{int64_t(list.size())}
-                                                  : std::vector<int64_t>();
-    return c.constant(Tensor::from_f64(DataType::kF32, dims, list));
-  };
-  return c.finish({fake_quantized(c, x, values(lows), values(highs), values(scales))});
-}
-
-// V2 to V4: symmetric around zero (signed) or from zero; the range is given or the data's.
-Status import_quantize_and_dequantize(const NodeView& node, ImportContext& ctx) {
-  Composer c(node, ctx);
-  ir::Value* x = c.in(0);
-  const bool is_signed = c.attr_int("signed_input", 1) != 0;
-  const bool given = c.attr_int("range_given", node.op_type() == "QuantizeAndDequantizeV3" ? 1 : 0);
-  int64_t bits = c.attr_int("num_bits", 8);
-  if (node.op_type() == "QuantizeAndDequantizeV3") bits = c.need_one(3, "num_bits");
-  if (c.attr_int("axis", -1) != -1) return unsupported("a range per channel (axis)");
-  if (bits < 2 || bits > 30) return invalid_argument(cat("num_bits is ", bits, ", expected 2 to 30"));
-  const bool narrow = c.attr_int("narrow_range", 0) != 0;
-  const double highest = double((int64_t(1) << (is_signed ? bits - 1 : bits)) - 1);
-  const double lowest = !is_signed ? 0 : narrow ? -highest : -highest - 1;
-  const DataType type = c.dtype(x);
-  ir::Value* zero = c.scalar(0, type);
-  ir::Value* low = given ? c.in(1) : c.op("ReduceMin", {x}, {{"keepdims", int64_t(0)}});
-  ir::Value* high = given ? c.in(2) : c.op("ReduceMax", {x}, {{"keepdims", int64_t(0)}});
-  // Steps per unit: the smaller of what both ends allow; an end on the wrong side allows any.
-  const double kAny = 3.4028234663852886e38;
-  ir::Value* above = c.where(c.op("Greater", {high, zero}), c.div(c.scalar(highest, type), high),
-                             c.scalar(kAny, type));
-  ir::Value* steps = above;
-  if (is_signed) {
-    ir::Value* below = c.where(c.op("Less", {low, zero}), c.div(c.scalar(lowest, type), low),
-                               c.scalar(kAny, type));
-    steps = c.op("Min", {below, above});
-  }
-  steps = c.where(c.op("Less", {steps, c.scalar(kAny, type)}), steps, c.scalar(1, type));
-  ir::Value* clipped = c.op("Max", {c.op("Min", {x, c.div(c.scalar(highest, type), steps)}),
-                                    c.div(c.scalar(lowest, type), steps)});
-  ir::Value* scaled = c.mul(clipped, steps);
-  ir::Value* rounded = c.attr_string("round_mode", "HALF_TO_EVEN") == "HALF_UP"
-                           ? c.op("Floor", {c.add(scaled, c.scalar(0.5, type))})
-                           : c.op("Round", {scaled});
-  return c.finish({c.div(rounded, steps)});
-}
-
 }  // namespace
 
 void register_quantize_linear(opdef::OpRegistry& registry) {
@@ -262,12 +182,7 @@ void register_quantize_linear(opdef::OpRegistry& registry) {
   quantize.infer = infer_quantize;
   quantize.evaluate = evaluate_quantize;
   quantize.onnx = {{"QuantizeLinear", "", 10, 1 << 30, import_typed}};
-  for (const char* tf : {"FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars",
-                         "FakeQuantWithMinMaxVarsPerChannel"})
-    quantize.tensorflow.push_back(tensorflow(tf, import_fake_quant));
-  for (const char* tf :
-       {"QuantizeAndDequantizeV2", "QuantizeAndDequantizeV3", "QuantizeAndDequantizeV4"})
-    quantize.tensorflow.push_back(tensorflow(tf, import_quantize_and_dequantize));
+  quantize.tensorflow = fake_quantization_rules();
   registry.add(std::move(quantize));
 
   const opdef::TypeSet stored = kQuantizedTypes | opdef::TypeSet{DataType::kI32};
@@ -282,6 +197,7 @@ void register_quantize_linear(opdef::OpRegistry& registry) {
   dequantize.infer = infer_dequantize;
   dequantize.evaluate = evaluate_dequantize;
   dequantize.onnx = {{"DequantizeLinear", "", 10, 1 << 30, import_typed}};
+  dequantize.tensorflow = dequantization_rules();
   registry.add(std::move(dequantize));
 
   opdef::OpDef dynamic;

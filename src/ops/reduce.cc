@@ -267,15 +267,69 @@ const char* const kMin = "ReduceMin";
 const char* const kProd = "ReduceProd";
 const char* const kSum = "ReduceSum";
 
+// How many elements are in front of each value: sorted rows [rows, n], values [rows, m].
+template <bool kWithEqual>
+Status import_bound(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *sorted = c.unsqueeze(c.in(0), {1}), *values = c.unsqueeze(c.in(1), {2});
+  ir::Value* is_before = c.op(kWithEqual ? "LessOrEqual" : "Less", {sorted, values});
+  const DataType type = c.attr_type("out_type", DataType::kI32);
+  return c.finish({c.reduce(kSum, c.cast(is_before, type), {2}, false)});
+}
+// The number of the bucket between given boundaries.
+Status import_bucketize(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const ir::Attribute* attr = node.attr("boundaries");
+  const auto* given = attr ? std::get_if<std::vector<double>>(attr) : nullptr;
+  const std::vector<double> boundaries = given ? *given : std::vector<double>();
+  ir::Value* x = c.cast(c.in(0), DataType::kF32);
+  ir::Value* limits =
+      c.constant(Tensor::from_f64(DataType::kF32, {int64_t(boundaries.size())}, boundaries));
+  ir::Value* is_above = c.op("GreaterOrEqual", {c.unsqueeze(x, {c.rank(x)}), limits});
+  return c.finish({c.reduce(kSum, c.cast(is_above, DataType::kI32), {c.rank(x)}, false)});
+}
+// How often each number from 0 to size - 1 occurs (in each row), or the sum of its weights.
+Status import_bincount(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.i64(c.in(0)), *size = c.i64(c.in(1)), *weights = c.in(2);
+  const DataType type = c.dtype(weights);
+  const bool is_flat = node.op_type() == "Bincount";  // over all elements
+  if (is_flat) x = c.reshape(x, {-1});
+  // Numbers beyond the bins count nowhere, and so do negative ones.
+  ir::Value* is_off = c.op("Less", {x, c.scalar_like(0, x)});
+  ir::Value* bins = c.op("OneHot", {c.where(is_off, size, x), size,
+                                    c.constant(Tensor::from_f64(type, {2}, std::vector<double>{0, 1}))});
+  const bool is_binary = c.attr_int("binary_output", 0) != 0;
+  const bool has_weights = c.rank(weights) > 0 && weights->type.shape[0].constant() != 0;
+  if (!is_binary && has_weights) {
+    if (is_flat) weights = c.reshape(weights, {-1});
+    bins = c.mul(bins, c.unsqueeze(weights, {c.rank(weights)}));
+  }
+  return c.finish({c.reduce(is_binary ? kMax : kSum, bins, {c.rank(x) - 1}, false)});
+}
+// Images drawn away from each channel's mean.
+Status import_adjust_contrast(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  ir::Value* mean = c.reduce(kMean, x, {c.rank(x) - 3, c.rank(x) - 2}, true);
+  return c.finish({c.add(c.mul(c.sub(x, mean), c.cast(c.in(1), c.dtype(x))), mean)});
+}
+
 std::vector<opdef::ImportRule> tensorflow_rules(std::string_view op) {
   if (op == kL2) return {tensorflow("EuclideanNorm", import_reduction<kL2>)};
   if (op == kMax)
     return {tensorflow("Max", import_reduction<kMax>), tensorflow("Any", import_reduction<kMax>)};
-  if (op == kMean) return {tensorflow("Mean", import_reduction<kMean>)};
+  if (op == kMean)
+    return {tensorflow("Mean", import_reduction<kMean>),
+            tensorflow("AdjustContrastv2", import_adjust_contrast)};
   if (op == kMin)
     return {tensorflow("Min", import_reduction<kMin>), tensorflow("All", import_reduction<kMin>)};
   if (op == kProd) return {tensorflow("Prod", import_reduction<kProd>)};
-  if (op == kSum) return {tensorflow("Sum", import_reduction<kSum>)};
+  if (op == kSum)
+    return {tensorflow("Sum", import_reduction<kSum>), tensorflow("Bincount", import_bincount),
+            tensorflow("Bucketize", import_bucketize), tensorflow("DenseBincount", import_bincount),
+            tensorflow("LowerBound", import_bound<false>),
+            tensorflow("UpperBound", import_bound<true>)};
   if (op == "ReduceSumSquare") return {tensorflow("L2Loss", import_l2_loss)};
   return {};
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/dims.h"
 #include "opdef/import.h"
 
@@ -213,6 +214,72 @@ Status import_roi_align_10(const opdef::NodeView& node, opdef::ImportContext& ct
   return ok_status();
 }
 
+// Boxes of images, y1 x1 y2 x2 as parts of the image's extent less one, sampled at evenly spaced places
+// from corner to corner. Places outside of the image have the value extrapolation_value.
+Status import_crop_and_resize(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *images = c.cast(c.in(0), DataType::kF32), *boxes = c.in(1), *image = c.i64(c.in(2));
+  const std::vector<int64_t> size = c.need(3, "crop_size");
+  const std::string method = c.attr_string("method", "bilinear");
+  if (!c.has_rank(images, 4, 4, "input 0 (image)") || !c.has_rank(boxes, 2, 2, "input 1 (boxes)"))
+    return c.finish({});
+  if (size.size() != 2 || size[0] < 1 || size[1] < 1)
+    return invalid_argument("input 3 (crop_size): expected two sizes of at least 1");
+  const auto pair = [&](double y, double x) {
+    return c.constant(Tensor::from_f64(DataType::kF32, {2}, std::vector<double>{y, x}));
+  };
+  const double rows = double(size[0]), columns = double(size[1]);
+  ir::Value* extent = c.cast(c.op("Shape", {images}, {{"start", int64_t(1)}, {"end", int64_t(3)}}),
+                             DataType::kF32);
+  ir::Value* last = c.sub(extent, c.scalar(1, DataType::kF32));
+  ir::Value *low = c.slice(boxes, 1, 0, 2), *high = c.slice(boxes, 1, 2, 4);
+  ir::Value* step = c.div(c.mul(c.sub(high, low), last),
+                          pair(std::max(rows - 1, 1.0), std::max(columns - 1, 1.0)));
+  // A crop of one place has it in the middle of the box.
+  ir::Value* middle = c.mul(c.mul(c.add(low, high), c.scalar(0.5, DataType::kF32)), last);
+  ir::Value* first = c.where(c.constant(Tensor::from_i64(DataType::kBool, {2}, std::vector<int64_t>{
+                                 size[0] == 1, size[1] == 1})), middle, c.mul(low, last));
+  // Places and whether they are inside, [boxes, size] along an axis.
+  const auto places = [&](int64_t axis) {
+    std::vector<double> steps;
+    for (int64_t i = 0; i < size[size_t(axis)]; ++i) steps.push_back(double(i));
+    ir::Value* count = c.constant(Tensor::from_f64(DataType::kF32, {1, int64_t(steps.size())}, steps));
+    return c.add(c.slice(first, 1, axis, axis + 1), c.mul(c.slice(step, 1, axis, axis + 1), count));
+  };
+  ir::Value *at_y = places(0), *at_x = places(1);
+  const auto inside = [&](ir::Value* at, int64_t axis) {
+    ir::Value* above = c.op("GreaterOrEqual", {at, c.scalar(0, DataType::kF32)});
+    return c.op("And", {above, c.op("LessOrEqual", {at, c.slice(last, 0, axis, axis + 1)})});
+  };
+  ir::Value* is_inside = c.op("And", {c.unsqueeze(inside(at_y, 0), {2, 3}), c.unsqueeze(inside(at_x, 1), {1, 3})});
+  ir::Value* y = nullptr;
+  if (method == "nearest") {
+    const auto index = [&](ir::Value* at, int64_t axis) {
+      ir::Value* nearest = c.op("Floor", {c.add(at, c.scalar(0.5, DataType::kF32))});
+      nearest = c.op("Min", {nearest, c.slice(last, 0, axis, axis + 1)});
+      return c.i64(c.op("Max", {nearest, c.scalar(0, DataType::kF32)}));
+    };
+    ir::Value* dims = c.concat({c.op("Shape", {image}), c.ints({size[0], size[1], 1})}, 0);
+    const auto spread = [&](ir::Value* part) { return c.op("Expand", {part, dims}); };
+    y = c.op("GatherND", {images, c.concat({spread(c.unsqueeze(image, {1, 2, 3})),
+                                            spread(c.unsqueeze(index(at_y, 0), {2, 3})),
+                                            spread(c.unsqueeze(index(at_x, 1), {1, 3}))}, -1)});
+  } else if (method == "bilinear") {
+    // RoiAlign takes one sample in the middle of each cell, half an element off.
+    ir::Value* margin = c.mul(step, c.scalar(0.5, DataType::kF32));
+    ir::Value* start = c.add(c.sub(first, margin), c.scalar(0.5, DataType::kF32));
+    ir::Value* end = c.add(start, c.mul(step, pair(rows, columns)));
+    ir::Value* rois = c.concat({c.slice(start, 1, 1, 2), c.slice(start, 1, 0, 1),
+                                c.slice(end, 1, 1, 2), c.slice(end, 1, 0, 1)}, 1);
+    y = c.to_channels_last(c.op("RoiAlign", {c.to_channels_first(images), rois, image},
+                                {{"output_height", size[0]}, {"output_width", size[1]},
+                                 {"sampling_ratio", int64_t(1)}}));
+  } else {
+    return unsupported(cat("attribute 'method' is '", method, "'"));
+  }
+  return c.finish({c.where(is_inside, y, c.scalar(c.attr_float("extrapolation_value", 0), DataType::kF32))});
+}
+
 }  // namespace
 
 void register_roi_pool(opdef::OpRegistry& registry) {
@@ -236,6 +303,7 @@ void register_roi_pool(opdef::OpRegistry& registry) {
   def.evaluate = evaluate_roi_align;
   def.onnx = {{"RoiAlign", "", 10, 15, import_roi_align_10},
               {"RoiAlign", "", 16, 1 << 30, nullptr}};
+  def.tensorflow = {tensorflow("CropAndResize", import_crop_and_resize)};
   registry.add(std::move(def));
 
   def = {};

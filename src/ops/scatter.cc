@@ -7,6 +7,7 @@
 #include "ops/composer.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
+#include "ops/segments.h"
 #include "opdef/import.h"
 
 namespace planish::ops {
@@ -225,15 +226,6 @@ Status import_scatter_nd(const opdef::NodeView& node, opdef::ImportContext& ctx)
   return c.finish({c.op("ScatterND", {zeros, c.i64(c.in(0)), updates},
                         {{"reduction", std::string("add")}})});
 }
-// Rows of equal segment id summed; ids are not negative.
-Status import_unsorted_segment_sum(const opdef::NodeView& node, opdef::ImportContext& ctx) {
-  Composer c(node, ctx);
-  ir::Value *x = c.in(0), *ids = c.i64(c.in(1)), *count = c.i64_list(c.in(2));
-  ir::Value* rows = c.op("Shape", {x}, {{"start", int64_t(c.rank(ids))}});
-  ir::Value* zeros = c.filled(c.concat({count, rows}, 0), 0, c.dtype(x));
-  return c.finish({c.op("ScatterND", {zeros, c.unsqueeze(ids, {c.rank(ids)}), x},
-                        {{"reduction", std::string("add")}})});
-}
 
 }  // namespace
 
@@ -255,7 +247,8 @@ void register_scatter(opdef::OpRegistry& registry) {
                          "TensorScatterSub", "TensorScatterUpdate"})
     nd.tensorflow.push_back(tensorflow(tf, import_tensor_scatter));
   nd.tensorflow.push_back(tensorflow("ScatterNd", import_scatter_nd));
-  nd.tensorflow.push_back(tensorflow("UnsortedSegmentSum", import_unsorted_segment_sum));
+  const std::vector<opdef::ImportRule> more = segment_rules();
+  nd.tensorflow.insert(nd.tensorflow.end(), more.begin(), more.end());
   registry.add(std::move(nd));
 }
 

@@ -93,6 +93,14 @@ Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx)
   return c.finish({found[0], c.cast(found[1], c.attr_type("index_type", DataType::kI32))});
 }
 
+// The element that would stand at place n if the last dim were sorted.
+Status import_nth_element(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  const int64_t n = c.need_one(1, "n");
+  const auto found = c.ops("TopK", {c.in(0), c.ints({n + 1})}, {{"largest", c.attr_int("reverse", 0)}}, 2);
+  return c.finish({c.gather(found[0], n, -1)});
+}
+
 }  // namespace
 
 void register_top_k(opdef::OpRegistry& registry) {
@@ -109,7 +117,8 @@ void register_top_k(opdef::OpRegistry& registry) {
   def.infer = infer_top_k;
   def.evaluate = evaluate_top_k;
   def.onnx = {{"TopK", "", 1, 9, import_top_k_1}, {"TopK", "", 10, 1 << 30, nullptr}};
-  def.tensorflow = {tensorflow("TopK", import_tensorflow), tensorflow("TopKV2", import_tensorflow)};
+  def.tensorflow = {tensorflow("TopK", import_tensorflow), tensorflow("TopKV2", import_tensorflow),
+                    tensorflow("NthElement", import_nth_element)};
   registry.add(std::move(def));
 }
 

@@ -2,6 +2,7 @@
 #include "ops/composer.h"
 #include "ops/elementwise.h"
 #include "ops/known_elements.h"
+#include "ops/spectrum.h"
 
 namespace planish::ops {
 namespace {
@@ -103,6 +104,11 @@ void register_unary(opdef::OpRegistry& registry) {
     def.tensorflow = tensorflow_names(row.tensorflow);
     for (const MoreRow& more : kMoreRows)
       if (def.name == more.op) def.tensorflow.push_back(tensorflow(more.tensorflow, more.import));
+    const auto more = def.name == "Sqrt"   ? complex_magnitude_rules()
+                      : def.name == "Atan" ? complex_angle_rules()
+                      : def.name == "Exp"  ? complex_exponential_rules()
+                                           : std::vector<opdef::ImportRule>();
+    def.tensorflow.insert(def.tensorflow.end(), more.begin(), more.end());
     registry.add(std::move(def));
   }
 }

@@ -139,7 +139,7 @@ Status evaluate(EvalContext& ctx) {
 Status import_tensorflow(const opdef::NodeView& node, opdef::ImportContext& ctx) {
   Composer c(node, ctx);
   ir::Attributes attrs = {{"sorted", int64_t(0)}};
-  if (node.op_type() == "UniqueV2")
+  if (node.op_type() == "UniqueV2" || node.op_type() == "UniqueWithCountsV2")
     for (int64_t axis : c.need(1, "axis")) attrs["axis"] = axis;
   const auto found = c.ops("Unique", {c.in(0)}, attrs, 4);
   const DataType type = c.attr_type("out_idx", DataType::kI32);
@@ -166,7 +166,8 @@ void register_unique(opdef::OpRegistry& registry) {
   def.evaluate = evaluate;
   def.tensorflow = {tensorflow("Unique", import_tensorflow),
                     tensorflow("UniqueV2", import_tensorflow),
-                    tensorflow("UniqueWithCounts", import_tensorflow)};
+                    tensorflow("UniqueWithCounts", import_tensorflow),
+                    tensorflow("UniqueWithCountsV2", import_tensorflow)};
   registry.add(std::move(def));
 }
 

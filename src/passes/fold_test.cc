@@ -1,4 +1,5 @@
-// fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool.
+// fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool,
+// spell_out_quantization.
 #include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
@@ -200,6 +201,37 @@ TEST(ReduceStrength, LeavesWhatIsNotCheaper) {
   %d: f32[] = Max(%x, %z)
   %e: f32[] = Clip(%x, %zero, %three)
   output %a, %c, %d, %e })");
+}
+
+TEST(SpellOutQuantization, PerTensorAndPerChannel) {
+  const auto result = rewritten(spell_out_quantization, R"(graph "" {
+  input %x: f32[2, 3]
+  const %s: f32[] = {0.25} const %z: u8[] = {3} const %s3: f32[3] = {0.5, 0.25, 0.125} const %z3: i8[3] = {0, 0, 0}
+  %q: u8[] = QuantizeLinear(%x, %s, %z)
+  %d: f32[] = DequantizeLinear(%q, %s, %z)
+  %q3: i8[] = QuantizeLinear(%d, %s3, %z3) {axis = -1}
+  %y: f32[] = DequantizeLinear(%q3, %s3, %z3) {axis = -1}
+  output %y })");
+  for (const char* gone : {"QuantizeLinear", "DequantizeLinear"})
+    EXPECT_EQ(count_nodes(*result.graph, gone), 0);
+  for (const char* twice : {"Div", "Round", "Clip", "Mul"})
+    EXPECT_EQ(count_nodes(*result.graph, twice), 2);
+  // Zero points of 0 need no arithmetic.
+  for (const char* once : {"Add", "Sub"}) EXPECT_EQ(count_nodes(*result.graph, once), 1);
+}
+
+TEST(SpellOutQuantization, LeavesIntegersThatOthersRead) {
+  expect_unchanged(spell_out_quantization, R"(graph "" {
+  input %x: f32[2, 4] input %i: f32[]
+  const %c: f32[] = {0.25} const %z: u8[] = {3} const %blocks: f32[2, 2] = {0.5, 0.25, 0.5, 1}
+  %q: u8[] = QuantizeLinear(%x, %c, %z)
+  %d: f32[] = DequantizeLinear(%q, %c, %z)
+  %s: f32[] = Exp(%i)
+  %r: u8[] = QuantizeLinear(%x, %s, %z)
+  %e: f32[] = DequantizeLinear(%r, %s, %z)
+  %t: u8[] = QuantizeLinear(%x, %blocks) {block_size = 2}
+  %f: f32[] = DequantizeLinear(%t, %blocks) {block_size = 2}
+  output %q, %d, %e, %f })");
 }
 
 TEST(RecognizeGlobalPool, InReductionsAndPools) {

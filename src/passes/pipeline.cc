@@ -35,6 +35,8 @@ constexpr Pass kRecognition[] = {
     // Before transposes move: its head splits and merges are made of them.
     {"recognize_attention", recognize_attention},
     {"recognize_suppressed_scores", recognize_suppressed_scores},
+    // Before transposes move: a pair of quantizations would hold them up.
+    {"spell_out_quantization", spell_out_quantization},
 };
 
 // Arithmetic moves into weights.
@@ -109,6 +111,7 @@ constexpr Pass kAll[] = {
     {"reduce_strength", reduce_strength},
     {"remove_no_ops", remove_no_ops},
     {"simplify_views", simplify_views},
+    {"spell_out_quantization", spell_out_quantization},
 };
 
 }  // namespace

@@ -203,6 +203,13 @@ constexpr Trigger kTriggers[] = {
   %b: f32[] = Reshape(%a, %back)
   %y: f32[] = Cos(%b)
   output %y })"},
+    {"spell_out_quantization", R"(graph "" {
+  input %x: f32[2, 3, 4]
+  const %scale: f32[] = {0.05} const %zero: u8[] = {128}
+  %q: u8[] = QuantizeLinear(%x, %scale, %zero)
+  %d: f32[] = DequantizeLinear(%q, %scale, %zero)
+  %y: f32[] = Sin(%d)
+  output %y })"},
     // Loops and branches that data decide, and kept whole by every pass.
     {"", R"(graph "" {
   input %c: bool[1] input %x: f32[2, 3]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every TensorFlow operator of op_cases.py, on each of its inputs: TensorFlow's own result against
-`planish run` of the same GraphDef. One graph per operator holds all its inputs.
+"""Every TensorFlow operator of op_cases.py and op_cases_more.py, on each of its inputs: TensorFlow's own
+result against `planish run` of the same GraphDef. One graph per operator holds all its inputs.
 
 Usage: ops_test.py PLANISH [OPERATOR...]. Skips (exit code 77) without TensorFlow.
 """
@@ -23,12 +23,13 @@ except ImportError as error:
     sys.exit(77)
 
 import op_cases
+import op_cases_more
 
 # Errors beyond rounding, with their reason.
 LOOSE = {"Mfcc": 1e-3, "AudioSpectrogram": 1e-4}
 
 
-def build_graph(function, inputs):
+def build_graph(function, inputs, is_run=True):
     """GraphDef with inputs in{case}_{i} and outputs out{case}_{j}, and what TensorFlow computes."""
     graph = tf.Graph()
     feeds, fetches = {}, {}
@@ -46,6 +47,10 @@ def build_graph(function, inputs):
             for k, output in enumerate(outputs):
                 name = f"out{case}_{k}"
                 fetches[name] = tf.identity(output, name)
+    if not is_run:
+        graph_def = graph.as_graph_def()
+        getattr(function, "edit", lambda _: None)(graph_def)
+        return graph_def, feeds, None
     with tf.compat.v1.Session(graph=graph) as session:
         expected = session.run(fetches, {name + ":0": array for name, array in feeds.items()})
     return graph.as_graph_def(), feeds, expected
@@ -86,14 +91,16 @@ def compare(name, key, got, want):
 def main():
     planish, chosen = sys.argv[1], sys.argv[2:]
     failures, count = [], 0
-    rows = op_cases.cases(tf)
-    for name, function, inputs in rows:
+    rows = [(*row, None) for row in op_cases.cases(tf)] + op_cases_more.cases(tf)
+    for name, function, inputs, reference in rows:
         if chosen and name not in chosen:
             continue
         if len(inputs) < 3:
             failures.append(f"{name}: {len(inputs)} inputs, expected at least 3")
         try:
-            graph_def, feeds, expected = build_graph(function, inputs)
+            graph_def, feeds, expected = build_graph(function, inputs, is_run=not reference)
+            if reference:
+                expected = build_graph(reference, inputs)[2]
         except Exception as error:  # noqa: BLE001 - the row itself is wrong
             failures.append(f"{name}: TensorFlow: {str(error)[:300]}")
             continue
