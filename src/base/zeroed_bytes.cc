@@ -21,13 +21,15 @@
 namespace planish {
 namespace {
 
-constexpr size_t kLine = 64, kPage = 4096, kHugePage = size_t{1} << 21;
+constexpr size_t kLine = 64, kHugePage = size_t{1} << 21;
 
 size_t rounded(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 bool maps_pages(size_t bytes) { return PLANISH_MAPS_PAGES && bytes >= kHugePage; }
 
 #if PLANISH_MAPS_PAGES
+constexpr size_t kPage = 4096;
+
 // Begins on a huge page; what the alignment costs in address space goes back at once. The tail of a
 // huge page's fraction stays in small pages.
 std::byte* map_pages(size_t bytes) {
