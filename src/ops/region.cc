@@ -1,6 +1,7 @@
-// Ops that only Planish itself puts into graphs: Region (a fused group of nodes as a body),
-// LayoutConvert (other strides, same logical values) and Copy (another memory space). To the
-// reference they are a call and two identities; what they cost is the compiler's affair.
+// Ops that only Planish itself puts into graphs and plans: Region (a fused group of nodes as a body),
+// LayoutConvert (other strides, same logical values), Copy (memory of its own) and Transfer (between
+// host and device). To the reference they are a call and identities; what they cost is the compiler's
+// affair.
 #include "base/text.h"
 #include "ops/content.h"
 #include "ops/control_flow.h"
@@ -81,8 +82,8 @@ void register_region(opdef::OpRegistry& registry) {
 
   registry.add(same_def("LayoutConvert",
                         "The same logical tensor in the layout that the output's type names."));
-  registry.add(
-      same_def("Copy", "The same tensor in the memory space that the output's type names."));
+  registry.add(same_def("Copy", "The same tensor in memory of its own."));
+  registry.add(same_def("Transfer", "The same tensor in the other memory space, host or device."));
 }
 
 }  // namespace planish::ops

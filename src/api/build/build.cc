@@ -187,11 +187,7 @@ Result<Plan> build_graph(const Network::Impl& from,
       PLANISH_API_ASSIGN_OR_RETURN(host, api::find_device("cpu", options.threads));
     }
 
-    if (options.precision == Precision::kTf32) {  // kernels ask the device
-      kernel::DeviceInfo info = device->info();
-      info.properties["tf32"] = "1";
-      device = std::make_shared<backend::DeviceWithInfo>(std::move(device), std::move(info));
-    }
+    device = backend::with_precision(std::move(device), api::name_of(options.precision));
     compiler::CompileOptions inner = compile_options(options);
     if (!options.print_after.empty()) inner.print_after = options.print_after[0];
     inner.print = [&](const std::string& text) {

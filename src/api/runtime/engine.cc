@@ -9,6 +9,7 @@
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
 #include "api/runtime/host_device.h"
+#include "backend/api/device_with_info.h"
 #include "base/text.h"
 #include "opdef/check_problem.h"
 #include "plan/format.h"
@@ -67,6 +68,8 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
       on_cpu && !options.threads && tuned > 0 && tuned < device->info().threads) {
     PLANISH_API_ASSIGN_OR_RETURN(device, find_device(wanted, tuned));
   }
+  if (const auto precision = plan.options.find("precision"); precision != plan.options.end())
+    device = backend::with_precision(std::move(device), precision->second);
   using ir::MemorySpace;
   if (options.allocator)
     device = with_host_allocator(std::move(device), *options.allocator, MemorySpace::kHost);

@@ -1,6 +1,7 @@
 // A device that describes itself differently: all else is the device's own.
 #pragma once
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "backend/api/backend.h"
@@ -34,5 +35,15 @@ class DeviceWithInfo : public Device {
   std::shared_ptr<Device> device_;
   kernel::DeviceInfo info_;
 };
+
+// The device for a plan of this precision: kernels ask it whether f32 products may round their
+// operands to tf32. Builds and loads both go through here, so that a plan finds its kernels again.
+inline std::shared_ptr<Device> with_precision(std::shared_ptr<Device> device,
+                                              std::string_view precision) {
+  if (precision != "tf32") return device;
+  kernel::DeviceInfo info = device->info();
+  info.properties.emplace("tf32", "1");
+  return std::make_shared<DeviceWithInfo>(std::move(device), std::move(info));
+}
 
 }  // namespace planish::backend

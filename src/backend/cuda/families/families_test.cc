@@ -173,9 +173,13 @@ struct Way {
   kernel::LayoutChoice layouts;
   kernel::Tactic tactic;
 
-  // What a few of which stand for all.
+  // What a few of which stand for all: the modes of an operator (linear, cubic) are kinds of their own.
   std::string kind() const {
-    return cat(def->name(), " ", sample->problem.root_op(), sample->problem.stages.size() > 1 ? " region" : "");
+    const ir::Attributes& attrs = sample->problem.stages[0].attrs;
+    const auto mode = attrs.find("mode");
+    const auto* text = mode == attrs.end() ? nullptr : std::get_if<std::string>(&mode->second);
+    return cat(def->name(), " ", sample->problem.root_op(), text ? cat(" ", *text) : "",
+               sample->problem.stages.size() > 1 ? " region" : "");
   }
   Result<HostCase> make() const {
     return host_case(sample->title, *def, with_layouts(sample->problem, layouts), tactic, testing_device(),

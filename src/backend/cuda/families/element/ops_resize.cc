@@ -103,13 +103,20 @@ Status supports_resize(const Problem& problem, const Stage& stage) {
   return resize_plan(problem, stage).status();
 }
 
+// A table's initializer may call nothing, so float_literal() will not do; weights are finite.
+std::string weight_literal(double weight) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%af", double(float(weight)));
+  return text;
+}
+
 void print_tables(ElementEmitter& e, ResizePlan& plan) {
   const bool wide = e.index_type() != "int";
   for (AxisPlan& axis : plan.axes) {
     if (axis.repeats) continue;
     std::vector<std::string> indices, weights;
     for (const int64_t i : axis.indices) indices.push_back(cat(i));
-    for (const double w : axis.weights) weights.push_back(float_literal(float(w)));
+    for (const double w : axis.weights) weights.push_back(weight_literal(w));
     axis.index_table = e.table(wide ? "i64" : "int", indices);
     if (!plan.picks) axis.weight_table = e.table("float", weights);
   }

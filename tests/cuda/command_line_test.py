@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""The command line's way from an ONNX file to a verified plan for --device cuda, on the emulated GPU.
+
+  command_line_test.py PLANISH FAKE_CUDA FAKE_NVRTC
+
+Unlike the tests of engines this one goes through the public API, which looks at every step of a loaded
+plan: what a build may choose, a load has to take."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+try:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper, save
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+PLANISH, FAKE_CUDA, FAKE_NVRTC = sys.argv[1:4]
+RANDOM = np.random.default_rng(7)
+
+
+def constant(name, *dims):
+    return numpy_helper.from_array((RANDOM.standard_normal(dims) / np.sqrt(dims[0])).astype(np.float32), name)
+
+
+def model(nodes, dims, constants, out_rank):
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, dims)],
+                              [value("y", TensorProto.FLOAT, [None] * out_rank)], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def products():
+    """Two dense layers, the second too small for tensor cores."""
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+             helper.make_node("MatMul", ["r", "b"], ["y"])]
+    return model(nodes, [64, 64], [constant("a", 64, 128), constant("b", 128, 5)], 2)
+
+
+def positions():
+    """A row of a table for each place of an input of run-time length: counted on the host, carried over."""
+    integers = [numpy_helper.from_array(np.int64(0), "zero"), numpy_helper.from_array(np.int64(1), "one")]
+    nodes = [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s", "one"], ["n"]),
+             helper.make_node("Range", ["zero", "n", "one"], ["places"]),
+             helper.make_node("Gather", ["table", "places"], ["rows"]),
+             helper.make_node("Add", ["x", "rows"], ["y"])]
+    return model(nodes, ["N", "length", 16], [constant("table", 64, 16), *integers], 3)
+
+
+class CommandLine(unittest.TestCase):
+    def verify(self, onnx, *options):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.onnx"
+            save(onnx, path)
+            environment = dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
+                               PLANISH_CUDA_CACHE="none")
+            done = subprocess.run([PLANISH, "verify", path, "--device", "cuda", "--deterministic", *options],
+                                  env=environment, text=True, capture_output=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("all outputs within their bounds", done.stdout)
+
+    def test_every_precision(self):
+        for precision in ("fp32", "tf32", "fp16", "bf16"):
+            with self.subTest(precision):
+                self.verify(products(), "--precision", precision)
+
+    def test_values_of_the_host_are_carried_over(self):
+        self.verify(positions(), "--shape", "x:2x9x16")
+        self.verify(positions())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
