@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "kernel/strided.h"
 #include "opdef/infer.h"
 #include "tuner/compile_ahead.h"
 
@@ -16,6 +17,8 @@ using ir::Dim;
 using ir::Layout;
 using plan::ProgramValue;
 using plan::Step;
+
+constexpr int64_t kVectorBits = 128;  // of the widest access of a kernel
 
 // Physical elements before index `begin` of `axis` (0 or 1, or behind dims of 1) under a layout.
 Dim element_offset(const ir::Shape& whole, const Layout& layout, int axis, const Dim& begin) {
@@ -52,8 +55,8 @@ class Emitter {
       program_.inputs.push_back(id);
       produced_[v] = id;
     }
-    compile_chosen();
     plan_concats();
+    compile_chosen();
     for (const LoweredNode& entry : lowered_.nodes)
       if (Status s = emit_node(entry); !s.ok()) return s.at(opdef::describe_node(*entry.node));
     for (const ir::Value* v : graph_.outputs) {
@@ -174,11 +177,12 @@ class Emitter {
     if (dense) return true;
     // Parts along the outermost dim would lie a stride apart, which an offset does not know.
     if (producer.kind == NodeKind::kConcat && axis_of(producer) == 0) return false;
-    if (producer.kind == NodeKind::kCompute &&
+    if (producer.kind == NodeKind::kCompute && !is_free_concat(producer) &&
         !producer.choice().kernel->takes_strided(producer.choice().problem, true,
                                                  member->output_index))
       return false;
     for (const ir::Use& use : member->uses) {
+      if (use.node == concat.node) continue;
       if (!reader_takes_strided(use)) return false;
       // A reader that wants another layout goes through a conversion.
       const Layout& wanted =
@@ -188,8 +192,42 @@ class Emitter {
     return true;
   }
 
+  // A Concat with a kernel of its own, whose channels come last: is it free, because every member can
+  // be written where it belongs?
+  bool is_free_concat(const LoweredNode& entry) const {
+    if (entry.kind != NodeKind::kCompute || entry.node->op != "Concat" || entry.on_host ||
+        entry.binds_symbols || axis_of(entry) != 1)
+      return false;
+    const ir::Value* whole = entry.node->outputs[0];
+    const Layout& layout = entry.choice().layouts.results[0];
+    if (!kernel::pixels_lie_apart(layout, whole->type.rank())) return false;
+    // Wide accesses stay aligned wherever a member begins.
+    const int64_t unit = kVectorBits / ir::bits_of(whole->type.dtype);
+    const auto is_aligned = [&](const Dim& d) { return d.is_constant() && d.value() % unit == 0; };
+    return std::all_of(entry.node->inputs.begin(), entry.node->inputs.end(),
+                       [&](const ir::Value* member) {
+                         return is_aligned(member->type.shape[1]) &&
+                                can_alias(member, entry, layout, false);
+                       });
+  }
+
+  void plan_free_concats() {
+    for (size_t i = lowered_.nodes.size(); i-- > 0;) {
+      const LoweredNode& entry = lowered_.nodes[i];
+      if (!is_free_concat(entry)) continue;
+      free_concats_.insert(entry.node);
+      Dim begin = 0;
+      for (const ir::Value* member : entry.node->inputs) {
+        parent_of_[member] = {entry.node->outputs[0], begin};
+        strided_.insert(member);
+        begin = begin + member->type.shape[1];
+      }
+    }
+  }
+
   // Later concats first: a concat inside a concat is a member like any other.
   void plan_concats() {
+    plan_free_concats();
     for (size_t i = lowered_.nodes.size(); i-- > 0;) {
       const LoweredNode& entry = lowered_.nodes[i];
       if (entry.kind != NodeKind::kConcat) continue;
@@ -341,7 +379,10 @@ class Emitter {
       case NodeKind::kConcat: return emit_concat(entry);
       case NodeKind::kSlice: return emit_slice(entry);
       case NodeKind::kContent: return is_read(entry) ? emit_compute(entry) : ok_status();
-      case NodeKind::kCompute: return emit_compute(entry);
+      case NodeKind::kCompute:
+        if (!free_concats_.count(entry.node)) return emit_compute(entry);
+        result_value(entry.node->outputs[0], entry.choice().layouts.results[0], home());
+        return ok_status();
     }
     return ok_status();
   }
@@ -525,6 +566,7 @@ class Emitter {
   std::map<std::pair<const ir::Value*, ir::MemorySpace>, int> constants_;
   std::map<const ir::Value*, std::pair<const ir::Value*, Dim>> parent_of_;
   std::set<const ir::Value*> strided_;
+  std::set<const ir::Node*> free_concats_;  // no step: their members are written in place
 };
 
 }  // namespace

@@ -56,8 +56,8 @@ struct Blob {
 };
 
 // One operand or result of a run. Dense in its type's layout, but for `outer_stride_bytes`: the
-// distance between consecutive slices of the outermost logical dim (0: dense), for members of a
-// concat at batch > 1.
+// distance between consecutive slices (0: dense), for members of a concat. Slices are those of the
+// outermost logical dim, or pixels where channels come last (kernel/strided.h).
 struct BufferRef {
   void* data = nullptr;
   int64_t outer_stride_bytes = 0;

@@ -27,8 +27,8 @@ struct ProgramValue {
   ir::TensorType type;
   ValueKind kind = ValueKind::kTemporary;
   int constant = -1;  // index into Program::constants
-  // View: this value lies inside `parent`, `offset` physical elements from its start. With
-  // `strided`, consecutive slices of the outermost dim are as far apart as the parent's.
+  // View: this value lies inside `parent`, `offset` physical elements from its start. With `strided`,
+  // consecutive slices (outermost dim; pixels of channels last) are as far apart as the parent's.
   int parent = -1;
   ir::Dim offset = 0;
   bool strided = false;

@@ -1,14 +1,16 @@
-// Geometry of views. A value is n slices (its outermost dim), each `slice` elements, `stride`
-// apart; a dense value has stride == slice. A view is inside its parent when its last element is;
+// Geometry of views. A value is n slices (kernel/strided.h), each `slice` elements, `stride` apart;
+// a dense value has stride == slice. A view is inside its parent when its last element is;
 // both count in elements of one width.
 #include "plan/views.h"
 
 #include "base/text.h"
+#include "kernel/strided.h"
 #include "plan/verify_types.h"
 
 namespace planish::plan {
 namespace {
 
+using kernel::pixels_lie_apart;
 using Wide = __int128;
 
 struct Geometry {
@@ -52,6 +54,9 @@ Status check_chains(const Program& p) {
       return data_loss(cat(label(p, i),
                            " is strided, which needs its and its parent's first dim "
                            "outermost"));
+    if (v.strided && pixels_lie_apart(v.type) != pixels_lie_apart(parent.type))
+      return data_loss(cat(label(p, i), " is strided, laid out ", ir::to_string(v.type.layout),
+                           " inside of ", ir::to_string(parent.type.layout)));
   }
   return ok_status();
 }
@@ -105,7 +110,7 @@ class Views {
 
     Geometry& g = geometry_[i];
     g.known = true;
-    g.slices = dims.empty() ? 1 : dims[0];
+    g.slices = *count > 0 ? kernel::slice_count(v.type, dims) : 0;
     g.slice = g.slices > 0 && (v.type.layout.block_dim != 0) ? *count / g.slices : *count;
     g.stride = g.slice;
     g.extent = *count;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "kernel/cost.h"
+#include "kernel/strided.h"
 #include "kernel/supported.h"
 #include "memplan/memplan.h"
 #include "runtime/engine.h"
@@ -187,10 +188,11 @@ Slot inside(const plan::Program& p, int value, Slot place, const Engine& engine,
     place.offset_bytes += ir::bytes_of(view.type.dtype, *offset);
     if (!view.strided) continue;
     if (place.outer_stride_bytes) continue;  // the parent's own stride holds
-    const auto parent = engine.dims_of(view.parent, binding);
-    if (!parent || parent->empty() || (*parent)[0] == 0) continue;
-    place.outer_stride_bytes =
-        physical_bytes(p.values[size_t(view.parent)].type, *parent) / (*parent)[0];
+    const auto dims = engine.dims_of(view.parent, binding);
+    if (!dims) continue;
+    const ir::TensorType& parent = p.values[size_t(view.parent)].type;
+    const int64_t bytes = physical_bytes(parent, *dims);
+    if (bytes > 0) place.outer_stride_bytes = bytes / kernel::slice_count(parent, *dims);
   }
   return place;
 }

@@ -3,11 +3,19 @@
 #include <cstring>
 #include <vector>
 
+#include "kernel/strided.h"
+
 namespace planish::runtime {
 
 int64_t physical_index(std::span<const int64_t> index, std::span<const int64_t> dims,
                        const ir::Layout& layout, int64_t outer_stride) {
   const int rank = int(dims.size());
+  if (outer_stride && kernel::pixels_lie_apart(layout, rank)) {
+    int64_t pixel = 0;
+    for (int d = 0; d < rank; ++d)
+      if (d != 1) pixel = pixel * dims[size_t(d)] + index[size_t(d)];
+    return pixel * outer_stride + index[1];
+  }
   int64_t at = 0, inner = 0, outer = 0;
   for (int i = 0; i < rank; ++i) {
     const int d = layout.perm.empty() ? i : layout.perm[size_t(i)];

@@ -8,7 +8,7 @@
 namespace planish::runtime {
 
 // Physical element index of a logical index under `layout`; `outer_stride` (elements) replaces the
-// stride of the outermost logical dim when it is not 0 and the layout keeps that dim outermost.
+// stride of the slices that lie apart (kernel/strided.h) when it is not 0.
 int64_t physical_index(std::span<const int64_t> index, std::span<const int64_t> dims,
                        const ir::Layout& layout, int64_t outer_stride = 0);
 

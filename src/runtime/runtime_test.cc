@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "runtime/layout_copy.h"
 #include "runtime/world_testing.h"
 
 namespace planish::runtime {
@@ -23,6 +24,17 @@ std::unique_ptr<ir::Graph> small_network() {
   ir::Value* sum = b.add("Add", {b.add("Relu", {c}), x});
   g->outputs = {sum, b.add("GlobalAveragePool", {sum})};
   return std::move(b.graph);
+}
+
+// Two channels of a whole of five, channels last: [n][w][c] with 5 elements from pixel to pixel.
+TEST(LayoutCopy, PixelsThatLieApart) {
+  std::vector<int32_t> whole(2 * 3 * 5);
+  for (size_t i = 0; i < whole.size(); ++i) whole[i] = int32_t(i);
+  const std::vector<int64_t> dims = {2, 2, 3};  // n, c, w
+  std::vector<int32_t> part(12);
+  copy_to_row_major(reinterpret_cast<const std::byte*>(whole.data() + 1), ir::Layout::channels_last(3),
+                    5 * 4, reinterpret_cast<std::byte*>(part.data()), dims, 4);
+  EXPECT_EQ(part, (std::vector<int32_t>{1, 6, 11, 2, 7, 12, 16, 21, 26, 17, 22, 27}));
 }
 
 TEST(Engine, EvictsInstancesWhileContextsRun) {

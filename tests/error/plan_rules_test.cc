@@ -128,6 +128,26 @@ TEST(PlanRules, H138_ViewRangesOfConstantShapes) {
   EXPECT_TRUE(with_batch(1280, 0, false).ok());
 }
 
+// Pixels of a part lie as far apart as its parent's.
+TEST(PlanRules, H138_ViewRangesOfChannelsLast) {
+  const auto part = [](int64_t offset, int64_t channels, bool last = true) {
+    Program p;
+    p.device_kind = "cpu";
+    ProgramValue parent, view;
+    parent.type = {DataType::kF32, {4, 32, 10}, ir::Layout::channels_last(3)};
+    view.type = {DataType::kF32, {4, channels, 10}};
+    if (last) view.type.layout = parent.type.layout;
+    view.parent = 0, view.offset = offset, view.strided = true;
+    p.values = {parent, view};
+    return verify(p);
+  };
+  EXPECT_TRUE(part(0, 32).ok());
+  EXPECT_TRUE(part(16, 16).ok());
+  EXPECT_FALSE(part(17, 16).ok());
+  EXPECT_FALSE(part(0, 33).ok());
+  EXPECT_FALSE(part(0, 16, false).ok());
+}
+
 TEST(PlanRules, H138_BoundInstances) {
   const Program p = rich_plan().program;
   const auto bound = [](int64_t n, int64_t found) {

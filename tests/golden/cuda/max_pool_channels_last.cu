@@ -1,7 +1,7 @@
 // MaxPool 3x3 -> f16[2, 64, 14, 14] perm(0,2,3,1)
 // grid 13 1 1, block 256
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
-extern "C" __global__ void __launch_bounds__(256) element_MaxPool_f16_v8(u16* y0, const u16* x0) {
+extern "C" __global__ void __launch_bounds__(256) element_MaxPool_f16_v8(u16* y0, i64 y0_pitch, const u16* x0) {
   grid_wait();
   grid_launch();
   const int t = (int)blockIdx.x * 256 + threadIdx.x;
@@ -57,5 +57,5 @@ extern "C" __global__ void __launch_bounds__(256) element_MaxPool_f16_v8(u16* y0
   p21.v[5] = f32_to_f16(v5);
   p21.v[6] = f32_to_f16(v6);
   p21.v[7] = f32_to_f16(v7);
-  *(Pack<u16, 8>*)(y0 + ((((d0 * 12544) + (d1 * 896)) + (d2 * 64)) + (d3 * 8))) = p21;
+  *(Pack<u16, 8>*)(y0 + ((i64)((((d0 * 196) + (d1 * 14)) + d2)) * (y0_pitch / 2) + (d3 * 8))) = p21;
 }

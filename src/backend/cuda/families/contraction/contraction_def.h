@@ -2,6 +2,7 @@
 #pragma once
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/families/contraction/product.h"
+#include "kernel/strided.h"
 
 namespace planish::cuda {
 
@@ -12,6 +13,10 @@ class ContractionDef : public EmittedKernelDef {
     auto product = product_of(problem);
     if (!product.ok()) return {};
     return {product_layouts(problem, *product)};
+  }
+  // Results of pixels: the epilogue knows their pitch.
+  bool takes_strided(const kernel::Problem& problem, bool result, int index) const override {
+    return result && kernel::pixels_lie_apart(problem.result_type(index));
   }
   // The right operand, when it is constant and nothing else of the region reads it.
   bool packs(const kernel::Problem& problem, int operand) const override {

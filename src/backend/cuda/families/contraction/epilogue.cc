@@ -4,6 +4,7 @@
 
 #include "backend/cuda/emit/expr_text.h"
 #include "base/text.h"
+#include "kernel/strided.h"
 
 namespace planish::cuda {
 namespace {
@@ -96,6 +97,7 @@ class Maker {
     if (ir::to_dims(type.shape) != out_) return unsupported("a result of another shape than the root's");
     PLANISH_ASSIGN_OR_RETURN(auto strides, logical_strides(type));
     PLANISH_RETURN_IF_ERROR(place(access, out_, std::move(strides)));
+    access.pitched = axis_ == 1 && kernel::pixels_lie_apart(type);
     epilogue_.results.push_back(std::move(access));
     return ok_status();
   }

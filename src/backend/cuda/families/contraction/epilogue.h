@@ -22,6 +22,7 @@ struct Access {
   bool constant = false;
   std::vector<int64_t> row_steps;
   int64_t channel_step = 0;
+  bool pitched = false;  // a result of pixels (kernel/strided.h): their distance is an argument
 };
 
 struct Epilogue {

@@ -122,6 +122,12 @@ class Printer {
     members_ += cat("  ", type, " ", name, ";\n");
     names_ += cat(names_.empty() ? "" : ", ", name);
     args_.push_back(result ? KernelArg::result(a.index) : KernelArg::operand(a.index));
+    if (!a.pitched) return;
+    const int64_t size = size_of(a.type);
+    parameters_ += cat(", i64 ", name, "_pitch");
+    members_ += cat("  u32 ", name, "_pitch;\n");
+    names_ += cat(", (u32)(", name, "_pitch / ", size, ")");
+    args_.push_back(KernelArg::outer_stride(BufferKind::kResult, a.index, epilogue_.channels * size));
   }
 
   // Elements from the base to row `row`, as text over the u32 `row`.
@@ -224,7 +230,8 @@ class Printer {
     const Access& a = epilogue_.results[r];
     const int width = width_of(a);
     const int words = int(width * size_of(a.type) / 4);
-    finish_body_ += cat("  { ", memory_type(a.type), "* p = e.y", r, " + ", row_offset(a),
+    finish_body_ += cat("  { ", memory_type(a.type), "* p = e.y", r, " + ",
+                        a.pitched ? cat("(u64)row * e.y", r, "_pitch") : row_offset(a),
                         a.channel_step == 1 ? " + channel" : "", ";\n");
     for (int l = 0; l < style_.lanes; l += words > 0 && in_words(a.type) ? width : 1) {
       finish_body_ += cat("    ", guard(l));

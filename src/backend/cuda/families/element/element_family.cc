@@ -89,6 +89,10 @@ class ElementFamily : public EmittedKernelDef {
     return std::max(memory_us(device, bytes * factor), kLaunchUs + compute);
   }
 
+  bool takes_strided(const Problem& problem, bool result, int index) const override {
+    return result && stores_pixels(problem, index);
+  }
+
   bool in_place(const Problem& problem, int, int operand) const override {
     return problem.is_pointwise() && problem.results.size() == 1 &&
            problem.operands[size_t(operand)].type == problem.result_type(0);

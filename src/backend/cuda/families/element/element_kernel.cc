@@ -8,6 +8,7 @@
 #include "backend/cuda/emit/thread_text.h"
 #include "backend/cuda/families/element/element_ops.h"
 #include "base/text.h"
+#include "kernel/strided.h"
 
 namespace planish::cuda {
 namespace {
@@ -176,10 +177,29 @@ class KernelBuilder {
       const std::string to = cat('y', results_[i]);
       parameters.push_back(cat(memory_type(type.dtype), "* ", to));
       kernel.args.push_back(KernelArg::result(results_[i]));
+      if (stores_pixels(problem_, results_[i])) {
+        const int64_t size = ir::bits_of(type.dtype) / 8;
+        parameters.push_back(cat("i64 ", to, "_pitch"));
+        kernel.args.push_back(KernelArg::outer_stride(BufferKind::kResult, results_[i],
+                                                      type.shape[1].value() * size));
+        e.store(results_[i], pixel_offset(type, coords, cat('(', to, "_pitch / ", size, ')')), values[i]);
+        continue;
+      }
       const Coord at =
           merged_ ? offset_by(coords, ir::strides_of(merge_.sizes)) : offset_of(type, coords);
       e.store(results_[i], at, values[i]);
     }
+  }
+
+  // Channels come last, and pixels lie `pitch` elements apart.
+  static Coord pixel_offset(const ir::TensorType& type, const Coords& coords, const std::string& pitch) {
+    std::vector<int64_t> steps = memory_steps(type);
+    for (int64_t& step : steps) step /= type.shape[1].value();
+    Coords pixel = coords;
+    pixel[1] = Coord{};
+    Coord out = coords[1];
+    out.at = sum_text(cat("(i64)(", offset_by(pixel, steps).at, ") * ", pitch), out.at);
+    return out;
   }
 
   const Problem& problem_;
@@ -214,6 +234,10 @@ Status supports_elements(const Problem& problem) {
         return unsupported("a chain of roots, whose first would be computed many times");
   }
   return ok_status();
+}
+
+bool stores_pixels(const Problem& problem, int result) {
+  return !merges(problem) && kernel::pixels_lie_apart(problem.result_type(result));
 }
 
 int widest_vector(const Problem& problem) {

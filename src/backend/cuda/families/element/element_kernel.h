@@ -18,6 +18,9 @@ struct ElementStep {
 };
 Result<ElementStep> emit_elements(const kernel::Problem& problem, int width);
 
+// Do pixels of this result lie as far apart as the launch says (kernel/strided.h)?
+bool stores_pixels(const kernel::Problem& problem, int result);
+
 // The greatest useful width: 16 bytes of the widest type that moves.
 int widest_vector(const kernel::Problem& problem);
 
