@@ -71,6 +71,36 @@ class Files(unittest.TestCase):
             "total": total.get_concrete_function()})
         return path, self.x @ module.w.numpy()
 
+    def test_variables_by_their_objects(self):
+        """Saved without export(), a Keras model's signatures read other variable nodes than those that are
+        restored; layers of equal names share the names of their variables."""
+        layers = tf.keras.layers
+
+        class Twins(tf.keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.first, self.second = (layers.Dense(4, name="twin") for _ in range(2))
+
+            def call(self, x):
+                return self.second(self.first(x))
+
+        model = Twins()
+        model(self.x[:1])
+        for k, weight in enumerate(model.variables):
+            weight.assign(np.random.default_rng(k).normal(size=weight.shape))
+        path = self.folder / "keras"
+        tf.saved_model.save(model, str(path))
+        signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+        [key] = signature.structured_input_signature[1]
+        want = signature(**{key: tf.constant(self.x[:1])})
+        np.save(self.folder / "x.npy", self.x[:1])
+        subprocess.run([PLANISH, "run", str(path), "--deterministic", "--quiet", "--input",
+                        f"{key}={self.folder / 'x.npy'}", "--output-dir", str(self.folder / "out")],
+                       check=True, capture_output=True, timeout=60)
+        for name, value in want.items():
+            np.testing.assert_allclose(np.load(self.folder / "out" / f"{name}.npy"), value.numpy(),
+                                       rtol=1e-5, atol=1e-5)
+
     def refused(self, path, *texts, options=()):
         code, text = check(path, *options)
         self.assertIn(code, (1, 2, 3, 4), text)

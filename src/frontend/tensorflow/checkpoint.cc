@@ -123,14 +123,23 @@ Status Checkpoint::read_objects() {
   if (!text.ok() && text.status().code() == Code::kNotFound) return ok_status();
   if (!text.ok()) return text.status();
   PLANISH_ASSIGN_OR_RETURN(const auto variables, read_object_graph(*text, limits_));
-  for (const SavedVariableDesc& variable : variables)
-    if (!variable.full_name.empty()) keys_by_name_.emplace(variable.full_name, variable.key);
+  for (const SavedVariableDesc& variable : variables) {
+    keys_by_object_.emplace(variable.object, variable.key);
+    if (variable.full_name.empty()) continue;
+    const auto [at, is_fresh] = keys_by_name_.emplace(variable.full_name, variable.key);
+    if (!is_fresh && at->second != variable.key) at->second.clear();
+  }
   return ok_status();
 }
 
 std::string Checkpoint::key_of(const std::string& full_name) const {
   const auto found = keys_by_name_.find(full_name);
   return found == keys_by_name_.end() || !has(found->second) ? std::string() : found->second;
+}
+
+std::string Checkpoint::key_of_object(int64_t object) const {
+  const auto found = keys_by_object_.find(object);
+  return found == keys_by_object_.end() || !has(found->second) ? std::string() : found->second;
 }
 
 Result<ir::TensorType> Checkpoint::type(std::string_view key) const {

@@ -28,7 +28,10 @@ class Checkpoint {
   Result<ir::TensorType> type(std::string_view key) const;
   // The key of a variable by the name that it had in the program: checkpoints of TF2 call variables by
   // their place among the objects that hold them. Empty: unknown.
+  // A name that several of them had is none.
   std::string key_of(const std::string& full_name) const;
+  // By the number of its object, as a SavedModel's functions name what they capture.
+  std::string key_of_object(int64_t object) const;
 
  private:
   Checkpoint() = default;
@@ -43,7 +46,8 @@ class Checkpoint {
   Limits limits_;
   int64_t shard_count_ = 0;
   std::map<std::string, std::string, std::less<>> entries_;  // serialized BundleEntryProtos
-  std::map<std::string, std::string> keys_by_name_;  // of the object graph
+  std::map<std::string, std::string> keys_by_name_;  // of the object graph; empty: ambiguous
+  std::map<int64_t, std::string> keys_by_object_;
   mutable std::map<int64_t, std::shared_ptr<const MappedFile>> shards_;
 };
 

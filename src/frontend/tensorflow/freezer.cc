@@ -20,7 +20,7 @@ Result<std::string> Freezer::freeze(std::vector<std::pair<std::string, std::stri
   sources_.push_back(std::move(created));
   Scope scope;
   scope.source = &sources_.back();
-  variables_.collect(*scope.source, functions_);
+  variables_.collect(*scope.source, functions_, graph_.captures);
   std::vector<Ref> wanted;
   for (const auto& [tensor, flat] : outputs) {
     auto ref = scope.source->parse(tensor);

@@ -220,7 +220,7 @@ Result<std::unique_ptr<ir::Graph>> GraphImporter::import() {
   PLANISH_ASSIGN_OR_RETURN(Source created, Source::create(graph_.nodes, nullptr));
   sources_.push_back(std::move(created));
   Source& source = sources_.back();
-  variables_.collect(source, functions_);
+  variables_.collect(source, functions_, graph_.captures);
   PLANISH_ASSIGN_OR_RETURN(std::vector<Port> inputs, model_inputs(source));
   PLANISH_ASSIGN_OR_RETURN(const std::vector<Port> outputs, model_outputs(source, inputs));
   if (outputs.empty()) return invalid_argument("the model has no outputs");

@@ -95,8 +95,29 @@ std::optional<Variables::Restored> Variables::restored_from(const Source& source
   return Restored{*key, op == "RestoreV2" ? text(2).value_or("") : ""};
 }
 
-void Variables::collect(const Source& graph, const Functions& functions) {
+void Variables::collect(const Source& graph, const Functions& functions, const Captures& captures) {
   collect(graph, functions, {}, 0);
+  if (checkpoint_) collect_captured(graph, captures);
+}
+
+// A call's last inputs are what the function captures.
+void Variables::collect_captured(const Source& graph, const Captures& captures) {
+  for (size_t i = 0; i < graph.nodes().size(); ++i) {
+    const AttrDesc* called = graph.nodes()[i].attr("f");
+    if (!called || !called->function) continue;
+    const auto objects = captures.find(called->function->name);
+    if (objects == captures.end()) continue;
+    std::vector<Ref> inputs;
+    for (const Ref& ref : graph.inputs(int(i)))
+      if (!ref.is_control) inputs.push_back(ref);
+    const size_t count = objects->second.size();
+    for (size_t k = 0; count <= inputs.size() && k < count; ++k) {
+      const Ref ref = origin(graph, inputs[inputs.size() - count + k]);
+      if (ref.node < 0 || !is_variable_op(graph.node(ref.node).op)) continue;
+      std::string key = checkpoint_->key_of_object(objects->second[k]);
+      if (!key.empty()) captured_.emplace(variable_name(graph.node(ref.node)), std::move(key));
+    }
+  }
 }
 
 void Variables::collect(const Source& source, const Functions& functions, const Bound& bound,
@@ -142,6 +163,8 @@ Result<ir::Tensor> Variables::value(const std::string& variable) const {
     if (!part.ok()) return part.status().at(what);
     return part;
   }
+  if (const auto found = captured_.find(variable); found != captured_.end())
+    return checkpoint_->read(found->second);
   for (const std::string& key : {variable, cat(variable, kSuffix)})
     if (checkpoint_->has(key)) return checkpoint_->read(key);
   if (const std::string key = checkpoint_->key_of(variable); !key.empty()) return checkpoint_->read(key);

@@ -26,9 +26,10 @@ class Reader : public wire::MessageReader {
   void bundle_header(std::string_view bytes, BundleHeaderDesc& out);
   void bundle_entry(std::string_view bytes, BundleEntryDesc& out);
   void object_graph(std::string_view bytes, std::vector<SavedVariableDesc>& out);
-  void saved_object(std::string_view bytes, std::vector<SavedVariableDesc>& out);
 
  private:
+  void saved_object(std::string_view bytes, int64_t number, std::vector<SavedVariableDesc>& out);
+  void captures(std::string_view bytes, GraphDesc& out);
   void library(std::string_view bytes, GraphDesc& out);
   void function(std::string_view bytes, FunctionDesc& out);
   void op_signature(std::string_view bytes, FunctionDesc& out);
@@ -316,6 +317,11 @@ void Reader::meta_graph(std::string_view bytes, MetaGraphDesc& out) {
               [&](std::string_view v, SignatureDesc& s) { signature(v, s); });
         break;
       }
+      case 7: {
+        Step step(*this, "object_graph_def");
+        captures(f.bytes(), out.graph);
+        break;
+      }
       default: f.skip();
     }
   }
@@ -358,13 +364,15 @@ void Reader::slice(std::string_view bytes, SliceDesc& out) {
   }
 }
 
-void Reader::saved_object(std::string_view bytes, std::vector<SavedVariableDesc>& out) {
+void Reader::saved_object(std::string_view bytes, int64_t number,
+                          std::vector<SavedVariableDesc>& out) {
   for (Fields f(bytes); f.next();) {
     if (f.tag() != 2) {
       f.skip();
       continue;
     }
     SavedVariableDesc& variable = out.emplace_back();
+    variable.object = number;
     for (Fields attribute(f.bytes()); attribute.next();) {
       if (attribute.tag() == 2) variable.full_name = attribute.bytes();
       else if (attribute.tag() == 3) variable.key = attribute.bytes();
@@ -373,9 +381,26 @@ void Reader::saved_object(std::string_view bytes, std::vector<SavedVariableDesc>
   }
 }
 void Reader::object_graph(std::string_view bytes, std::vector<SavedVariableDesc>& out) {
+  int64_t number = 0;
   for (Fields f(bytes); f.next();) {
-    if (f.tag() == 1) saved_object(f.bytes(), out);
+    if (f.tag() == 1) saved_object(f.bytes(), number++, out);
     else f.skip();
+  }
+}
+
+// Of a SavedObjectGraph: bound_inputs of its concrete functions.
+void Reader::captures(std::string_view bytes, GraphDesc& out) {
+  for (Fields f(bytes); f.next();) {
+    if (f.tag() != 2) {
+      f.skip();
+      continue;
+    }
+    entry(f.bytes(), out.captures, [&](std::string_view function, std::vector<int64_t>& objects) {
+      for (Fields one(function); one.next();) {
+        if (one.tag() == 2) append_varints(one.scalars(pbf_wire_type::varint), objects);
+        else one.skip();
+      }
+    });
   }
 }
 

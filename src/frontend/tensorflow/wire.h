@@ -92,6 +92,8 @@ struct FunctionDesc {
 struct GraphDesc {
   std::vector<NodeDesc> nodes;
   std::vector<FunctionDesc> functions;
+  // In a SavedModel: the objects that a function's last arguments stand for, by their numbers.
+  std::map<std::string_view, std::vector<int64_t>> captures;
   int64_t producer = 0;
   std::string_view library, versions;  // the FunctionDefLibrary and VersionDef as they stand
 };
@@ -122,8 +124,10 @@ struct BundleHeaderDesc {
   int64_t endianness = 0;  // 1: big
 };
 
-// A variable of a TrackableObjectGraph: the name it had in the program, and its key in the checkpoint.
+// A variable of a TrackableObjectGraph: its object's number, the name it had in the program, and its key in
+// the checkpoint.
 struct SavedVariableDesc {
+  int64_t object = 0;
   std::string full_name, key;
 };
 
