@@ -185,6 +185,22 @@ TEST(Border, TextAndResourcesStay) {
   EXPECT_NE(reason_of(p, "join"), "");
 }
 
+// The list may not leave its segment, but what reads it there is read by nobody.
+TEST(Border, ReadersThatNobodyWantsDoNotCount) {
+  GraphText text;
+  text.placeholder("x", {3, 4}).constant_i32("row", {4}).op("a", "Exp", {"x"});
+  const std::string element = "element_dtype: type: DT_FLOAT", shape = "shape_type: type: DT_INT32";
+  text.node("list", "TensorListFromTensor", {"a", "row"}, {element, shape});
+  text.node("stack", "TensorListStack", {"list", "row"}, {element, "num_elements: i: 3"});
+  text.op("b", "Relu", {"stack"});
+  text.node("length", "TensorListLength", {"list"}).node("unread", "NoSuchOp", {"list"});
+  PartitionOptions options;
+  options.fetches = {"b"};
+  const Partition p = partition_of(text, options);
+  ASSERT_EQ(p.segments.size(), 1u) << (p.left.empty() ? "" : p.left[0].reason);
+  EXPECT_THAT(p.segments[0].nodes, ElementsAre("a", "list", "stack", "b"));
+}
+
 TEST(Border, ViewsThatWouldBeCopiedAreTrimmed) {
   GraphText text;
   text.placeholder("x", {2, 4}).constant_i32("flat", {8}).constant_i32("back", {4, 2});

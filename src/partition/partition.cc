@@ -99,7 +99,8 @@ ClusterGraph Partitioner::cluster_graph() const {
     if (node.unit >= 0) one.weight = node.made_nodes;
     one.unit = one.is_candidate ? node.unit : -1;
     out.nodes.push_back(std::move(one));
-    if (node.is_constant) continue;
+    // What no fetch depends on goes when the graph is rewritten: it reads nothing across a border.
+    if (node.is_constant || !node.is_wanted) continue;
     for (const SurveyedInput& input : node.inputs) {
       const SurveyedNode& from = survey_.nodes[size_t(input.node)];
       if (from.is_constant || places[size_t(input.node)] > places[i]) continue;
