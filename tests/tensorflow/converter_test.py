@@ -58,6 +58,20 @@ with V1.Session(graph=V1.Graph()) as session:
 print("RESULT " + json.dumps(out))
 """
 
+# The threads that Planish has started when an engine has run.
+THREADS = """
+import pathlib, sys
+import tensorflow as tf
+import planish.tensorflow
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
+model = tf.saved_model.load(sys.argv[1])
+model.signatures["serving_default"](image=tf.zeros([4, 12, 12, 3]))
+[told] = planish.tensorflow.statistics(model.signatures["serving_default"]).values()
+assert told["native_calls"] == 0, told
+names = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
+print("OURS", sum(name.startswith("planish-") for name in names))
+"""
+
 
 class Net(tf.Module):
     """A small network whose outputs tell inputs apart."""
@@ -317,10 +331,7 @@ class ConverterTest(unittest.TestCase):
 
     def test_engines_go_with_their_model(self):
         folder = self.saved()
-        # The converter's own engines of that name go first.
-        for name in planish.tensorflow.engine_names(tf.saved_model.load(str(folder))):
-            _engines.control(name, "forget")
-        gc.collect()
+        gc.collect()  # the converter's own engines
         for _ in range(2):
             loaded = tf.saved_model.load(str(folder))
             signature = loaded.signatures["serving_default"]
@@ -329,6 +340,24 @@ class ConverterTest(unittest.TestCase):
             self.assertEqual(planish.tensorflow.statistics(signature)[name]["loads"], 1)
             loaded = signature = None
             gc.collect()
+
+    def test_a_signature_that_outlives_its_model(self):
+        folder = self.saved()
+        gc.collect()
+        signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+        gc.collect()
+        image = data()
+        self.assert_equal(signature(image=tf.constant(image)), image)
+        [told] = planish.tensorflow.statistics(signature).values()
+        self.assertEqual((told["loads"], told["builds"], told["native_calls"]), (1, 0, 0))
+
+    def test_one_setting_governs_both_pools(self):
+        folder = self.saved()
+        for threads, pool, ours in [(1, "planish", 0), (3, "planish", 2), (3, "tensorflow", 0)]:
+            done = subprocess.run([sys.executable, "-c", THREADS, str(folder), str(threads)],
+                                  capture_output=True, text=True, check=True,
+                                  env={**os.environ, "PLANISH_TF_THREADS": pool})
+            self.assertIn(f"OURS {ours}\n", done.stdout, (threads, pool))
 
     def test_output_shapes_are_known(self):
         _, function = self.converted()
@@ -398,55 +427,7 @@ class ConverterTest(unittest.TestCase):
         self.assert_equal(function(image=tf.constant(image)), image)
         self.assertIn("determinstic", json.dumps(self.told(converter)["refusals"]))
 
-    # Graphs.
-
-    def frozen(self):
-        graph = V1.Graph()
-        rng = np.random.default_rng(2)
-        with graph.as_default():
-            x = V1.placeholder(tf.float32, [None, 8], "x")
-            with tf.control_dependencies([V1.print("seen")] if False else [tf.no_op("before")]):
-                y = tf.nn.relu(x @ tf.constant(rng.normal(size=(8, 8)).astype(np.float32)) + 1.0)
-            with tf.control_dependencies([y]):
-                z = tf.sin(x, "after")
-            tf.add(y * 2.0, z, "out")
-            tf.identity(y, "side")
-        return graph.as_graph_def()
-
-    def run_graph(self, graph_def, x, fetches):
-        with V1.Session(graph=V1.Graph()) as session:
-            V1.import_graph_def(graph_def, name="")
-            return session.run(fetches, {"x:0": x})
-
-    def test_create_inference_graph(self):
-        graph_def = self.frozen()
-        x = np.random.default_rng(3).normal(size=(2, 8)).astype(np.float32)
-        fetches = ["out:0", "side:0"]
-        want = self.run_graph(graph_def, x, fetches)
-        for dynamic in (False, True):
-            made = planish.tensorflow.create_inference_graph(
-                graph_def, ["out", "side"], max_batch_size=2, minimum_segment_size=2,
-                is_dynamic_op=dynamic, nodes_denylist=["after"], **QUICK)
-            engines = [node for node in made.node if node.op == "PlanishEngineOp"]
-            self.assertTrue(engines)
-            self.assertEqual([bool(node.attr["serialized_engine"].s) for node in engines],
-                             [not dynamic] * len(engines))
-            for got, expected in zip(self.run_graph(made, x, fetches), want):
-                np.testing.assert_allclose(got, expected, 1e-5, 1e-5)
-        with self.assertRaisesRegex(planish.UnsupportedError, "INT8"):
-            planish.tensorflow.calib_graph_to_infer_graph(made)
-        with self.assertRaisesRegex(planish.NotFoundError, "no such node"):
-            planish.tensorflow.create_inference_graph(graph_def, ["nothing"])
-
-    def test_static_graph_and_a_larger_batch(self):
-        made = planish.tensorflow.create_inference_graph(self.frozen(), ["out"], max_batch_size=2,
-                                                         minimum_segment_size=2, **QUICK)
-        x = np.random.default_rng(3).normal(size=(5, 8)).astype(np.float32)
-        np.testing.assert_allclose(self.run_graph(made, x, ["out:0"])[0],
-                                   self.run_graph(self.frozen(), x, ["out:0"])[0], 1e-5, 1e-5)
-        os.environ["PLANISH_TF_ALLOW_NATIVE_SEGMENT"] = "0"
-        with self.assertRaisesRegex(tf.errors.AbortedError, "none may be built"):
-            self.run_graph(made, x, ["out:0"])
+    # Files.
 
     def test_command_line_takes_engines_out(self):
         planish_program = os.environ.get("PLANISH_PROGRAM")

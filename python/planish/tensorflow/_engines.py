@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
 
 import tensorflow as tf
@@ -18,8 +19,14 @@ class Record(NamedTuple):
     plan: bytes
 
 
-def control(name: str, command: str, argument: str = "") -> List[bytes]:
-    """Asks the engines of that name on the CPU."""
+def control(name: str, command: str, argument: str = "", session: Any = None) -> List[bytes]:
+    """Asks the engines of that name on the CPU: those of this process, or of a session of TensorFlow 1,
+    which has its own."""
+    if session is not None:
+        with session.graph.as_default(), tf.device("/CPU:0"):
+            asked = _library.load().planish_engine_control(argument=argument, engine_name=name,
+                                                           command=command)
+        return list(session.run(asked))
     with tf.device("/CPU:0"):
         reply = _library.load().planish_engine_control(
             argument=tf.constant(argument), engine_name=name, command=command)
@@ -30,6 +37,21 @@ def records(name: str) -> List[Record]:
     flat = control(name, "engines")
     return [Record(shapes.decode(), decisions.decode(), plan)
             for shapes, decisions, plan in zip(flat[0::3], flat[1::3], flat[2::3])]
+
+
+class Held:
+    """Engines of these names live as long as this does, or as the functions that have run them."""
+
+    def __init__(self, names: Iterable[str]):
+        names = list(names)
+        self._handles = [_library.load().create_planish_engine(engine_name=name) for name in names]
+        finalizer = weakref.finalize(self, _forget, names)
+        finalizer.atexit = False
+
+
+def _forget(names: Sequence[str]) -> None:
+    for name in names:
+        control(name, "forget")
 
 
 class EngineResource(tf.saved_model.experimental.TrackableResource):
@@ -76,12 +98,13 @@ def engine_names(model: Any) -> List[str]:
     return list(found)
 
 
-def statistics(model: Any) -> Dict[str, Dict[str, Any]]:
+def statistics(model: Any, session: Any = None) -> Dict[str, Dict[str, Any]]:
     """Per engine of the model: hits, builds, loads, evictions, engines, bytes, build_ms, run_us, and
-    native_calls and native_us of the segment in TensorFlow, with refusals (reason: count)."""
+    native_calls and native_us of the segment in TensorFlow, with refusals (reason: count). session: the
+    one of TensorFlow 1 that runs the model's graph."""
     out = {}
     for name in engine_names(model):
-        told = json.loads(control(name, "statistics")[0])
+        told = json.loads(control(name, "statistics", session=session)[0])
         row = {"hits": 0, "builds": 0, "loads": 0, "evictions": 0, "engines": 0, "bytes": 0,
                "build_ms": 0.0, "run_us": 0.0, "refusals": {}}
         row.update(told["engine"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import json
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ from . import _library
 
 
 class EngineOptions(NamedTuple):
-    """What an engine's node carries: see the attributes of PlanishEngineOp in engine_op.cc."""
+    """What an engine's node carries: see the attributes of PlanishEngineOp in op/engine_op.cc."""
 
     precision_mode: str = "FP32"
     max_workspace_size_bytes: int = 0
@@ -80,24 +80,60 @@ def _calling(inner: Any, name: str, is_stateful: bool) -> Any:
     return made
 
 
-def _is_stateful(nodes: Iterable[Any]) -> bool:
+# They do what the functions do that they call.
+CALLS = ("Case", "If", "PartitionedCall", "StatefulPartitionedCall", "While")
+
+
+def _is_stateful(nodes: Iterable[Any], functions: Mapping[str, Any] = {}, depth: int = 0) -> bool:
     from tensorflow.python.framework import op_def_registry
-    definitions = (op_def_registry.get(node.op) for node in nodes)
-    return any(definition is None or definition.is_stateful for definition in definitions)
+
+    def one(node: Any) -> bool:
+        definition = op_def_registry.get(node.op)
+        if definition is None:
+            return True
+        if node.op not in CALLS:
+            return definition.is_stateful
+        called = [attr.func.name for attr in node.attr.values() if attr.HasField("func")]
+        called += [one.name for attr in node.attr.values() for one in attr.list.func]
+        return depth > 16 or any(
+            name not in functions or _is_stateful(functions[name].node_def, functions, depth + 1)
+            for name in called)
+
+    return any(one(node) for node in nodes)
 
 
 def _with_effects(graph_def: Any) -> set:
     """Nodes that do something besides giving results, and all that stand behind such nodes."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
     readers = collections.defaultdict(list)
     for node in graph_def.node:
         for text in node.input:
             readers[split_name(text.lstrip("^"))[0]].append(node.name)
-    out, stack = set(), [node.name for node in graph_def.node if _is_stateful([node])]
+    out, stack = set(), [node.name for node in graph_def.node if _is_stateful([node], functions)]
     while stack:
         name = stack.pop()
         if name not in out:
             out.add(name)
             stack.extend(readers[name])
+    return out
+
+
+def without_idle_waits(graph_def: Any) -> Any:
+    """The graph without control inputs that name nodes that only compute: they order nothing, but keep
+    nodes in the graph and paths around segments (Keras' results wait for all weights and loops).
+
+    In the frames and branches of TensorFlow 1 a control input also says where a node belongs: such
+    graphs stay as they are.
+    """
+    if any(node.op in ("Enter", "RefEnter", "Switch", "RefSwitch") for node in graph_def.node):
+        return graph_def
+    effects = _with_effects(graph_def)
+    out = tf.compat.v1.GraphDef()
+    out.CopyFrom(graph_def)
+    for node in out.node:
+        kept = [one for one in node.input if not one.startswith("^") or one[1:] in effects]
+        if len(kept) < len(node.input):
+            node.input[:] = kept
     return out
 
 
@@ -213,12 +249,8 @@ def rewrite(graph_def: Any, graph: tf.Graph, segments: Sequence[Any], fetches: S
     moved = {tensor_name(output): f"{one.engine.name}:{port}"
              for one, segment in zip(made, segments) for port, output in enumerate(segment.outputs)}
 
-    effects = _with_effects(graph_def)
-
     def new_inputs(texts: Iterable[str]) -> List[str]:
-        # Waiting for a node that only computes would do nothing but keep it in the graph (Keras' results
-        # wait for all weights).
-        texts = [one for one in texts if not one.startswith("^") or one[1:] in effects]
+        texts = list(texts)
         data = [moved.get(tensor_name(one), one) for one in texts if not one.startswith("^")]
         before = ["^" + owner.get(one[1:], one[1:]) for one in texts if one.startswith("^")]
         return data + list(dict.fromkeys(before))

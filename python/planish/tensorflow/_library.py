@@ -1,7 +1,7 @@
 """The operator library: compiled for the TensorFlow that is installed, kept, loaded once.
 
-TensorFlow's C++ interface changes with every minor version, so the one source file in this package is
-compiled against the headers of TensorFlow's own wheel: at `python -m planish.tensorflow`, else at the
+TensorFlow's C++ interface changes with every minor version, so the sources in op/, one unit of
+compilation, are compiled against the headers of TensorFlow's own wheel: at `python -m planish.tensorflow`, else at the
 first import of planish.tensorflow. The result lies in the user's cache folder under a name that
 contains everything it depends on.
 """
@@ -22,7 +22,7 @@ import planish
 from planish import FailedPreconditionError, IncompatibleError
 
 PACKAGE = pathlib.Path(planish._planish.__file__).absolute().parent
-SOURCE = pathlib.Path(__file__).resolve().parent / "engine_op.cc"
+SOURCE = pathlib.Path(__file__).resolve().parent / "op" / "engine_op.cc"
 OLDEST = (2, 16)
 
 _loaded: Any = None
@@ -74,7 +74,8 @@ def library_path() -> pathlib.Path:
     digest = hashlib.sha256()
     for part in [tf.__version__, tf.version.GIT_VERSION, planish.__version__, *_command("")]:
         digest.update(str(part).encode() + b"\0")
-    for file in [SOURCE, *sorted((_headers() / "planish" / "c").glob("*.h"))]:
+    headers = [*SOURCE.parent.glob("*.h"), *(_headers() / "planish" / "c").glob("*.h")]
+    for file in [SOURCE, *sorted(headers)]:
         digest.update(file.read_bytes())
     return cache_folder() / "tensorflow" / f"engine_op-{tf.__version__}-{digest.hexdigest()[:16]}.so"
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 import planish
 from planish import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
-from . import _engines, _graph, _library, _parameters, _signatures, _summary
+from . import _engines, _graph, _library, _loading, _parameters, _signatures, _summary
 from ._parameters import ConversionParams, ProfileStrategy
 
 SAVE_KINDS = ("plan", "decisions", "none")
@@ -85,6 +85,7 @@ class Converter:
         self._model: Any = None
         self._converted: Dict[str, Converted] = {}
         self._built = False
+        self._held: Optional[_engines.Held] = None
         _library.load()
 
     def convert(self, calibration_input_fn: Optional[Callable] = None) -> Any:
@@ -93,12 +94,14 @@ class Converter:
             raise _parameters.refuse_int8("calibration_input_fn")
         if self._converted:
             raise FailedPreconditionError("convert() was called before")
-        self._model = tf.saved_model.load(self._folder, self._tags)
+        self._model = _loading.load(self._folder, self._tags)
         signatures = dict(self._model.signatures)
         if self._key not in signatures:
             raise NotFoundError(f"{self._folder} has no signature {self._key!r}; there are: "
                                 f"{', '.join(sorted(signatures)) or 'none'}")
         self._converted = {key: self._convert(function) for key, function in signatures.items()}
+        names = {engine.name for one in self._converted.values() for engine in one.engines}
+        self._held = _engines.Held(sorted(names))
         return self._converted[self._key].function
 
     def _convert(self, function: Any) -> Converted:
@@ -107,6 +110,7 @@ class Converter:
             return Converted(function, [], len(function.graph.as_graph_def().node), 0, None, kept)
         frozen = _signatures.freeze(function)
         before = len(frozen.graph_def.node)
+        frozen = frozen._replace(graph_def=_graph.without_idle_waits(frozen.graph_def))
         graph = _graph.imported(frozen.graph_def)
         segments, report = self._segments(frozen, graph)
         made = _graph.rewrite(frozen.graph_def, graph, segments, list(frozen.fetches.values()),

@@ -11,7 +11,7 @@ import tensorflow as tf
 import planish
 from planish import InvalidArgumentError, NotFoundError
 
-from . import _engines, _graph, _library, _parameters
+from . import _engines, _graph, _library, _loading, _parameters
 from ._parameters import ConversionParams
 
 V1 = tf.compat.v1
@@ -80,6 +80,7 @@ def _convert(graph_def: Any, fetches: List[str], params: ConversionParams, deny:
     for name in fetches:
         if _graph.split_name(name)[0] not in there:
             raise NotFoundError(f"output {name!r}: the graph has no such node")
+    graph_def = _graph.without_idle_waits(graph_def)
     graph = _graph.imported(graph_def)
     found = planish.partition(graph_def.SerializeToString(), fetches=fetches,
                               minimum_segment_size=params.minimum_segment_size,
@@ -132,7 +133,7 @@ def _embed(node: Any, engine: _graph.Engine, segment: Any, batch: int) -> None:
 
 def _frozen(folder: str, tags: Optional[Sequence[str]], key: Optional[str]) -> Any:
     key = key or "serving_default"
-    with V1.Session(graph=tf.Graph()) as session:
+    with V1.Session(graph=tf.Graph()) as session, _loading.explained(folder, tags):
         meta = V1.saved_model.loader.load(session, list(tags or ["serve"]), folder)
         if key not in meta.signature_def:
             raise NotFoundError(f"{folder} has no signature {key!r}; there are: "

@@ -1,0 +1,113 @@
+// The kernels around PlanishEngineOp: what Python asks engines, and the resource that makes TensorFlow hand
+// over the files of a SavedModel.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine_resource.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace planish_tensorflow {
+
+using namespace tensorflow;  // NOLINT: the code of a TensorFlow kernel
+
+// What Python asks engines: statistics, records for saving, shapes.
+class ControlOp : public OpKernel {
+ public:
+  explicit ControlOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("engine_name", &name_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("command", &command_));
+  }
+  void Compute(OpKernelContext* ctx) override {
+    std::vector<std::string> reply;
+    if (command_ == "forget") {
+      EngineResource* resource = nullptr;
+      if (ctx->resource_manager()->Lookup(kContainer, name_, &resource).ok()) {
+        core::ScopedUnref unref(resource);
+        if (resource->release()) OP_REQUIRES_OK(ctx, replace(ctx, resource));
+      }
+    } else {
+      EngineResource* resource = nullptr;
+      OP_REQUIRES_OK(ctx, resource_of(ctx, name_, &resource));
+      core::ScopedUnref unref(resource);
+      const std::string argument = ctx->input(0).scalar<tstring>()();
+      if (command_ == "statistics") reply = {resource->statistics()};
+      else if (command_ == "record") resource->start_recording();
+      else if (command_ == "recorded") reply = {resource->stop_recording()};
+      else if (command_ == "prepare") resource->add_range(argument);
+      else if (command_ == "engines") reply = engines(resource);
+      else ctx->SetStatus(absl::InvalidArgumentError("there is no command '" + command_ + "'"));
+    }
+    Tensor* output = nullptr;
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({int64_t(reply.size())}), &output));
+    for (size_t i = 0; i < reply.size(); ++i) output->vec<tstring>()(i) = reply[i];
+  }
+
+ private:
+  // By a resource that holds no engine, only where saved ones lie.
+  absl::Status replace(OpKernelContext* ctx, EngineResource* gone) const {
+    (void)ctx->resource_manager()->Delete<EngineResource>(kContainer, name_);
+    if (!gone->has_files()) return absl::OkStatus();
+    EngineResource* fresh = nullptr;
+    TF_RETURN_IF_ERROR(resource_of(ctx, name_, &fresh));
+    core::ScopedUnref unref(fresh);
+    fresh->inherit_files(*gone);
+    return absl::OkStatus();
+  }
+
+  // Per engine: shapes, decisions, plan ("" when it came from a file).
+  static std::vector<std::string> engines(EngineResource* resource) {
+    std::vector<std::string> out;
+    planish_engine_records* records = resource->records();
+    for (int i = 0; i < planish_engine_records_count(records); ++i) {
+      size_t bytes = 0;
+      const void* plan = planish_engine_records_plan(records, i, &bytes);
+      out.push_back(planish_engine_records_shapes_json(records, i));
+      out.push_back(planish_engine_records_decisions(records, i));
+      out.emplace_back(static_cast<const char*>(plan), bytes);
+    }
+    planish_engine_records_free(records);
+    return out;
+  }
+  std::string name_, command_;
+};
+
+class CreateOp : public OpKernel {
+ public:
+  explicit CreateOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("engine_name", &name_));
+  }
+  void Compute(OpKernelContext* ctx) override {
+    EngineResource* resource = nullptr;
+    OP_REQUIRES_OK(ctx, resource_of(ctx, name_, &resource));
+    resource->use();
+    resource->Unref();
+    Tensor* output = nullptr;
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, TensorShape({}), &output));
+    output->scalar<ResourceHandle>()() =
+        MakeResourceHandle<EngineResource>(ctx, kContainer, name_);
+  }
+
+ private:
+  std::string name_;
+};
+
+class InitializeOp : public OpKernel {
+ public:
+  explicit InitializeOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("shapes", &shapes_));
+  }
+  void Compute(OpKernelContext* ctx) override {
+    EngineResource* resource = nullptr;
+    OP_REQUIRES_OK(ctx, LookupResource(ctx, HandleFromInput(ctx, 0), &resource));
+    core::ScopedUnref unref(resource);
+    for (int i = 1; i < ctx->num_inputs(); ++i)
+      resource->add_file(ctx->input(i).scalar<tstring>()(),
+                         size_t(i - 1) < shapes_.size() ? shapes_[size_t(i - 1)] : "");
+  }
+
+ private:
+  std::vector<std::string> shapes_;
+};
+
+}  // namespace planish_tensorflow
