@@ -35,11 +35,13 @@ InputDims dims_of(const std::vector<Tensor>& inputs) {
 struct Entry {
   EngineRecord record;
   std::vector<int> input_index;  // of the engine, per input of the set; -1: not read
+  double most_elements;          // that its range's inputs have
   int64_t bytes = 0;
   std::mutex mutex;
   std::vector<std::unique_ptr<Context>> idle;
 
-  explicit Entry(EngineRecord made) : record(std::move(made)) {}
+  explicit Entry(EngineRecord made)
+      : record(std::move(made)), most_elements(api::most_elements(record.range)) {}
 
   Result<std::unique_ptr<Context>> take_context(const std::optional<HostParallelFor>& host) {
     {
@@ -74,12 +76,13 @@ struct EngineSet::Impl {
 
   // Null: none covers the dims.
   EntryPtr find(const InputDims& dims) {
-    std::vector<ShapeRange> ranges;
-    for (const EntryPtr& entry : entries) ranges.push_back(entry->record.range);
-    const int best = smallest_cover(ranges, dims);
-    if (best < 0) return nullptr;
-    const auto found = std::next(entries.begin(), best);
-    entries.splice(entries.begin(), entries, found);
+    auto best = entries.end();
+    for (auto at = entries.begin(); at != entries.end(); ++at)
+      if (covers((*at)->record.range, dims) &&
+          (best == entries.end() || (*at)->most_elements < (*best)->most_elements))
+        best = at;
+    if (best == entries.end()) return nullptr;
+    entries.splice(entries.begin(), entries, best);
     return entries.front();
   }
 

@@ -9,6 +9,20 @@
 #include "api/runtime/convert.h"
 #include "base/text.h"
 
+namespace planish::api {
+
+double most_elements(const v1::ShapeRange& range) {
+  double total = 0;
+  for (const auto& one : range.max) {
+    double product = 1;
+    for (const int64_t dim : one) product *= double(dim);
+    total += product;
+  }
+  return total;
+}
+
+}  // namespace planish::api
+
 namespace planish::v1 {
 
 bool covers(const ShapeRange& range, const InputDims& dims) {
@@ -22,19 +36,11 @@ bool covers(const ShapeRange& range, const InputDims& dims) {
 }
 
 int smallest_cover(const std::vector<ShapeRange>& ranges, const InputDims& dims) {
-  const auto elements = [](const ShapeRange& range) {
-    double total = 0;
-    for (const auto& one : range.max) {
-      double product = 1;
-      for (const int64_t dim : one) product *= double(dim);
-      total += product;
-    }
-    return total;
-  };
   int best = -1;
   for (size_t i = 0; i < ranges.size(); ++i)
     if (covers(ranges[i], dims) &&
-        (best < 0 || elements(ranges[i]) < elements(ranges[size_t(best)])))
+        (best < 0 ||
+         api::most_elements(ranges[i]) < api::most_elements(ranges[size_t(best)])))
       best = int(i);
   return best;
 }

@@ -11,6 +11,8 @@ namespace planish::api {
 constexpr char kRangeKey[] = "planish.shapes";
 
 std::string to_string(const v1::InputDims& dims);
+// Elements of all inputs at the range's max: the less, the less work.
+double most_elements(const v1::ShapeRange& range);
 // {"min": [[1, 3]], "max": [[8, 3]]}, dims in the order of the set's inputs.
 std::string to_json(const v1::ShapeRange& range);
 v1::Result<v1::ShapeRange> range_of_json(const std::string& text);
