@@ -60,7 +60,7 @@ void pack_b_chunk(const float* b, int64_t b_row, bool transposed, int64_t k, int
       std::memset(packed + i * lanes + here, 0, (lanes - here) * sizeof(float));
     }
   }
-  std::memset(packed + k * lanes, 0, (padded - k) * lanes * sizeof(float));
+  if (padded > k) std::memset(packed + k * lanes, 0, (padded - k) * lanes * sizeof(float));
 }
 
 }  // namespace planish::cpu
