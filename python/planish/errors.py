@@ -10,10 +10,16 @@ from __future__ import annotations
 from typing import ClassVar, Dict, Type
 
 
+_OF_CODE: Dict[str, Type[PlanishError]] = {}
+
+
 class PlanishError(RuntimeError):
     """Base of all. `code` is the name of the library's status code."""
 
     code: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        _OF_CODE[cls.code] = cls
 
 
 class InvalidArgumentError(PlanishError, ValueError):
@@ -92,15 +98,6 @@ class InternalError(PlanishError):
     """A mistake of Planish's own: please report it."""
 
     code = "internal error"
-
-
-_OF_CODE: Dict[str, Type[PlanishError]] = {
-    kind.code: kind
-    for kind in (InvalidArgumentError, UnsupportedError, UnimplementedError, NotFoundError,
-                 ResourceExhaustedError, FailedPreconditionError, DataLossError, IncompatibleError,
-                 CancelledError, DeadlineExceededError, DeviceError, VerificationError,
-                 InternalError)
-}
 
 
 def of_code(code: str) -> Type[PlanishError]:

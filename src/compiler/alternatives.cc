@@ -6,6 +6,7 @@
 #include "compiler/workspace_cap.h"
 #include "kernel/allocating_kernel.h"
 #include "kernel/control_kernel.h"
+#include "kernel/set_layouts.h"
 #include "kernel/supported.h"
 #include "opdef/infer.h"
 
@@ -144,17 +145,6 @@ Status add_content(LoweredNode& entry, const Environment& environment) {
 
 }  // namespace
 
-void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) {
-  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
-    problem.operands[i].type.layout = layouts.operands[i];
-  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
-    const int value = problem.results[i];
-    if (value < int(problem.operands.size())) continue;
-    const auto [stage, output] = problem.stage_of(value);
-    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
-  }
-}
-
 // The control kernel over the bodies' programs. Expected is one pass through each.
 void add_control(LoweredNode& entry, const Environment& environment) {
   Alternative a;
@@ -202,7 +192,7 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
       Alternative a;
       a.kernel = kernel.get();
       a.problem = entry.concrete;
-      set_layouts(a.problem, layouts);
+      kernel::set_layouts(a.problem, layouts);
       a.layouts = std::move(layouts);
       for (kernel::Tactic& tactic : kernel->tactics(a.problem, device)) {
         Alternative one = a;

@@ -138,7 +138,6 @@ Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
 // Fills the alternatives of one computing node; the reference kernel stands in where none is left.
 Status add_kernels(LoweredNode& entry, const CompileOptions& options,
                    const Environment& environment);
-void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts);
 // Row-major data of a node's constant operands by position.
 std::vector<ir::Tensor> constants_of(const ir::Node& node);
 

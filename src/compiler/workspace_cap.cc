@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "kernel/set_layouts.h"
 
 namespace planish::compiler {
 namespace {
@@ -45,7 +46,7 @@ kernel::Problem to_bind(const LoweredNode& entry, const Alternative& a,
     for (size_t i = 0; i < problem.operands.size(); ++i)
       problem.operands[i].type.shape = concrete.operands[i].type.shape;
   }
-  set_layouts(problem, a.layouts);
+  kernel::set_layouts(problem, a.layouts);
   return problem;
 }
 
@@ -71,7 +72,7 @@ Result<Need> need_of(const LoweredNode& entry, const Alternative& a,
                      const Environment& environment) {
   const kernel::DeviceInfo& device = environment.device.info();
   kernel::Problem symbolic = entry.problem;
-  set_layouts(symbolic, a.layouts);
+  kernel::set_layouts(symbolic, a.layouts);
   const std::string key = cat(a.kernel->name(), " [", a.tactic.to_string(), "] ",
                               kernel::fingerprint(symbolic), " ", kernel::fingerprint(a.problem));
   if (environment.workspaces)

@@ -4,11 +4,11 @@
 #include <map>
 #include <numeric>
 #include <optional>
-#include <queue>
 #include <set>
 
 #include "base/quote.h"
 #include "base/text.h"
+#include "frontend/tensorflow/order_by_name.h"
 #include "partition/acyclic_graph.h"
 #include "partition/device_name.h"
 
@@ -273,23 +273,10 @@ Result<std::vector<int>> order_by_name(const ClusterGraph& graph) {
     readers[size_t(edge.from)].push_back(edge.to);
     ++waiting[size_t(edge.to)];
   }
-  const auto later = [&](int a, int b) { return graph.nodes[size_t(a)].name > graph.nodes[size_t(b)].name; };
-  std::priority_queue<int, std::vector<int>, decltype(later)> ready(later);
-  for (size_t i = 0; i < waiting.size(); ++i)
-    if (waiting[i] == 0) ready.push(int(i));
-  std::vector<int> order;
-  while (!ready.empty()) {
-    const int node = ready.top();
-    ready.pop();
-    order.push_back(node);
-    for (int reader : readers[size_t(node)])
-      if (--waiting[size_t(reader)] == 0) ready.push(reader);
-  }
-  for (size_t i = 0; i < waiting.size(); ++i)
-    if (waiting[i] > 0)
-      return invalid_argument(cat("the graph has a cycle that node ", quoted(graph.nodes[i].name),
-                                  " is part of or depends on"));
-  return order;
+  return frontend::tensorflow::order_by_name(
+      readers, std::move(waiting),
+      [&](int i) -> const std::string& { return graph.nodes[size_t(i)].name; },
+      [&](int i) { return cat("node ", quoted(graph.nodes[size_t(i)].name)); });
 }
 
 Result<Clustering> cluster(const ClusterGraph& graph, int minimum_weight) {

@@ -8,6 +8,7 @@
 #include "base/thread_team.h"
 #include "eval/interpreter.h"
 #include "kernel/control_kernel.h"
+#include "kernel/set_layouts.h"
 #include "opdef/make_problem.h"
 
 namespace planish::conformance {
@@ -228,17 +229,6 @@ class Trial {
   std::vector<std::unique_ptr<backend::Memory>> memory_;
 };
 
-void set_layouts(kernel::Problem& problem, const kernel::LayoutChoice& layouts) {
-  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
-    problem.operands[i].type.layout = layouts.operands[i];
-  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
-    const int value = problem.results[i];
-    if (value < int(problem.operands.size())) continue;
-    const auto [stage, output] = problem.stage_of(value);
-    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
-  }
-}
-
 std::string layouts_text(const kernel::LayoutChoice& layouts) {
   std::vector<std::string> operands, results;
   for (const ir::Layout& l : layouts.operands) operands.push_back(ir::to_string(l));
@@ -285,7 +275,7 @@ std::vector<Attempt> attempts_of(const kernel::KernelRegistry& kernels,
     }
     for (const kernel::LayoutChoice& layouts : kernel->layouts(subject.problem, device)) {
       kernel::Problem problem = subject.problem;
-      set_layouts(problem, layouts);
+      kernel::set_layouts(problem, layouts);
       const std::vector<kernel::Tactic> all = kernel->tactics(problem, device);
       const size_t step = tactics > 0 ? std::max<size_t>(1, all.size() / size_t(tactics)) : 1;
       for (size_t t = 0; t < all.size(); t += step)

@@ -93,11 +93,6 @@ int64_t parts_for(const ConvView& view, int threads) {
   return whole ? parts : 1;
 }
 
-struct Asked {
-  Piece piece;
-  Desc given_weights;  // a part's weights as the model has them
-};
-
 // The primitive of one part at an input of that size. `packed`: the format of the weights; null:
 // the one oneDNN likes best. With `make`, the primitive itself is made (its code generated).
 Result<Asked> ask(const ConvView& view, algorithm algorithm, int64_t parts,
@@ -268,8 +263,7 @@ class ConvKernel : public kernel::KernelDef {
   }
 
   bool packs(const Problem& problem, int operand) const override {
-    const auto split = kernel::root_and_epilogue(problem);
-    return split && kernel::is_input(*split->root, 1, operand);
+    return kernel::is_root_input(problem, 1, operand);
   }
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
@@ -309,9 +303,7 @@ class ConvKernel : public kernel::KernelDef {
       weights = weights.subspan(size_t(std::min(first, int64_t(weights.size()))));
       PLANISH_ASSIGN_OR_RETURN(packed, packed_form(view, *args.tactic, used));
     }
-    if (int64_t(weights.size()) < parts * part_bytes(packed.piece.weights))
-      return data_loss(cat("packed weights have ", weights.size(), " bytes, expected ",
-                           parts * part_bytes(packed.piece.weights)));
+    PLANISH_RETURN_IF_ERROR(check_packed(weights, packed, parts));
     PLANISH_ASSIGN_OR_RETURN(
         cpu::BoundEpilogue epilogue,
         cpu::BoundEpilogue::bind(args, view.parts, 1, view.bias, view.blocked_output,
@@ -392,14 +384,8 @@ class ConvKernel : public kernel::KernelDef {
   Status append(const ConvView& view, const Tactic& tactic, algorithm used,
                 const ir::Tensor& weights, kernel::Blob& blob) const {
     PLANISH_ASSIGN_OR_RETURN(const Asked asked, packed_form(view, tactic, used));
-    const int64_t parts = tactic.get("parts", 1), bytes = part_bytes(asked.piece.weights);
-    const size_t begin = blob.bytes.size();
-    blob.bytes.resize(begin + size_t(parts * bytes));
-    for (int64_t i = 0; i < parts; ++i)
-      PLANISH_RETURN_IF_ERROR(
-          reorder(asked.given_weights, weights.data_as<float>() + i * (weights.count() / parts),
-                  asked.piece.weights, blob.bytes.data() + begin + size_t(i * bytes)));
-    return ok_status();
+    const int64_t parts = tactic.get("parts", 1);
+    return append_packed(asked, weights.data_as<float>(), weights.count() / parts, parts, blob);
   }
 
   algorithm algorithm_;

@@ -74,11 +74,6 @@ Result<MatmulView> matmul_view(const Problem& problem) {
   return view;
 }
 
-struct Asked {
-  Piece piece;
-  Desc given_weights;  // a part's columns of B as the model has them
-};
-
 Result<Asked> ask(const MatmulView& view, int64_t parts, int64_t rows, bool bias,
                   const Desc* packed, bool make) {
   if (rows < 1 || view.n < 1 || view.k < 1) return unsupported("an empty operand");
@@ -165,8 +160,7 @@ class MatmulKernel : public kernel::KernelDef {
     return 4 + std::max(compute, memory);
   }
   bool packs(const Problem& problem, int operand) const override {
-    const auto split = kernel::root_and_epilogue(problem);
-    return split && kernel::is_input(*split->root, 1, operand);
+    return kernel::is_root_input(problem, 1, operand);
   }
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {
@@ -175,14 +169,11 @@ class MatmulKernel : public kernel::KernelDef {
                              kernel::concrete(problem, [](std::string_view) { return 1; }));
     PLANISH_ASSIGN_OR_RETURN(const MatmulView view, matmul_view(plain));
     PLANISH_ASSIGN_OR_RETURN(const Asked asked, packed_form(view, tactic));
-    const int64_t parts = tactic.get("parts", 1), bytes = part_bytes(asked.piece.weights);
+    const int64_t parts = tactic.get("parts", 1);
     const int64_t step = view.n / parts * (view.transposed ? view.k : 1);
     kernel::Blob blob;
-    blob.bytes.resize(size_t(parts * bytes));
-    for (int64_t i = 0; i < parts; ++i)
-      PLANISH_RETURN_IF_ERROR(reorder(asked.given_weights,
-                                      constants[size_t(view.b)].data_as<float>() + i * step,
-                                      asked.piece.weights, blob.bytes.data() + i * bytes));
+    PLANISH_RETURN_IF_ERROR(append_packed(asked, constants[size_t(view.b)].data_as<float>(), step,
+                                          parts, blob));
     return blob;
   }
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
@@ -192,9 +183,7 @@ class MatmulKernel : public kernel::KernelDef {
                                   " elements to sum over, as B has"));
     PLANISH_ASSIGN_OR_RETURN(const Asked packed, packed_form(view, *args.tactic));
     const int64_t parts = args.tactic->get("parts", 1);
-    if (int64_t(args.packed.size()) != parts * part_bytes(packed.piece.weights))
-      return data_loss(cat("packed weights have ", args.packed.size(), " bytes, expected ",
-                           parts * part_bytes(packed.piece.weights)));
+    PLANISH_RETURN_IF_ERROR(check_packed(args.packed, packed, parts));
     PLANISH_ASSIGN_OR_RETURN(cpu::BoundEpilogue epilogue,
                              cpu::BoundEpilogue::bind(args, view.parts, view.columns_axis(),
                                                       view.bias, /*blocked=*/false, 16));

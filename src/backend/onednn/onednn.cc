@@ -110,6 +110,23 @@ Status reorder(const Desc& given, const float* from, const Desc& wanted, std::by
 
 int64_t part_bytes(const Desc& weights) { return aligned(weights.get_size()); }
 
+Status append_packed(const Asked& asked, const float* weights, int64_t step, int64_t parts,
+                     kernel::Blob& blob) {
+  const int64_t bytes = part_bytes(asked.piece.weights);
+  const size_t begin = blob.bytes.size();
+  blob.bytes.resize(begin + size_t(parts * bytes));
+  for (int64_t i = 0; i < parts; ++i)
+    PLANISH_RETURN_IF_ERROR(reorder(asked.given_weights, weights + i * step, asked.piece.weights,
+                                    blob.bytes.data() + begin + size_t(i * bytes)));
+  return ok_status();
+}
+
+Status check_packed(std::span<const std::byte> packed, const Asked& asked, int64_t parts) {
+  const int64_t expected = parts * part_bytes(asked.piece.weights);
+  if (int64_t(packed.size()) >= expected) return ok_status();
+  return data_loss(cat("packed weights have ", packed.size(), " bytes, expected ", expected));
+}
+
 int64_t parts_of(int64_t units, int64_t limit) {
   for (int64_t parts = std::min(units, limit); parts > 1; --parts)
     if (units % parts == 0) return parts;

@@ -66,6 +66,17 @@ Status reorder(const Desc& given, const float* from, const Desc& wanted, std::by
 // Bytes of one part's packed weights: parts stand one after another.
 int64_t part_bytes(const Desc& weights);
 
+// A primitive and the form in which the model has one part's weights.
+struct Asked {
+  Piece piece;
+  Desc given_weights;
+};
+// Packs the weights of all parts, `step` elements apart, behind what the blob holds.
+Status append_packed(const Asked& asked, const float* weights, int64_t step, int64_t parts,
+                     kernel::Blob& blob);
+// What append_packed() made is there from the beginning on.
+Status check_packed(std::span<const std::byte> packed, const Asked& asked, int64_t parts);
+
 // The largest number of equal parts of `units` that is at most `limit`.
 int64_t parts_of(int64_t units, int64_t limit);
 

@@ -4,11 +4,11 @@
 #include <functional>
 #include <map>
 #include <numeric>
-#include <queue>
 #include <set>
 #include <unordered_set>
 
 #include "base/text.h"
+#include "frontend/tensorflow/order_by_name.h"
 
 namespace planish::frontend::tensorflow {
 namespace {
@@ -110,14 +110,17 @@ void unite_conditions(const Source& source, const std::vector<int>& order, Group
 }  // namespace
 
 Result<std::vector<int>> topological_order(const Source& source) {
-  std::vector<std::vector<int>> readers = readers_of(source);
   const auto is_back_edge = [&](int from, int to) {
     return is_op(source.node(from).op, "NextIteration") && is_op(source.node(to).op, "Merge");
   };
+  std::vector<std::vector<int>> readers(source.nodes().size());
   std::vector<int> waiting(source.nodes().size(), 0);
   for (size_t i = 0; i < waiting.size(); ++i)
-    for (const Ref& ref : source.inputs(int(i)))
-      waiting[i] += ref.node >= 0 && !is_back_edge(ref.node, int(i));
+    for (const Ref& ref : source.inputs(int(i))) {
+      if (ref.node < 0 || is_back_edge(ref.node, int(i))) continue;
+      readers[size_t(ref.node)].push_back(int(i));
+      ++waiting[i];
+    }
   // A frame is left when it has run whole: an Exit stands behind all that enters, also where it depends
   // on it through a back edge alone.
   for (size_t i = 0; i < waiting.size(); ++i) {
@@ -128,24 +131,10 @@ Result<std::vector<int>> topological_order(const Source& source) {
     for (int enter : enters) readers[size_t(enter)].push_back(int(i));
     waiting[i] += int(enters.size());
   }
-  const auto comes_later = [&](int a, int b) { return source.node(a).name > source.node(b).name; };
-  std::priority_queue<int, std::vector<int>, decltype(comes_later)> ready(comes_later);
-  for (size_t i = 0; i < waiting.size(); ++i)
-    if (waiting[i] == 0) ready.push(int(i));
-  std::vector<int> order;
-  while (!ready.empty()) {
-    const int node = ready.top();
-    ready.pop();
-    order.push_back(node);
-    for (int reader : readers[size_t(node)])
-      if (!is_back_edge(node, reader) && --waiting[size_t(reader)] == 0) ready.push(reader);
-  }
-  if (order.size() == waiting.size()) return order;
-  for (size_t i = 0; i < waiting.size(); ++i)
-    if (waiting[i] > 0)
-      return invalid_argument(cat("the graph has a cycle that ", describe(source.node(int(i))),
-                                  " is part of or depends on"));
-  return order;
+  return order_by_name(
+      readers, std::move(waiting),
+      [&](int i) { return std::string_view(source.node(i).name); },
+      [&](int i) { return describe(source.node(i)); });
 }
 
 Units find_units(const Source& source, const std::vector<int>& order) {

@@ -263,8 +263,7 @@ class ConvKernel : public kernel::KernelDef {
   }
 
   bool packs(const Problem& problem, int operand) const override {
-    auto split = kernel::root_and_epilogue(problem);
-    return split && kernel::is_input(*split->root, 1, operand);
+    return kernel::is_root_input(problem, 1, operand);
   }
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,

@@ -185,8 +185,7 @@ class MatmulKernel : public kernel::KernelDef {
     return 1.5 + std::max(compute, memory);
   }
   bool packs(const Problem& problem, int operand) const override {
-    auto split = kernel::root_and_epilogue(problem);
-    return split && kernel::is_input(*split->root, 1, operand) &&
+    return kernel::is_root_input(problem, 1, operand) &&
            problem.operands[size_t(operand)].constant;
   }
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic,

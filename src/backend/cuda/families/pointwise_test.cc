@@ -11,12 +11,8 @@ using ir::DataType;
 using kernel::ExprBuilder;
 
 const EmittedKernelDef& pointwise() {
-  static kernel::KernelRegistry& registry = *[] {
-    auto* made = new kernel::KernelRegistry();
-    register_pointwise(*made);
-    return made;
-  }();
-  return static_cast<const EmittedKernelDef&>(*registry.find("cuda.pointwise"));
+  static const EmittedKernelDef& found = registered(register_pointwise, "cuda.pointwise");
+  return found;
 }
 
 // max(x * scale + y, 0) in one type; scale is one element.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "backend/cuda/emit/nvrtc.h"
 
 namespace planish::cuda {
@@ -41,6 +43,20 @@ std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::str
     reports.push_back(report);
   }
   return reports;
+}
+
+void expect_tactics_compile(const EmittedKernelDef& family, const kernel::Problem& problem) {
+  for (const kernel::Tactic& tactic : family.tactics(problem, testing_device())) {
+    const auto step = family.emit(problem, tactic, testing_device());
+    EXPECT_TRUE(step.ok()) << step.status().to_string();
+    if (step.ok()) expect_compiles(*step);
+  }
+}
+
+const EmittedKernelDef& registered(void (*add)(kernel::KernelRegistry&), std::string_view name) {
+  static std::deque<kernel::KernelRegistry> registries;
+  add(registries.emplace_back());
+  return static_cast<const EmittedKernelDef&>(*registries.back().find(name));
 }
 
 kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,

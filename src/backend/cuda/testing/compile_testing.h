@@ -18,6 +18,12 @@ kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
 std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::string& isa = "sm_90a",
                                          bool may_use_stack = false);
 
+// Every tactic of a problem that the family takes, as expect_compiles().
+void expect_tactics_compile(const EmittedKernelDef& family, const kernel::Problem& problem);
+
+// The kernel `name` that `add` registers; it lives as long as the process.
+const EmittedKernelDef& registered(void (*add)(kernel::KernelRegistry&), std::string_view name);
+
 // A problem of one Expr stage over operands of these types (dims as given; all not constant).
 kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,
                                   std::vector<ir::TensorType> results);

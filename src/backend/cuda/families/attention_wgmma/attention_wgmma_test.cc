@@ -11,12 +11,8 @@ namespace {
 using ir::DataType;
 
 const EmittedKernelDef& family() {
-  static kernel::KernelRegistry& registry = *[] {
-    auto* made = new kernel::KernelRegistry();
-    register_attention_wgmma(*made);
-    return made;
-  }();
-  return static_cast<const EmittedKernelDef&>(*registry.find("cuda.attention_wgmma"));
+  static const EmittedKernelDef& found = registered(register_attention_wgmma, "cuda.attention_wgmma");
+  return found;
 }
 
 TEST(CudaAttentionWgmma, RefusesWithAReason) {
@@ -36,11 +32,7 @@ TEST(CudaAttentionWgmma, CompilesWithoutSpills) {
                                  {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}}};
   for (const AttentionCase& c : cases) {
     const kernel::Problem problem = attention_problem(c, c.size == 128 ? DataType::kBF16 : DataType::kF16);
-    for (const kernel::Tactic& tactic : family().tactics(problem, testing_device())) {
-      auto step = family().emit(problem, tactic, testing_device());
-      ASSERT_TRUE(step.ok()) << step.status().to_string();
-      expect_compiles(*step);
-    }
+    expect_tactics_compile(family(), problem);
   }
 }
 

@@ -28,17 +28,15 @@ using ir::DataType;
 using wgmma::Plan;
 using wgmma::Tile;
 
-const EmittedKernelDef& family(const std::string& name) {
-  static kernel::KernelRegistry& registry = *[] {
-    auto* made = new kernel::KernelRegistry();
-    register_wgmma(*made);
-    register_plain_contraction(*made);
-    return made;
-  }();
-  return static_cast<const EmittedKernelDef&>(*registry.find(name));
+const EmittedKernelDef& wgmma_family() {
+  static const EmittedKernelDef& found = registered(register_wgmma, "cuda.contraction_wgmma");
+  return found;
 }
-const EmittedKernelDef& wgmma_family() { return family("cuda.contraction_wgmma"); }
-const EmittedKernelDef& plain_family() { return family("cuda.contraction_plain"); }
+const EmittedKernelDef& plain_family() {
+  static const EmittedKernelDef& found =
+      registered(register_plain_contraction, "cuda.contraction_plain");
+  return found;
+}
 
 const Behind kBoth{true, true, Activation::kRelu};
 kernel::Problem residual_conv(DataType type = DataType::kF16) {

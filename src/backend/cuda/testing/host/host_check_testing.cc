@@ -7,6 +7,7 @@
 #include "backend/cuda/emit/prelude.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "kernel/set_layouts.h"
 
 namespace planish::cuda {
 namespace {
@@ -116,13 +117,7 @@ std::string check(HostRunner& runner, int number, const HostCase& c) {
 }  // namespace
 
 kernel::Problem with_layouts(kernel::Problem problem, const kernel::LayoutChoice& layouts) {
-  for (size_t i = 0; i < problem.operands.size() && i < layouts.operands.size(); ++i)
-    problem.operands[i].type.layout = layouts.operands[i];
-  for (size_t i = 0; i < problem.results.size() && i < layouts.results.size(); ++i) {
-    if (problem.results[i] < int(problem.operands.size())) continue;
-    const auto [stage, output] = problem.stage_of(problem.results[i]);
-    problem.stages[size_t(stage)].outputs[size_t(output)].layout = layouts.results[i];
-  }
+  kernel::set_layouts(problem, layouts);
   return problem;
 }
 
