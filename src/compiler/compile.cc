@@ -26,11 +26,8 @@ passes::PassOptions pass_options(const CompileOptions& options) {
   out.fp32_exact = options.fp32_exact;
   out.precision = options.precision;
   out.disabled.insert(options.disabled_passes.begin(), options.disabled_passes.end());
-  if (!options.print_after.empty()) out.print_after.insert(options.print_after);
-  if (options.print)
-    out.print = [&options](const std::string& pass, const std::string& text) {
-      options.print(cat("// after ", pass, "\n", text));
-    };
+  out.print_after.insert(options.print_after.begin(), options.print_after.end());
+  out.print = options.print;
   out.log = options.log;
   if (options.progress)
     out.progress = [&options](const std::string&, int done, int total) {

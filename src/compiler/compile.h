@@ -39,8 +39,8 @@ struct CompileOptions {
   int64_t max_workspace = -1;    // bytes of scratch memory per step; -1: no cap
   std::string decisions;         // JSON lock file to follow; empty: choose freely
   std::vector<std::string> disabled_passes;
-  std::string print_after;       // pass name; text goes to `print`
-  std::function<void(const std::string&)> print;
+  std::vector<std::string> print_after;  // passes ("all": each) whose text goes to `print`
+  std::function<void(const std::string& pass, const std::string& text)> print;
   // phase ("passes", "tune", "emit"), done, total; false cancels.
   std::function<bool(const std::string&, int, int)> progress;
   std::function<void(const std::string&)> log;

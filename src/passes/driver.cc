@@ -94,7 +94,8 @@ Status run_stages(std::span<const Stage> stages, ir::Graph& graph, PassContext& 
         if (options.cancel && options.cancel->load(std::memory_order_relaxed)) return cancelled();
         PLANISH_ASSIGN_OR_RETURN(bool changed, run_pass(pass, graph, context));
         again |= changed;
-        if (options.print && options.print_after.count(pass.name))
+        if (options.print &&
+            (options.print_after.count("all") || options.print_after.count(pass.name)))
           options.print(std::string(pass.name), ir::print(graph));
         if (options.stop_after == pass.name && !(stage.repeat && again)) return ok_status();
         if (round == 0) ++done;

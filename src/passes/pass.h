@@ -41,7 +41,7 @@ struct PassOptions {
 
   std::set<std::string, std::less<>> disabled;
   std::string stop_after;                    // pass name; empty: run all
-  std::set<std::string, std::less<>> print_after;
+  std::set<std::string, std::less<>> print_after;  // pass names; "all": every pass
   std::function<void(const std::string& pass, const std::string& text)> print;
   std::function<void(const std::string&)> log;
   // Passes done and to do; false cancels.

@@ -151,7 +151,7 @@ void TimingCache::merge(const Hash128& key, Entry entry) {
   if (rank(entry) < rank(at->second)) at->second = std::move(entry);
 }
 
-void TimingCache::read_lines(std::string_view text, const std::string& path) {
+void TimingCache::read_lines(std::string_view text, const std::string& path, const Warn& warn) {
   int64_t damaged = 0, line = 0;
   bool known = false;
   while (!text.empty()) {
@@ -183,10 +183,9 @@ void TimingCache::read_lines(std::string_view text, const std::string& path) {
     entry.label = clean_label(rest);
     merge(key, std::move(entry));
   }
-  if (!warn_) return;
-  if (line > 0 && !known)
-    warn_(cat("timing cache ", path, ": not one of this version; it is passed over"));
-  if (damaged > 0) warn_(cat("timing cache ", path, ": ", damaged, " damaged lines passed over"));
+  if (!warn) return;
+  if (line > 0 && !known) warn(cat(path, ": not one of this version; it is passed over"));
+  if (damaged > 0) warn(cat(path, ": ", damaged, " damaged lines passed over"));
 }
 
 std::string TimingCache::to_text() const {
@@ -214,7 +213,7 @@ Status TimingCache::load(const std::string& path) {
   if (!text.ok())
     return text.status().code() == Code::kNotFound ? ok_status() : text.status().at("timing cache");
   const std::lock_guard lock(mutex_);
-  read_lines(*text, path);
+  read_lines(*text, path, warn_);
   return ok_status();
 }
 
@@ -225,7 +224,7 @@ Status TimingCache::save(const std::string& path) {
   const FileLock lock_of_file(cat(path, ".lock"));
   auto text = read_whole(path);
   const std::lock_guard lock(mutex_);
-  if (text.ok()) read_lines(*text, path);
+  if (text.ok()) read_lines(*text, path, {});  // load() has warned
   if (Status s = write_file_atomically(path, to_text()); !s.ok()) return s.at("timing cache");
   return ok_status();
 }

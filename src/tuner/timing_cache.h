@@ -63,7 +63,7 @@ class TimingCache : public TimeStore {
     std::string label;  // the beginning of the key, for people who read the file
   };
   void merge(const Hash128& key, Entry entry);
-  void read_lines(std::string_view text, const std::string& path);
+  void read_lines(std::string_view text, const std::string& path, const Warn& warn);
   std::string to_text() const;
 
   Warn warn_;

@@ -47,7 +47,7 @@ class CommandLine(unittest.TestCase):
 
     def test_usage_is_1(self):
         self.expect(1)
-        self.expect(1, "dance")
+        self.expect(1, "dance", error="there is no command 'dance'; there are build, run")
         self.expect(1, "build", MODEL)
         self.expect(1, "build", MODEL, "-o", self.work / "x.plan", "--shape", "image", error="image")
         self.expect(1, "build", MODEL, "-o", self.work / "x.plan", "--fp32", "slow")
@@ -70,6 +70,12 @@ class CommandLine(unittest.TestCase):
                     error="dim 1 is 3")
         self.expect(2, "build", MODEL, "-o", self.work / "x.plan", "--device", "tpu", error="tpu")
         self.expect(2, "build", MODEL, "-o", "/nowhere/x.plan", error="/nowhere")
+        self.expect(2, "build", MODEL, "-o", self.work, error="is a folder, expected a file")
+        self.expect(2, "build", MODEL, "-o", self.work / "x.plan", "--decisions", "/nowhere.json",
+                    error="/nowhere.json")
+        self.expect(2, "run", self.plan, "--input", f"image={IMAGES}", "--device", "cuda",
+                    error="the plan was built for device 'cpu', got --device cuda")
+        self.expect(1, "bench", self.plan, "--iterations", 0, error="not in range 1")
         damaged = self.work / "damaged.plan"
         data = bytearray(self.plan.read_bytes())
         data[len(data) // 2] ^= 1
@@ -91,6 +97,24 @@ class CommandLine(unittest.TestCase):
         path.write_bytes(model)
         self.expect(3, "ops", "--check", path, error="NoSuchOp")
         self.expect(3, "build", path, "-o", self.work / "x.plan", error="NoSuchOp")
+
+    def test_print_after(self):
+        def printed(*passes):
+            flags = [flag for name in passes for flag in ("--print-after", name)]
+            error = self.expect(0, "build", MODEL, "-o", self.work / "printed.plan",
+                                "--deterministic", *flags).stderr
+            self.assertNotIn("// after", error)
+            return {line[9:] for line in error.splitlines() if line.startswith("-- after ")}
+
+        self.assertEqual(printed("fold_batch_norm", "fuse_regions"), {"fold_batch_norm", "fuse_regions"})
+        self.assertLess({"fold_batch_norm", "fuse_regions", "eliminate_dead"}, printed("all"))
+
+    def test_a_damaged_timing_cache_is_told_once(self):
+        cache = self.work / "damaged.cache"
+        cache.write_text("garbage")
+        done = self.expect(0, "build", MODEL, "-o", self.work / "warned.plan", "--timing-cache", cache,
+                           "--time-budget", "0.1")
+        self.assertEqual(done.stderr.count("not one of this version"), 1, done.stderr)
 
     def test_verification(self):
         done = self.expect(0, "verify", MODEL, "--plan", self.plan, "--json", self.work / "v.json",
@@ -173,6 +197,9 @@ class CommandLine(unittest.TestCase):
         ops = json.loads(self.expect(0, "ops", "--json").stdout)
         self.assertIn("Conv", [op["name"] for op in ops])
         self.expect(0, "ops", "--check", MODEL)
+        checked = json.loads(self.expect(0, "ops", "--check", MODEL, "--json").stdout)
+        self.assertEqual(checked["nodes"], sum(checked["ops"].values()))
+        self.expect(1, "ops", "--check", MODEL, "Conv")
         self.expect(2, "ops", "Conw")
 
     def test_interrupt_leaves_no_file(self):

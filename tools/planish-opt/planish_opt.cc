@@ -70,7 +70,7 @@ class Parser {
   }
   Result<std::string> pass_name(const std::string& flag) {
     PLANISH_ASSIGN_OR_RETURN(std::string name, value(flag));
-    if (passes::find_pass(name)) return name;
+    if ((flag == "--print-after" && name == "all") || passes::find_pass(name)) return name;
     std::vector<std::string_view> names;
     for (const passes::Pass& pass : passes::all_passes()) names.push_back(pass.name);
     return invalid_argument(cat("no pass is named '", name, "'; there are ", join(names)));

@@ -280,7 +280,7 @@ void add_bench(CLI::App& app, int& code) {
   command.add_option("--iterations", options->iterations,
                      "Runs per context, in place of a duration")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   command.add_option("--duration", options->duration, "Seconds to measure; default 3")
       ->type_name("S")
       ->check(CLI::NonNegativeNumber);

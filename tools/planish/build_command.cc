@@ -25,7 +25,10 @@ int build_command(const Options& options) {
   int code = kGood;
   if (!load_plugins(options.flags, code)) return code;
   auto build_options = options.flags.options();
-  if (!build_options.ok()) return fail_usage(build_options.status().message());
+  if (!build_options.ok()) return fail_options(build_options.status());
+  // Said before minutes are spent.
+  for (const std::string& path : {options.output, options.json})
+    if (const Status status = check_writable(path); !status.ok()) return fail(status);
   auto network = load_model(options.model, options.flags);
   if (!network.ok()) return fail(network.status());
   auto plan = build_with_progress(std::move(*network), std::move(*build_options), options.flags.quiet);

@@ -73,6 +73,10 @@ int fail_usage(const std::string& message) {
   return kUsage;
 }
 
+int fail_options(const Status& status) {
+  return status.code() == Code::kInvalidArgument ? fail_usage(status.message()) : fail(status);
+}
+
 const CancelToken& interrupt() {
   static const CancelToken token;
   return token;

@@ -23,6 +23,8 @@ ExitCode exit_code_of(const Status& status);
 int fail(const Status& status);
 // A mistake in the command line.
 int fail_usage(const std::string& message);
+// The same, or bad input where a file that the options name cannot be had.
+int fail_options(const Status& status);
 
 // Raised by Ctrl-C (and SIGTERM) once catch_interrupts() was called; a second Ctrl-C ends at once.
 const CancelToken& interrupt();

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 namespace planish::cli {
@@ -88,6 +89,16 @@ Status write_file(const std::string& path, std::string_view bytes) {
   if (::close(file.release()) != 0) return fail("cannot write");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return fail("cannot rename into place");
   return {};
+}
+
+Status check_writable(const std::string& path) {
+  if (path.empty() || path == "-") return {};
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return Status(Code::kInvalidArgument, fmt::format("{}: is a folder, expected a file", path));
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  if (::access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0) return {};
+  return failure(path, "cannot write");
 }
 
 }  // namespace planish::cli

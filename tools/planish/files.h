@@ -13,4 +13,7 @@ Result<std::string> read_file(const std::string& path, int64_t max_bytes);
 // Written beside and renamed, so that nobody sees half a file. "-" is standard output.
 Status write_file(const std::string& path, std::string_view bytes);
 
+// Whether a file can be written there, as far as can be told without writing. Empty and "-" can.
+Status check_writable(const std::string& path);
+
 }  // namespace planish::cli

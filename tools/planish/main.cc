@@ -1,6 +1,8 @@
 // planish: the command line. One file per subcommand; this one puts them together.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "command.h"
 #include "planish/config.h"
 
@@ -31,6 +33,12 @@ int run(int argc, char** argv) {
   add_ops(app, code);
   add_partition(app, code);
   catch_interrupts();
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end())
+    return fail_usage(fmt::format("there is no command '{}'; there are {}", argv[1],
+                                  fmt::join(names, ", ")));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -31,11 +31,16 @@ void print_json(const std::vector<OpDesc>& ops) {
   fmt::print("{}\n", out.dump(1));
 }
 
-int check_model(const std::string& path, const BuildFlags& flags) {
+int check_model(const std::string& path, const BuildFlags& flags, bool json) {
   auto network = load_model(path, flags);
   if (!network.ok()) return fail(network.status());
   std::map<std::string, int> counts;
   for (const NodeDesc& node : network->nodes()) ++counts[node.op];
+  if (json) {
+    const nlohmann::ordered_json out{{"model", path}, {"nodes", network->node_count()}, {"ops", counts}};
+    fmt::print("{}\n", out.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return kGood;
+  }
   Table table({{"op"}, {"nodes", true}});
   for (const auto& [op, count] : counts) table.add({op, std::to_string(count)});
   fmt::print("{}: all {} nodes are supported\n{}", path, network->node_count(), table.to_string());
@@ -49,7 +54,7 @@ int ops_command(const Options& options) {
   flags.tags = options.tags;
   int code = kGood;
   if (!load_plugins(flags, code)) return code;
-  if (!options.model.empty()) return check_model(options.model, flags);
+  if (!options.model.empty()) return check_model(options.model, flags, options.json);
   std::vector<OpDesc> ops = known_ops();
   if (!options.name.empty()) {
     std::erase_if(ops, [&](const OpDesc& op) { return op.name != options.name; });
@@ -86,10 +91,11 @@ int ops_command(const Options& options) {
 void add_ops(CLI::App& app, int& code) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("ops", "List the operators, or check a model's");
-  command.add_option("NAME", options->name, "Show one operator in full");
+  CLI::Option* name = command.add_option("NAME", options->name, "Show one operator in full");
   command.add_option("--check", options->model,
                      "List a model's operators and every node that is not supported (exit code 3)")
-      ->type_name("MODEL");
+      ->type_name("MODEL")
+      ->excludes(name);
   command.add_option("--signature", options->signature, "Signature of a SavedModel")
       ->type_name("NAME");
   command.add_option("--tags", options->tags, "Tags of a SavedModel's graph")

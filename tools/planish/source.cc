@@ -57,11 +57,19 @@ EngineOptions engine_options(const BuildFlags& flags) {
   return options;
 }
 
+// A plan runs where it was built for.
+Status check_device(const Engine& engine, const BuildFlags& flags) {
+  const std::string kind = engine.device().kind;
+  if (flags.device.empty() || flags.device.substr(0, flags.device.find(':')) == kind) return {};
+  return Status(Code::kIncompatible, fmt::format("the plan was built for device '{}', got --device {}",
+                                                 kind, flags.device));
+}
+
 }  // namespace
 
 void BuildFlags::add_to(CLI::App& command, const std::string& group) {
   const auto add = [&](CLI::Option* option) { return option->group(group); };
-  add(command.add_option("--device", device, "Where it runs: cpu, or KIND:INDEX"))
+  add(command.add_option("--device", device, "Where it runs: cpu (default), or KIND:INDEX"))
       ->type_name("KIND");
   add(command.add_option("--threads", threads, "CPU threads; 0: all cores"))
       ->type_name("N")
@@ -147,7 +155,7 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
 
 Result<BuildOptions> BuildFlags::options() const {
   BuildOptions out;
-  out.device = device;
+  if (!device.empty()) out.device = device;
   out.threads = threads;
   for (const std::string& text : shapes) {
     auto shape = parse_named_shape(text);
@@ -261,6 +269,8 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
   if (is_plan_file(plan_path)) {
     auto engine = Engine::load(plan_path, engine_options(flags));
     if (!engine.ok()) return refuse(engine.status());
+    if (const Status status = check_device(*engine, flags); !status.ok())
+      return refuse(status.at(plan_path));
     source.engine = std::move(*engine);
     source.load_ms = ms_since(begin);
     opened.source = std::move(source);
@@ -268,7 +278,7 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
   }
   auto options = flags.options();
   if (!options.ok()) {
-    opened.exit_code = fail_usage(options.status().message());
+    opened.exit_code = fail_options(options.status());
     return opened;
   }
   auto network = load_model(path, flags, input_dims);

@@ -14,7 +14,7 @@ namespace planish::cli {
 
 // The options of a build, as they stand on the command line.
 struct BuildFlags {
-  std::string device = "cpu";
+  std::string device;  // empty: a plan's own, the CPU for a model
   std::string signature;                       // of a SavedModel
   std::string checkpoint;                      // of a TensorFlow graph
   std::vector<std::string> values;             // "name=1", of a TensorFlow graph

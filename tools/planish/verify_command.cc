@@ -48,6 +48,11 @@ Result<Given> read_given(const std::vector<std::string>& texts, const Engine& en
       for (NamedTensor& one : data->outputs) given.expected.push_back(std::move(one.tensor));
       return given;
     }
+    if (std::filesystem::exists(texts[0] + "/test_data_set_0", error)) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("{}: holds test_data_set folders, expected one of them: {}/test_data_set_0",
+                                texts[0], texts[0]));
+    }
     // NAME.npy as run --output-dir writes them.
     std::vector<std::string> taken;
     for (const TensorDesc& input : engine.inputs()) {

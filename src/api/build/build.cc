@@ -189,12 +189,12 @@ Result<Plan> build_graph(const Network::Impl& from,
 
     device = backend::with_precision(std::move(device), api::name_of(options.precision));
     compiler::CompileOptions inner = compile_options(options);
-    if (!options.print_after.empty()) inner.print_after = options.print_after[0];
-    inner.print = [&](const std::string& text) {
+    inner.print_after = options.print_after;
+    inner.print = [&](const std::string& pass, const std::string& text) {
       if (options.print) {
-        options.print(inner.print_after, text);
+        options.print(pass, text);
       } else {
-        std::fprintf(stderr, "-- after %s\n%s\n", inner.print_after.c_str(), text.c_str());
+        std::fprintf(stderr, "-- after %s\n%s\n", pass.c_str(), text.c_str());
       }
     };
     double reached = 0;
