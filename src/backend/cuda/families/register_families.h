@@ -6,6 +6,7 @@ namespace planish::cuda {
 
 void register_attention_plain(kernel::KernelRegistry& registry);
 void register_attention_wgmma(kernel::KernelRegistry& registry);
+void register_bottleneck(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
 void register_depthwise(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
@@ -27,6 +28,7 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_rows(registry);
   register_stem(registry);
   register_wgmma(registry);
+  register_bottleneck(registry);
   register_plain_contraction(registry);
   register_depthwise(registry);
   register_simt(registry);

@@ -68,6 +68,62 @@ void finish(Problem& problem, kernel::Stage root, const std::vector<int64_t>& ou
 
 }  // namespace
 
+Problem bottleneck_problem(const BottleneckCase& c, DataType type) {
+  Problem problem;
+  const int64_t height = (c.h + c.pad_begin + c.pad_end - 3) / c.stride + 1;
+  const int64_t width = (c.w + c.pad_begin + c.pad_end - 3) / c.stride + 1;
+  const std::vector<int64_t> out = {c.n, c.out, height, width};
+  const int input = add_operand(problem, type, {c.n, c.in, c.h, c.w}, false);
+  struct Step {
+    int64_t in, out, groups, taps, stride, pad_begin, pad_end;
+    int weights = -1, bias = -1;
+  };
+  std::vector<Step> steps;
+  if (c.expands) steps.push_back({c.in, c.mid, 1, 1, 1, 0, 0});
+  steps.push_back({c.mid, c.mid, c.mid, 3, c.stride, c.pad_begin, c.pad_end});
+  steps.push_back({c.mid, c.out, 1, 1, 1, 0, 0});
+  for (Step& s : steps) {
+    s.weights = add_operand(problem, type, {s.out, s.in / s.groups, s.taps, s.taps}, true);
+    s.bias = add_operand(problem, type, {s.out}, true);
+  }
+  const int residual = c.residual ? add_operand(problem, type, out, false) : -1;
+  int value = input, next = int(problem.operands.size());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& s = steps[i];
+    const bool before = c.expands && i == 0, last = i + 1 == steps.size();
+    kernel::Stage conv;
+    conv.op = "Conv";
+    conv.inputs = {value, s.weights, s.bias};
+    conv.attrs["group"] = s.groups;
+    conv.attrs["strides"] = std::vector<int64_t>{s.stride, s.stride};
+    conv.attrs["dilations"] = std::vector<int64_t>{1, 1};
+    conv.attrs["pads"] = std::vector<int64_t>{s.pad_begin, s.pad_begin, s.pad_end, s.pad_end};
+    conv.attrs["kernel_shape"] = std::vector<int64_t>{s.taps, s.taps};
+    conv.outputs = {type_of(type, {c.n, s.out, before ? c.h : height, before ? c.w : width})};
+    problem.stages.push_back(conv);
+    value = next++;
+    if (last && residual < 0) continue;
+    ExprBuilder b;
+    int x = b.arg(0, type);
+    kernel::Stage stage;
+    stage.op = std::string(kernel::kExprStage);
+    stage.inputs = {value};
+    if (last) {
+      stage.inputs.push_back(residual);
+      x = b.add(x, b.arg(1, type));
+    } else {
+      x = b.max(x, b.imm(0, type));
+      if (std::isfinite(c.high)) x = b.min(x, b.imm(c.high, type));
+    }
+    stage.outputs = conv.outputs;
+    stage.expr = b.finish({x}, int(stage.inputs.size()));
+    problem.stages.push_back(std::move(stage));
+    value = next++;
+  }
+  problem.results = {value};
+  return problem;
+}
+
 Problem attention_problem(const AttentionCase& c, DataType type) {
   Problem problem;
   const int64_t kv = c.kv_heads ? c.kv_heads : c.heads;

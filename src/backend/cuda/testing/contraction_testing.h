@@ -43,6 +43,16 @@ struct AttentionCase {
   ir::DataType mask_type = ir::DataType::kF16;
 };
 
+// Expand (unless mid is in), depthwise 3x3, project; biases, clamps to [0, 6] inside.
+struct BottleneckCase {
+  int64_t n, in, h, w, mid, out;
+  int64_t stride = 1;
+  bool expands = true, residual = false;
+  int64_t pad_begin = 1, pad_end = 1;
+  double high = 6;  // infinity: ReLU
+};
+kernel::Problem bottleneck_problem(const BottleneckCase& c, ir::DataType type);
+
 kernel::Problem attention_problem(const AttentionCase& c, ir::DataType type);
 kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
 kernel::Problem product_problem(const ProductCase& c, ir::DataType type);

@@ -1,11 +1,12 @@
 // The family "cuda.depthwise": depthwise convolutions over two spatial dims with channels last.
 //
-// A thread takes a vector of channels and a strip of neighbouring outputs of one row: every input
-// vector of the window is read once for the strip, the weights (packed channels last, as floats)
-// once for the thread. Sums are fp32; whatever expression follows is printed on them.
+// A thread takes a vector of channels and a patch of neighbouring outputs: every input vector under it
+// is read once, row by row, the weights (packed channels last, as floats) once for the thread. Sums are
+// fp32; whatever expression follows is printed on them.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/emit/expr_text.h"
@@ -84,21 +85,37 @@ int widest(const Problem& problem, const DepthwiseView& v) {
   return width;
 }
 
+// What a thread computes: `strip` outputs of each of `rows` neighbouring rows, `width` channels of them.
+struct Share {
+  int width = 1, strip = 1, rows = 1;
+};
+
+Share read(const Tactic& t) {
+  return {int(t.get("v", 1)), int(t.get("strip", 1)), int(t.get("rows", 1))};
+}
+Tactic write(const Share& s) { return {{{"rows", s.rows}, {"strip", s.strip}, {"v", s.width}}}; }
+
+// Input rows and columns under a share.
+int64_t taken(const kernel::Window& w, int axis, int outputs) {
+  return (outputs - 1) * w.strides[size_t(axis)] + (w.kernel[size_t(axis)] - 1) * w.dilations[size_t(axis)] + 1;
+}
+
 class DepthwiseBuilder {
  public:
-  // `strip`: outputs of a row that a thread computes.
-  DepthwiseBuilder(const Problem& problem, const DepthwiseView& v, int width, int strip)
-      : problem_(problem), v_(v), width_(width), strip_(strip), e_(problem, width) {}
+  DepthwiseBuilder(const Problem& problem, const DepthwiseView& v, const Share& share)
+      : problem_(problem), v_(v), width_(share.width), strip_(share.strip), rows_(share.rows),
+        e_(problem, share.width) {}
 
   Result<EmittedKernel> build() {
     const int64_t strips = (v_.out_width + strip_ - 1) / strip_;
-    const int64_t threads = v_.batch * v_.out_height * strips * (v_.channels / width_);
+    const int64_t bands = (v_.out_height + rows_ - 1) / rows_;
+    const int64_t threads = v_.batch * bands * strips * (v_.channels / width_);
     const std::string index = e_.index_type();
     e_.line(
         cat("const ", index, " number = (", index, ")blockIdx.x * ", kThreads, " + threadIdx.x;"));
     e_.line(cat("const ", index, " t = number < ", threads, " ? number : ", threads - 1, ";"));
     std::string text;
-    const std::vector<int64_t> sizes = {v_.batch, v_.out_height, strips, v_.channels};
+    const std::vector<int64_t> sizes = {v_.batch, bands, strips, v_.channels};
     place_ = split_number("t", sizes, width_, index, "d", text);
     for (const std::string& l : split(text, '\n'))
       if (!l.empty()) e_.line(l);
@@ -110,17 +127,14 @@ class DepthwiseBuilder {
     e_.line("grid_wait();");
     e_.line("grid_launch();");
     e_.line(cat("if (number >= ", threads, ") return;"));
-    for (int s = 0; s < strip_; ++s)
-      for (int l = 0; l < width_; ++l)
-        e_.line(cat("float ", sum(s, l), " = ", v_.bias >= 0 ? cat("b0_", l) : "0", ';'));
-    print_window();
-    print_results();
+    print_windows();
     PLANISH_RETURN_IF_ERROR(e_.status());
     return finish(threads);
   }
 
  private:
-  static std::string sum(int s, int l) { return cat("s", s, '_', l); }
+  static std::string sum(int row, int s, int l) { return cat("s", row, '_', s, '_', l); }
+  static std::string input(int64_t row, int64_t column) { return cat("in", row, '_', column); }
 
   // name0_0.. : `count` vectors of floats, the channels apart.
   void load_floats(const std::string& name, int64_t count, const std::string& from) {
@@ -133,58 +147,96 @@ class DepthwiseBuilder {
     }
   }
 
-  void print_window() {
-    const int64_t kh = v_.window.kernel[0], kw = v_.window.kernel[1];
-    const int64_t sw = v_.window.strides[1], dw = v_.window.dilations[1];
-    const Coord row0 =
-        e_.bind_coord(shifted(place_[1], -v_.window.pads_begin[0], v_.window.strides[0]));
-    const Coord column0 =
-        e_.bind_coord(shifted(place_[2], -v_.window.pads_begin[1], v_.window.strides[1] * strip_));
-    const int64_t columns = (strip_ - 1) * sw + (kw - 1) * dw + 1;
-    for (int64_t r = 0; r < kh; ++r) {
-      const Coord row = e_.bind_coord(shifted(row0, r * v_.window.dilations[0]));
-      e_.open(cat("if (", row.at, " >= 0 && ", row.at, " < ", v_.in_height, ')'));
-      for (int64_t j = 0; j < columns; ++j) {
-        // Which taps of which outputs this column feeds.
-        std::vector<std::pair<int, int64_t>> feeds;
-        for (int s = 0; s < strip_; ++s)
-          for (int64_t k = 0; k < kw; ++k)
-            if (s * sw + k * dw == j) feeds.push_back({s, k});
-        if (feeds.empty()) continue;
-        const Coord column = e_.bind_coord(shifted(column0, j));
-        e_.open(cat("if (", column.at, " >= 0 && ", column.at, " < ", v_.in_width, ')'));
-        const Lanes in = e_.value(v_.input, {place_[0], place_[3], row, column});
-        for (const auto& [s, k] : feeds)
-          for (int l = 0; l < width_; ++l)
-            e_.line(cat(sum(s, l), " = fmaf(", in[l], ", w", r * kw + k, '_', l, ", ", sum(s, l),
-                        ");"));
-        e_.close();
-      }
-      e_.close();
+  // Rows of the input one after the other, the next one's loads in front of this one's products: each
+  // serves every row of outputs it lies under, and a row of outputs is stored when it is complete.
+  void print_windows() {
+    const kernel::Window& w = v_.window;
+    top_ = e_.bind_coord(shifted(place_[1], -w.pads_begin[0], w.strides[0] * rows_));
+    left_ = e_.bind_coord(shifted(place_[2], -w.pads_begin[1], w.strides[1] * strip_));
+    for (int64_t j = 0; j < taken(w, 1, strip_); ++j)
+      e_.line(cat("const bool c", j, " = (unsigned)(", left_.at, " + ", j, ") < ", v_.in_width, "u;"));
+    const Coords corner = {place_[0], place_[3], top_, left_};
+    base_ = e_.bind_index(offset_of(e_.type(v_.input), corner).at);
+    for (int m = 0; m < rows_; ++m)
+      for (int s = 0; s < strip_; ++s)
+        for (int l = 0; l < width_; ++l)
+          e_.line(cat("float ", sum(m, s, l), " = ", v_.bias >= 0 ? cat("b0_", l) : "0", ';'));
+    const int64_t last = taken(w, 0, rows_) - 1;
+    load_row(0);
+    for (int64_t r = 0; r <= last; ++r) {
+      if (r < last) load_row(r + 1);
+      add_row(r);
+      const int64_t above = r - (w.kernel[0] - 1) * w.dilations[0];
+      if (above >= 0 && above % w.strides[0] == 0) print_results(int(above / w.strides[0]));
     }
   }
 
-  void print_results() {
+  // Output columns and taps that an input column feeds.
+  std::vector<std::pair<int, int64_t>> feeds(int axis, int64_t at, int outputs) const {
+    std::vector<std::pair<int, int64_t>> out;
+    for (int s = 0; s < outputs; ++s)
+      for (int64_t k = 0; k < v_.window.kernel[size_t(axis)]; ++k)
+        if (s * v_.window.strides[size_t(axis)] + k * v_.window.dilations[size_t(axis)] == at)
+          out.push_back({s, k});
+    return out;
+  }
+
+  // Zeros beyond the image.
+  void load_row(int64_t r) {
+    if (feeds(0, r, rows_).empty()) return;
+    const std::string type = cat("Pack<", memory_type(e_.type(v_.input).dtype), ", ", width_, ">");
+    const std::string inside = e_.fresh("r");
+    e_.line(cat("const bool ", inside, " = (unsigned)(", top_.at, " + ", r, ") < ", v_.in_height, "u;"));
+    for (int64_t j = 0; j < taken(v_.window, 1, strip_); ++j) {
+      if (feeds(1, j, strip_).empty()) continue;
+      e_.line(cat(type, ' ', input(r, j), " = {}; if (", inside, " && c", j, ") ", input(r, j), " = *(const ", type,
+                  "*)(x", v_.input, " + ", base_, " + ", (r * v_.in_width + j) * v_.channels, ");"));
+    }
+  }
+
+  void add_row(int64_t r) {
+    const auto rows = feeds(0, r, rows_);
+    const ir::DataType dtype = e_.type(v_.input).dtype;
+    for (int64_t j = 0; !rows.empty() && j < taken(v_.window, 1, strip_); ++j) {
+      const auto columns = feeds(1, j, strip_);
+      if (columns.empty()) continue;
+      for (int l = 0; l < width_; ++l) {
+        const std::string x = e_.bind("float", load_text(dtype, cat(input(r, j), ".v[", l, "]")));
+        for (const auto& [m, ky] : rows)
+          for (const auto& [s, kx] : columns) {
+            const std::string to = sum(m, s, l);
+            e_.line(cat(to, " = fmaf(", x, ", w", ky * v_.window.kernel[1] + kx, '_', l, ", ", to, ");"));
+          }
+      }
+    }
+  }
+
+  void print_results(int m) {
+    const Coord row = e_.bind_coord(shifted(place_[1], m, rows_));
+    if (v_.out_height % rows_ != 0) e_.open(cat("if (", row.at, " < ", v_.out_height, ')'));
     for (int s = 0; s < strip_; ++s) {
       const Coord column = e_.bind_coord(shifted(place_[2], s, strip_));
       const bool whole = v_.out_width % strip_ == 0;
       e_.open(whole ? "" : cat("if (", column.at, " < ", v_.out_width, ')'));
-      const Coords at = {place_[0], place_[3], place_[1], column};
+      const Coords at = {place_[0], place_[3], row, column};
       Lanes root;
-      for (int l = 0; l < width_; ++l) root.names.push_back(sum(s, l));
+      for (int l = 0; l < width_; ++l) root.names.push_back(sum(m, s, l));
       e_.define(int(problem_.operands.size()), std::move(root));
       for (size_t i = 0; i < problem_.results.size(); ++i)
         e_.store(int(i), offset_of(problem_.result_type(int(i)), at),
                  e_.value(problem_.results[i], at));
       e_.close();
     }
+    if (v_.out_height % rows_ != 0) e_.close();
   }
 
   EmittedKernel finish(int64_t threads) {
     EmittedKernel kernel;
     std::vector<std::string> parameters = {"const float* wp", "const float* bp"};
     kernel.args = {KernelArg::packed(), KernelArg::packed(v_.taps() * v_.channels * 4)};
-    for (int i : e_.loaded()) {
+    std::set<int> read = e_.loaded();
+    read.insert(v_.input);
+    for (int i : read) {
       parameters.push_back(cat("const ", memory_type(e_.type(i).dtype), "* x", i));
       kernel.args.push_back(KernelArg::operand(i));
     }
@@ -194,7 +246,7 @@ class DepthwiseBuilder {
     }
     kernel.entry =
         cat("depthwise_", ir::name_of(e_.type(v_.input).dtype), '_', v_.window.kernel[0], 'x',
-            v_.window.kernel[1], "_s", v_.window.strides[0], "_v", width_, "_w", strip_);
+            v_.window.kernel[1], "_s", v_.window.strides[0], "_v", width_, "_", rows_, "x", strip_);
     kernel.block.x = kThreads;
     kernel.grid.x = uint32_t((threads + kThreads - 1) / kThreads);
     kernel.programmatic_launch = true;
@@ -206,9 +258,11 @@ class DepthwiseBuilder {
 
   const Problem& problem_;
   const DepthwiseView& v_;
-  const int width_, strip_;
+  const int width_, strip_, rows_;
   ElementEmitter e_;
-  Coords place_;  // n, row, strip, channel
+  Coords place_;      // n, band of rows, strip, channel
+  Coord top_, left_;  // of the input under the share
+  std::string base_;  // position of that corner, outside of the image perhaps
 };
 
 class Depthwise : public EmittedKernelDef {
@@ -234,17 +288,24 @@ class Depthwise : public EmittedKernelDef {
     std::vector<Tactic> out;
     auto v = depthwise_view(problem);
     if (!v.ok()) return out;
-    // Registers hold the weights and the sums of a thread.
+    // Registers hold the weights, two rows of inputs and the sums that are not complete.
     const int most = widest(problem, *v);
+    const kernel::Window& w = v->window;
+    const int64_t open = (w.kernel[0] - 1) * w.dilations[0] / w.strides[0] + 1;
     for (int width = most; width >= 1 && width >= most / 4; width /= 2)
       for (int strip : {1, 2, 4})
-        if ((v->taps() + strip) * width <= 160 && strip <= v->out_width)
-          out.push_back({{{"strip", strip}, {"v", width}}});
-    if (out.empty()) out.push_back({{{"strip", 1}, {"v", 1}}});
+        for (int rows : {1, 2, 4, 7}) {
+          const Share share{width, strip, rows};
+          const int64_t held = v->taps() + std::min<int64_t>(rows, open) * strip + taken(w, 1, strip);
+          if (held * width > 160 || strip > v->out_width || rows > v->out_height) continue;
+          if (rows * strip * v->taps() * width > 1200) continue;  // source beyond measure
+          out.push_back(write(share));
+        }
+    if (out.empty()) out.push_back(write({}));
     std::stable_sort(out.begin(), out.end(), [&](const Tactic& a, const Tactic& b) {
       return predict_us(problem, a, device) < predict_us(problem, b, device);
     });
-    if (out.size() > 5) out.resize(5);
+    if (out.size() > 8) out.resize(8);
     return out;
   }
 
@@ -252,18 +313,26 @@ class Depthwise : public EmittedKernelDef {
                     const DeviceInfo& device) const override {
     auto v = depthwise_view(problem);
     if (!v.ok()) return 1e12;
-    const double width = double(tactic.get("v", 1)), strip = double(tactic.get("strip", 1));
-    const double threads = double(v->batch * v->out_height * v->channels) / width *
+    const Share share = read(tactic);
+    const double width = share.width, strip = share.strip, rows = share.rows;
+    const double threads = double(v->batch * v->channels) / width * std::ceil(double(v->out_height) / rows) *
                            std::ceil(double(v->out_width) / strip);
-    const double kh = double(v->window.kernel[0]), kw = double(v->window.kernel[1]);
-    const double columns = (strip - 1) * double(v->window.strides[1]) + kw;
-    // Clocks of one thread: loads and their addresses, multiply-adds, weights, the end.
-    const double clocks =
-        kh * columns * (8 + width) + kh * kw * strip * width + kh * kw * width / 2 + 20 * strip;
-    const double waves = std::max(1.0, threads / (sm_count(device) * 512.0));
+    const double loads = double(taken(v->window, 0, share.rows) * taken(v->window, 1, share.strip));
+    const double taps = double(v->taps());
+    // Clocks of one thread: loads and their addresses, conversions and multiply-adds, weights, the end.
+    const double clocks = loads * (5 + width) + taps * strip * rows * width + taps * width / 2 + (12 + 2 * width) * strip * rows;
     const double compute = threads * clocks / (sm_count(device) * 128.0 * 1.7e3);
-    return kLaunchUs + std::max({compute, waves * 1.0,
-                                 memory_us(device, double(kernel::bytes_moved(problem)))});
+    // Every vector of the input is read by several threads, from the first level of cache mostly.
+    const double cache = threads * loads * width * ir::bits_of(problem.type_of(v->input).dtype) / 8 / (sm_count(device) * 64 * 1.7e3);
+    // Warps that registers leave room for; some twenty of them keep the memory busy.
+    const kernel::Window& w = v->window;
+    const double open = double((w.kernel[0] - 1) * w.dilations[0] / w.strides[0] + 1);
+    const double held = 30 + width * (taps + std::min(rows, open) * strip + double(taken(w, 1, share.strip)));
+    const double warps = std::min(48.0, 2048 / held);
+    const double waves = std::max(1.0, threads / 32 / (sm_count(device) * warps));
+    const double latency = waves * (0.6 + 0.25 * double(taken(w, 0, share.rows)));
+    const double memory = memory_us(device, double(kernel::bytes_moved(problem))) * std::max(1.0, 20 / warps);
+    return kLaunchUs + std::max({compute * 1.3, latency, cache, memory}) + 0.1 * (compute + cache);
   }
 
   bool packs(const Problem& problem, int operand) const override {
@@ -296,7 +365,7 @@ class Depthwise : public EmittedKernelDef {
     EmittedStep step;
     PLANISH_ASSIGN_OR_RETURN(
         EmittedKernel kernel,
-        DepthwiseBuilder(problem, v, int(tactic.get("v", 1)), int(tactic.get("strip", 1))).build());
+        DepthwiseBuilder(problem, v, read(tactic)).build());
     step.kernels.push_back(std::move(kernel));
     return step;
   }

@@ -120,6 +120,7 @@ class Lister {
         if (shared > 1) add(s, [&](Tile& t) { t.ping_pong = true; t.share_rows = shared; });
       }
     if (packed) add_swapped();
+    if (packed) add_fitted();
     return best(limit);
   }
 
@@ -136,8 +137,15 @@ class Lister {
     for (const auto& [us, tile] : found_)
       if (tile == t) return;
     auto plan = plan_of(p_, t);
-    if (!plan.ok() || !sensible(*plan)) return;
+    if (!plan.ok() || !has_registers(*plan) || !sensible(*plan)) return;
     found_.push_back({predict_us(p_, *plan, sm_count_), t});
+  }
+
+  // For one product beside addresses, and, where no warpgroup hands registers over, for all sums.
+  static bool has_registers(const Plan& plan) {
+    const int warps = (plan.threads() / 32 * plan.tile.residents + 3) / 4;  // of a quarter of an SM
+    const int limit = std::min(255, 16384 / (32 * warps) / 8 * 8);
+    return plan.tile.width / 2 + 26 <= limit && (plan.producer_warps == 4 || plan.sums() + 28 <= limit);
   }
 
   void add_swapped() {
@@ -150,6 +158,24 @@ class Lister {
           for (int split : {1, 2, 4, 8})
             for (int blocks : {1, 2})
               add({1, blocks, width, 2}, [&](Tile& t) { t.swap = true; t.split = split; });
+  }
+
+  // Rows on the wide side, in tiles as wide as it takes to fill one wave: rows are what a small batch has
+  // an odd number of. Clusters of 4 and more leave some SMs of each group unused.
+  void add_fitted() {
+    for (const auto& [groups, blocks] : {std::pair(1, 1), std::pair(2, 1), std::pair(1, 2), std::pair(3, 1)})
+      for (int split : {1, 2, 4, 8})
+        for (int residents : {1, 2}) {
+          const int64_t high = 64 * groups * blocks, channel_tiles = (p_.channels + high - 1) / high;
+          const int64_t clusters = int64_t(split > 2 ? sm_count_ - sm_count_ / 16 : sm_count_) * residents / split;
+          const int64_t across = clusters / (channel_tiles * p_.batches), step = std::max(8, 4 * split);
+          if (across < 1) continue;
+          const int64_t width = ((p_.rows + across - 1) / across + step - 1) / step * step;
+          if (width < 16 || width > 256) continue;
+          const size_t before = found_.size();
+          add({groups, blocks, int(width), residents}, [&](Tile& t) { t.swap = true; t.split = split; });
+          if (found_.size() > before) fitted_.push_back(found_.back().second);
+        }
   }
 
   // Operations that take many registers beside the sums.
@@ -185,8 +211,10 @@ class Lister {
   std::vector<Tile> best(size_t limit) {
     std::stable_sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<Tile> out;
+    size_t fitted = 0;
     for (const auto& [us, tile] : found_) {
       if (out.size() >= limit || (us > 1.4 * found_[0].first && out.size() >= 6)) break;
+      if (std::find(fitted_.begin(), fitted_.end(), tile) != fitted_.end() && ++fitted > limit / 2) continue;
       out.push_back(tile);
     }
     const Tile safe{.groups = 2, .blocks = 1, .width = 64, .residents = 2};
@@ -205,6 +233,7 @@ class Lister {
   const Product& p_;
   int sm_count_;
   std::vector<std::pair<double, Tile>> found_;
+  std::vector<Tile> fitted_;  // of them: add_fitted()'s
 };
 
 }  // namespace

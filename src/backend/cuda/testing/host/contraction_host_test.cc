@@ -198,6 +198,38 @@ TEST(ContractionsOnTheHost, AttentionAndStem) {
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
+// Fused bottlenecks: every block of the tactics at small sizes, with edges that no tile fits, lopsided
+// padding, channels that fill no chunk and no block of 8.
+TEST(ContractionsOnTheHost, Bottlenecks) {
+  const double none = std::numeric_limits<double>::infinity();
+  const std::pair<BottleneckCase, DataType> blocks[] = {
+      {{1, 16, 17, 15, 96, 24, 1, true, false}, DataType::kF16},
+      {{2, 24, 9, 20, 144, 24, 1, true, true}, DataType::kF16},
+      {{1, 24, 13, 16, 144, 32, 2, true, false}, DataType::kF16},
+      {{1, 32, 8, 7, 48, 20, 1, true, false, 1, 1, none}, DataType::kBF16},
+      {{1, 40, 11, 11, 100, 8, 2, true, false, 0, 1}, DataType::kF16},
+      {{1, 32, 18, 18, 32, 16, 1, false, false}, DataType::kF16},
+      {{1, 80, 10, 9, 80, 36, 2, false, false, 0, 1}, DataType::kBF16},
+  };
+  std::vector<Asked> problems;
+  for (const auto& [c, type] : blocks)
+    problems.push_back(asked(cat("bottleneck ", c.in, "-", c.mid, "-", c.out, " ", c.h, "x", c.w), bottleneck_problem(c, type)));
+  const EmittedKernelDef& def = family("cuda.bottleneck_mma");
+  std::vector<HostCase> cases;
+  for (const Asked& one : problems) {
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << def.supports(one.problem, testing_device()).to_string();
+    const Problem problem = laid_out(def, one.problem, testing_device());
+    const std::vector<Tactic> tactics = def.tactics(problem, testing_device());
+    for (size_t i = 0; i < tactics.size(); i += 3) {
+      auto made = host_case(one.title, def, problem, tactics[i], testing_device(), one.operands, one.expected);
+      ASSERT_TRUE(made.ok()) << made.status().to_string();
+      cases.push_back(std::move(*made));
+    }
+  }
+  std::cout << cases.size() << " kernels\n";
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
 // Faults planted in a right kernel are seen: what the emulated GPU is for.
 TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
   const Asked one = asked("deep", conv_problem({1, 512, 8, 8, 128, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16));

@@ -53,8 +53,12 @@ class Emulator final : public Machine {
   void wgmma(const Wgmma& op, void* const* sums, const uint64_t* a, uint64_t b, bool add) override;
   void wgmma_commit() override;
   void wgmma_wait(uint32_t pending) override;
-  void load_matrices(void* const* words, uint32_t address, bool turned) override;
-  void mma(Element element, void* const* sums, void* const* a, void* const* b, void* const* c) override;
+  void load_matrices(void* const* words, uint32_t address, int count, bool turned) override;
+  void store_matrices(void* const* words, uint32_t address, int count) override;
+  void mma(Element element, int depth, void* const* sums, void* const* a, void* const* b,
+           void* const* c) override;
+  void copy_later(uint32_t to, const void* from, uint32_t given) override;
+  void copies_wait() override;
 
  private:
   enum class Wait : uint8_t { kNone, kBlock, kNamed, kWarp, kCluster, kBarrier, kGrid, kProducts };
@@ -64,6 +68,11 @@ class Emulator final : public Machine {
     uint64_t a = 0, b = 0;
     uint32_t words[4] = {};
     bool add = false;
+  };
+  struct Copy {
+    unsigned char* to = nullptr;
+    const void* from = nullptr;
+    uint32_t given = 0;
   };
   struct Thread {
     Place at;
@@ -76,6 +85,7 @@ class Emulator final : public Machine {
     uint64_t cluster_phase = 0;
     std::vector<std::vector<Product>> groups;  // committed, oldest first
     std::vector<Product> open;
+    std::vector<Copy> copies;  // asked for by cp.async
   };
 
   static void thread_main(void* self);

@@ -172,14 +172,35 @@ void Emulator::run_products(size_t begin) {
   for (size_t i = 0; i < 128; ++i) threads_[begin + i].groups.erase(threads_[begin + i].groups.begin());
 }
 
-void Emulator::load_matrices(void* const* words, uint32_t address, bool turned) {
+void Emulator::load_matrices(void* const* words, uint32_t address, int count, bool turned) {
   if (address % 16) fail("ldmatrix from an address off 16");
-  LoadLane lane{shared_bytes(address, 16), words, turned};
+  LoadLane lane{shared_bytes(address, 16), words, count, turned};
   meet_warp(~0u, run_load_matrices, &lane);
 }
 
-void Emulator::mma(Element element, void* const* sums, void* const* a, void* const* b, void* const* c) {
-  MmaLane lane{element, sums, a, b, c};
+void Emulator::store_matrices(void* const* words, uint32_t address, int count) {
+  if (address % 16) fail("stmatrix to an address off 16");
+  StoreLane lane{shared_bytes(address, 16), words, count};
+  meet_warp(~0u, run_store_matrices, &lane);
+}
+
+void Emulator::copy_later(uint32_t to, const void* from, uint32_t given) {
+  if (to % 16 || reinterpret_cast<uintptr_t>(from) % 16) fail("cp.async between addresses off 16");
+  if (given > 16) fail("cp.async of more than 16 bytes");
+  self().copies.push_back({shared_bytes(to, 16), from, given});
+}
+
+void Emulator::copies_wait() {
+  for (const Copy& copy : self().copies) {
+    std::memset(copy.to, 0, 16);
+    if (copy.given) std::memcpy(copy.to, copy.from, copy.given);
+  }
+  self().copies.clear();
+}
+
+void Emulator::mma(Element element, int depth, void* const* sums, void* const* a, void* const* b,
+                   void* const* c) {
+  MmaLane lane{element, depth, sums, a, b, c};
   meet_warp(~0u, run_mma, &lane);
 }
 

@@ -81,6 +81,10 @@ class Machine {
   virtual void barrier_arrive(uint32_t at, uint32_t expected_bytes) = 0;
   virtual void barrier_wait(uint32_t at, uint32_t parity) = 0;
 
+  // ---- cp.async: 16 bytes of which the first `given` are copied, the others zeros; here when waited for.
+  virtual void copy_later(uint32_t to, const void* from, uint32_t given) = 0;
+  virtual void copies_wait() = 0;
+
   // ---- TMA. `ranks`: blocks of the cluster that get the bytes at the same place; 0: at `to` alone.
   virtual void load_box(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t ranks) = 0;
   virtual void load_pixels(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t dx,
@@ -91,9 +95,12 @@ class Machine {
   virtual void wgmma(const Wgmma& op, void* const* sums, const uint64_t* a, uint64_t b, bool add) = 0;
   virtual void wgmma_commit() = 0;
   virtual void wgmma_wait(uint32_t pending) = 0;
-  virtual void load_matrices(void* const* words, uint32_t address, bool turned) = 0;  // ldmatrix x4
-  // mma.sync m16n8k16: sums = a b + c
-  virtual void mma(Element element, void* const* sums, void* const* a, void* const* b, void* const* c) = 0;
+  // ldmatrix and stmatrix of `count` 8x8 matrices.
+  virtual void load_matrices(void* const* words, uint32_t address, int count, bool turned) = 0;
+  virtual void store_matrices(void* const* words, uint32_t address, int count) = 0;
+  // mma.sync m16n8k<depth>: sums = a b + c
+  virtual void mma(Element element, int depth, void* const* sums, void* const* a, void* const* b,
+                   void* const* c) = 0;
 };
 
 // One kernel as the generated code offers it.

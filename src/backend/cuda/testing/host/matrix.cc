@@ -113,7 +113,7 @@ void run_load_matrices(void** slots) {
   for (uint32_t l = 0; l < 32; ++l) {
     const auto* own = static_cast<const LoadLane*>(slots[l]);
     if (!own) continue;
-    for (uint32_t m = 0; m < 4; ++m) {
+    for (uint32_t m = 0; m < uint32_t(own->count); ++m) {
       uint16_t two[2] = {0xffff, 0xffff};
       for (uint32_t e = 0; e < 2; ++e) {
         const uint32_t row = own->turned ? 2 * (l % 4) + e : l / 4, column = own->turned ? l / 4 : 2 * (l % 4) + e;
@@ -125,16 +125,30 @@ void run_load_matrices(void** slots) {
   }
 }
 
+void run_store_matrices(void** slots) {
+  for (uint32_t l = 0; l < 32; ++l) {
+    const auto* own = static_cast<const StoreLane*>(slots[l]);
+    if (!own) continue;
+    for (uint32_t m = 0; m < uint32_t(own->count); ++m) {
+      const auto* to = static_cast<const StoreLane*>(slots[8 * m + l / 4]);
+      if (to) std::memcpy(to->row + 4 * (l % 4), own->words[m], 4);
+    }
+  }
+}
+
 void run_mma(void** slots) {
   float a[16][16] = {}, b[16][8] = {};
+  uint32_t depth = 16;
+  for (uint32_t l = 0; l < 32; ++l)
+    if (slots[l]) depth = uint32_t(static_cast<const MmaLane*>(slots[l])->depth);
   const auto lane = [&](uint32_t l) { return static_cast<const MmaLane*>(slots[l]); };
   const auto word = [&](void* const* list, uint32_t i) { return word_at(static_cast<unsigned char*>(list[i]), 4); };
   for (uint32_t row = 0; row < 16; ++row)
-    for (uint32_t k = 0; k < 16; ++k) {
+    for (uint32_t k = 0; k < depth; ++k) {
       const FragmentPlace p = left_place(row, k);
       if (lane(p.lane)) a[row][k] = half_of(lane(p.lane)->element, word(lane(p.lane)->a, p.word), p.half);
     }
-  for (uint32_t k = 0; k < 16; ++k)
+  for (uint32_t k = 0; k < depth; ++k)
     for (uint32_t n = 0; n < 8; ++n) {
       const MmaLane* from = lane(4 * n + k % 8 / 2);
       if (from) b[k][n] = half_of(from->element, word(from->b, k / 8), k % 2);
@@ -145,7 +159,7 @@ void run_mma(void** slots) {
     for (uint32_t i = 0; i < 4; ++i) {
       const uint32_t row = l / 4 + i / 2 * 8, column = 2 * (l % 4) + i % 2;
       float sum = 0;
-      for (uint32_t k = 0; k < 16; ++k) sum += a[row][k] * b[k][column];
+      for (uint32_t k = 0; k < depth; ++k) sum += a[row][k] * b[k][column];
       sums[i] = *static_cast<float*>(lane(l)->c[i]) + sum;
     }
     for (uint32_t i = 0; i < 4; ++i) *static_cast<float*>(lane(l)->sums[i]) = sums[i];

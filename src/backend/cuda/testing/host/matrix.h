@@ -23,15 +23,23 @@ struct WgmmaCall {
 // False: an operand lies outside of shared memory.
 bool run_wgmma(const WgmmaCall& call, const SharedBytes& shared);
 
-// What one lane brings to ldmatrix.x4 and mma.m16n8k16; slots of a whole warp.
+// What one lane brings to ldmatrix, stmatrix and mma.m16n8k<depth>; slots of a whole warp.
 struct LoadLane {
   const unsigned char* row = nullptr;
   void* const* words = nullptr;
+  int count = 4;  // matrices
   bool turned = false;
 };
 void run_load_matrices(void** slots);
+struct StoreLane {
+  unsigned char* row = nullptr;
+  void* const* words = nullptr;
+  int count = 4;
+};
+void run_store_matrices(void** slots);
 struct MmaLane {
   Element element = Element::kF16;
+  int depth = 16;
   void* const *sums = nullptr, * const *a = nullptr, * const *b = nullptr, * const *c = nullptr;
 };
 void run_mma(void** slots);
