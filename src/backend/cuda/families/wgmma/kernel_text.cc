@@ -90,8 +90,9 @@ std::string right_text(const Product& p, const Plan& plan) {
     out += "#pragma unroll\n  for (int i = 0; i < kChannelTile / 64; ++i)\n"
            "    load_box(to + i * kStepDepth * 128, map, barrier, channel + 64 * i, step * kStepDepth, right_matrix(batch));\n";
   else
-    out += cat("  load_box", multicast ? "_multicast" : "", "(to, map, barrier, step * kStepDepth, channel, ",
-               packed ? "batch" : "right_matrix(batch)", multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n");
+    out += cat("  load_box", multicast ? "_multicast" : "", "(to, map, barrier, ",
+               packed ? "0, channel, batch * kSteps + step" : "step * kStepDepth, channel, right_matrix(batch)",
+               multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n");
   return out + "}\n";
 }
 

@@ -1,5 +1,6 @@
 #include "backend/cuda/families/wgmma/pack.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace planish::cuda::wgmma {
@@ -31,7 +32,7 @@ kernel::Blob pack_weights(const Product& p, const Plan& plan, const ir::Tensor& 
   kernel::Blob blob;
   blob.bytes.resize(size_t(plan.packed_bytes(p.batches)));
   const auto* from = static_cast<const std::byte*>(weights.data());
-  const int64_t padded_depth = int64_t(plan.chunks) * plan.step_depth, bytes = plan.element_bytes;
+  const int64_t bytes = plan.element_bytes;
   const int64_t step = p.depth > 1 ? source_step(p) : 0;
   for (int64_t b = 0; b < p.batches; ++b)
     for (int64_t row = 0; row < plan.packed_channels; ++row) {
@@ -39,11 +40,15 @@ kernel::Blob pack_weights(const Product& p, const Plan& plan, const ir::Tensor& 
       if (channel >= p.channels) continue;
       for (int64_t tap = 0; tap < p.taps(); ++tap) {
         const std::byte* source = from + right_element(p, b, channel, tap, 0) * bytes;
-        std::byte* to = blob.bytes.data() + ((b * plan.packed_channels + row) * p.taps() + tap) * padded_depth * bytes;
-        if (step == 1) std::memcpy(to, source, size_t(p.depth * bytes));
-        else if (bytes == 2) copy_strided<uint16_t>(source, step, p.depth, to);
-        else copy_strided<uint32_t>(source, step, p.depth, to);
-        if (tf32) round_to_tf32(to, p.depth);
+        for (int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
+          const int64_t at = chunk * plan.step_depth, count = std::min<int64_t>(plan.step_depth, p.depth - at);
+          std::byte* to = blob.bytes.data() + (((b * p.taps() + tap) * plan.chunks + chunk) * plan.packed_channels + row) *
+                                                  plan.step_depth * bytes;
+          if (step == 1) std::memcpy(to, source + at * bytes, size_t(count * bytes));
+          else if (bytes == 2) copy_strided<uint16_t>(source + at * step * bytes, step, count, to);
+          else copy_strided<uint32_t>(source + at * step * bytes, step, count, to);
+          if (tf32) round_to_tf32(to, count);
+        }
       }
     }
   return blob;

@@ -1,5 +1,6 @@
-// Weights in the order that the tensor-core kernels read them: [batch][packed row][tap][depth], rows
-// permuted (channel_of_packed_row), depth padded with zeros to whole ring steps per tap.
+// Weights in the order that the tensor-core kernels read them: [batch][ring step][packed row][depth of a
+// step], rows permuted (channel_of_packed_row), depth padded with zeros to whole steps per tap. What one
+// step of a tile reads lies together: memory gives its pages one after the other.
 #pragma once
 #include "backend/cuda/families/wgmma/tile.h"
 

@@ -73,8 +73,8 @@ TensorMapSpec right_map(const Product& p, const Plan& plan) {
   const BufferPlace operand{BufferKind::kOperand, p.right.value, 0};
   TensorMapSpec map;
   if (plan.right == Source::kPacked)
-    map = matrix_map(p, {BufferKind::kPacked, 0, 0}, plan.packed_depth(), plan.packed_channels,
-                     p.batches, depth, channels);
+    map = matrix_map(p, {BufferKind::kPacked, 0, 0}, plan.step_depth, plan.packed_channels,
+                     p.batches * plan.steps, depth, channels);
   else if (plan.right == Source::kDepthInner)
     map = matrix_map(p, operand, p.depth * p.taps(), p.channels, p.right.matrices, depth, channels);
   else
@@ -100,6 +100,7 @@ std::string entry_name(const Product& p, const Plan& plan) {
 class Wgmma : public ContractionDef {
  public:
   std::string name() const override { return "cuda.contraction_wgmma"; }
+  int version() const override { return 2; }
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
     PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem));
