@@ -14,6 +14,17 @@
 namespace planish::compiler {
 namespace {
 
+// The tactic, and the layouts that candidates of one tactic differ in: of the first operand and the first
+// result, where they are not row-major.
+std::string described(const Alternative& a) {
+  const auto& [operands, results] = a.layouts;
+  const bool plain = (operands.empty() || operands[0].is_row_major()) &&
+                     (results.empty() || results[0].is_row_major());
+  if (plain || operands.empty() || results.empty()) return a.tactic.to_string();
+  return cat(a.tactic.to_string(), " (", ir::to_string(operands[0]), " -> ",
+             ir::to_string(results[0]), ")");
+}
+
 using ir::Layout;
 
 constexpr size_t kMaxMeasured = 12;      // per problem
@@ -105,7 +116,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
       for (size_t k = 0; k < kept.size(); ++k) {
         Alternative& a = entry.alternatives[size_t(kept[k])];
         a.measured_us = candidates[k].measured_us;
-        entry.considered.push_back({a.kernel->name(), a.tactic.to_string(), a.predicted_us,
+        entry.considered.push_back({a.kernel->name(), described(a), a.predicted_us,
                                     a.measured_us, candidates[k].refused});
         if (!candidates[k].refused.empty()) a.predicted_us = 1e12;
       }

@@ -139,6 +139,13 @@ class CommandLine(unittest.TestCase):
         self.expect(2, "run", self.plan, "--input", f"picture={IMAGES}", error="picture")
         self.expect(2, "run", self.plan, "--input", IMAGES, "--dump", "nothing", error="nothing")
 
+    def test_candidates_are_told_apart(self):
+        timed = self.work / "timed.plan"
+        self.expect(0, "build", MODEL, "-o", timed, "--timing-cache", "", "--time-budget", "2")
+        for step in json.loads(self.expect(0, "inspect", timed, "--json").stdout)["steps"]:
+            measured = [(one["kernel"], one["tactic"]) for one in step["considered"] if "measured_us" in one]
+            self.assertEqual(len(measured), len(set(measured)), measured)
+
     def test_inspect_json(self):
         plan = json.loads(self.expect(0, "inspect", self.plan, "--json").stdout)
         memory = plan["memory"]
