@@ -234,6 +234,62 @@ class ConverterTest(unittest.TestCase):
                              signature.structured_input_signature)
             self.assertEqual(loaded.signatures[key].structured_outputs, signature.structured_outputs)
 
+    def test_equal_signatures_share_their_engine(self):
+        """Keras's export() writes every model twice, as serve and serving_default."""
+        layers = tf.keras.layers
+        model = tf.keras.Sequential([layers.Input((12, 12, 3), name="image"), layers.Conv2D(4, 3),
+                                     layers.Flatten(), layers.Dense(300)])
+        model.export(str(self.folder / "keras"), verbose=False)
+        converter = Converter(str(self.folder / "keras"), **QUICK)
+        converter.convert()
+        first, second = converter.signatures.values()
+        self.assertEqual(first.engines, second.engines)
+        self.assertEqual(len(first.engines), 1)
+        converter.save(str(self.folder / "out"))
+        file = self.folder / "out" / "saved_model.pb"
+        weights = 4 * sum(int(np.prod(one.shape)) for one in model.weights)
+        self.assertLess(file.stat().st_size, 1.5 * weights)  # once
+
+    def test_trained_ranges_stay_in_the_segment(self):
+        """What FakeQuant nodes were trained for is there when an engine is built, whatever its precision."""
+        kernel = tf.constant(np.random.default_rng(1).normal(0, 0.4, (3, 3, 3, 4)).astype(np.float32))
+        quantize = tf.quantization
+
+        def run(image):
+            y = quantize.fake_quant_with_min_max_vars(image, -2.5, 2.5)
+            y = tf.nn.conv2d(y, quantize.fake_quant_with_min_max_vars_per_channel(
+                kernel, tf.fill([4], -1.25), tf.fill([4], 1.25), narrow_range=True), 1, "SAME")
+            return {"y": quantize.quantize_and_dequantize_v2(tf.nn.relu(y), 0.0, 6.0, range_given=True)}
+
+        module = tf.Module()
+        module.run = tf.function(run, input_signature=[tf.TensorSpec([None, 12, 12, 3], tf.float32, "image")])
+        tf.saved_model.save(module, str(self.folder / "qat"), signatures=module.run.get_concrete_function())
+        converter = Converter(str(self.folder / "qat"), **QUICK)
+        converter.convert()
+        converter.save(str(self.folder / "out"))
+        loaded = tf.saved_model.load(str(self.folder / "out")).signatures["serving_default"]
+        [engine] = converter.signatures["serving_default"].engines
+        [segment] = [one for one in loaded.graph.as_graph_def().library.function
+                     if f"{engine.name}_segment" in one.signature.name]
+        nodes = {node.name: node for node in segment.node_def}
+        quantizers = [node for node in nodes.values() if "Quant" in node.op]
+        self.assertEqual(sorted(node.op for node in quantizers),
+                         ["FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
+                          "QuantizeAndDequantizeV4"])
+
+        def known(text):
+            node = nodes[text.split(":")[0]]
+            while node.op == "Identity":
+                node = nodes[node.input[0].split(":")[0]]
+            return float(tf.make_ndarray(node.attr["value"].tensor).flat[0]) if node.op == "Const" else None
+
+        ranges = {node.op: [known(text) for text in node.input[1:3]] for node in quantizers}
+        self.assertEqual(ranges["FakeQuantWithMinMaxVars"], [-2.5, 2.5])
+        self.assertEqual(ranges["QuantizeAndDequantizeV4"], [0, 6])
+        image = data()
+        np.testing.assert_allclose(loaded(image=tf.constant(image))["y"].numpy(),
+                                   run(tf.constant(image))["y"].numpy(), 1e-5, 1e-5)
+
     def test_no_inputs(self):
         module = tf.Module()
         module.v = tf.Variable(np.arange(6, dtype=np.float32))

@@ -124,7 +124,7 @@ class Converter:
         if self._params.minimum_segment_size == -1:
             return [], None
         result = planish.partition(
-            frozen.graph_def.SerializeToString(), fetches=list(frozen.fetches.values()),
+            frozen.graph_def.SerializeToString(deterministic=True), fetches=list(frozen.fetches.values()),
             feeds=[*frozen.feeds, *(name for name, _ in frozen.captures)],
             minimum_segment_size=self._params.minimum_segment_size, deny_nodes=self._deny[0],
             deny_ops=self._deny[1], maximum_engines=self._maximum_engines,

@@ -82,7 +82,7 @@ def _convert(graph_def: Any, fetches: List[str], params: ConversionParams, deny:
             raise NotFoundError(f"output {name!r}: the graph has no such node")
     graph_def = _graph.without_idle_waits(graph_def)
     graph = _graph.imported(graph_def)
-    found = planish.partition(graph_def.SerializeToString(), fetches=fetches,
+    found = planish.partition(graph_def.SerializeToString(deterministic=True), fetches=fetches,
                               minimum_segment_size=params.minimum_segment_size,
                               deny_nodes=_parameters.split_denylist(deny),
                               tensors=_graph.known_tensors(graph), **dict(partition_options or {}))
