@@ -85,8 +85,8 @@ def _frozen(saved: model_zoo.Saved, options: Dict[str, Any]) -> Conversion:
         results = session.run({key: f"{key}:0" for key in saved.expected},
                               {f"{key}:0": value for key, value in saved.feeds.items()})
         rows = list(planish.tensorflow.statistics(made, session).values())
-    found = planish.partition(
-        _graph.without_idle_waits(graph_def).SerializeToString(deterministic=True), fetches=list(saved.expected),
+    seen = _graph.without_idle_waits(graph_def)
+    found = planish.partition(seen.SerializeToString(deterministic=True), fetches=list(saved.expected),
                               tensors=_graph.known_tensors(_graph.imported(graph_def)),
                               **options["partition_options"])
     return Conversion(saved, len(graph_def.node), len(made.node), _engine_sizes(made), found.left,
