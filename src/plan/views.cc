@@ -77,13 +77,21 @@ class Views {
   Views(const Program& p, const ir::Dim::Lookup& binding) : p_(p), binding_(binding) {}
 
   Status run() {
-    geometry_.resize(p_.values.size());
-    done_.assign(p_.values.size(), false);
+    start();
     for (size_t i = 0; i < p_.values.size(); ++i) PLANISH_RETURN_IF_ERROR(visit(i));
+    return ok_status();
+  }
+  Status run(std::span<const int> values) {
+    start();
+    for (const int value : values) PLANISH_RETURN_IF_ERROR(visit(size_t(value)));
     return ok_status();
   }
 
  private:
+  void start() {
+    geometry_.resize(p_.values.size());
+    done_.assign(p_.values.size(), false);
+  }
   // Parents first; chains are at most kMaxViewDepth long.
   Status visit(size_t i) {
     if (done_[i]) return ok_status();
@@ -151,6 +159,11 @@ Status verify_views(const Program& program) {
 
 Status verify_bound(const Program& program, const ir::Dim::Lookup& binding) {
   return Views(program, binding).run();
+}
+
+Status verify_bound(const Program& program, const ir::Dim::Lookup& binding,
+                    std::span<const int> values) {
+  return Views(program, binding).run(values);
 }
 
 }  // namespace planish::plan

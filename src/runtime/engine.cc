@@ -389,7 +389,12 @@ Result<std::shared_ptr<const Phase>> Instance::later_phase(const Phase& previous
   }
   PLANISH_ASSIGN_OR_RETURN(auto phase, engine_->bind_phase(&previous, binding));
   std::lock_guard lock(mutex_);
-  if (later_.size() >= 64) later_.clear();  // running contexts hold what they use
+  // Running contexts hold what they use. A run passes through every phase once.
+  const auto& steps = engine_->program().steps;
+  const auto phases = std::count_if(steps.begin(), steps.end(), [](const plan::Step& step) {
+    return step.binds_symbols;
+  });
+  if (later_.size() >= std::max<size_t>(64, 2 * size_t(phases))) later_.clear();
   later_[key] = phase;
   return phase;
 }

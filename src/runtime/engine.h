@@ -163,7 +163,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
                                                   const Binding& binding) const;
   Status bind_steps(Phase& phase, const Binding& binding) const;
   Status bind_step(Phase& phase, int step, const Binding& binding) const;
-  Status plan_memory(Phase& phase, const Binding& binding) const;
+  // `values`: those whose places are to be settled.
+  Status plan_memory(Phase& phase, std::span<const int> values, const Binding& binding) const;
 
   plan::Plan plan_;
   std::shared_ptr<backend::Device> device_;

@@ -8,6 +8,7 @@
 #include "kernel/strided.h"
 #include "kernel/supported.h"
 #include "memplan/memplan.h"
+#include "plan/views.h"
 #include "runtime/engine.h"
 
 namespace planish::runtime {
@@ -35,6 +36,25 @@ bool is_on_device(const plan::Program& p, const plan::Step& step) {
   };
   return std::all_of(step.operands.begin(), step.operands.end(), on_device) &&
          std::all_of(step.results.begin(), step.results.end(), on_device);
+}
+
+// The values whose place a phase may settle: all in the first, then what its steps touch, and the
+// outputs. A program may have a hundred phases: none may cost as much as the whole.
+std::vector<int> values_of(const plan::Program& p, const Phase& phase) {
+  std::vector<int> values;
+  if (phase.index == 0) {
+    values.resize(p.values.size());
+    for (size_t i = 0; i < values.size(); ++i) values[i] = int(i);
+    return values;
+  }
+  for (int s = phase.first_step; s < phase.end_step; ++s)
+    for (const std::vector<int>* touched : {&p.steps[size_t(s)].operands, &p.steps[size_t(s)].results})
+      for (const int v : *touched)
+        if (v >= 0) values.push_back(v);
+  values.insert(values.end(), p.outputs.begin(), p.outputs.end());
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
 }
 
 // What every kernel comes down to when there is nothing to write: a batch of 0.
@@ -82,11 +102,12 @@ Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
                             p.values[v].constant};
   }
   // A program that holds for symbols may still be nonsense for these dims.
-  if (Status fits = plan::verify_bound(p, lookup_in(binding)); !fits.ok())
+  const std::vector<int> values = values_of(p, *phase);
+  if (Status fits = plan::verify_bound(p, lookup_in(binding), values); !fits.ok())
     return invalid_argument(cat("the plan does not take these input shapes: ", fits.message()));
   phase->steps.resize(size_t(phase->end_step - phase->first_step));
   PLANISH_RETURN_IF_ERROR(bind_steps(*phase, binding));
-  PLANISH_RETURN_IF_ERROR(plan_memory(*phase, binding));
+  PLANISH_RETURN_IF_ERROR(plan_memory(*phase, values, binding));
   if (options_.max_memory > 0 && phase->arena_bytes > options_.max_memory)
     return resource_exhausted(cat("the arena for these shapes takes ", phase->arena_bytes,
                                   " bytes, max_memory is ", options_.max_memory));
@@ -199,7 +220,8 @@ Slot inside(const plan::Program& p, int value, Slot place, const Engine& engine,
 
 }  // namespace
 
-Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
+Status Engine::plan_memory(Phase& phase, std::span<const int> values,
+                           const Binding& binding) const {
   const plan::Program& p = plan_.program;
   // One arena in the device's home, one beside it for values and workspaces on the host.
   const ir::MemorySpace home = device_->home();
@@ -306,11 +328,13 @@ Status Engine::plan_memory(Phase& phase, const Binding& binding) const {
           inside(p, v, phase.places[size_t(root_[size_t(v)])], *this, binding));
   }
   // Views of roots, for reading outputs and observing.
-  for (size_t v = 0; v < p.values.size(); ++v) {
-    const Slot& root_place = phase.places[size_t(root_[v])];
-    if (int(v) != root_[v] && root_place.where != Slot::Where::kAbsent &&
-        phase.places[v].where == Slot::Where::kAbsent && dims_of(int(v), binding))
-      phase.places[v] = inside(p, int(v), root_place, *this, binding);
+  for (const int v : values) {
+    const int root = root_[size_t(v)];
+    Slot& place = phase.places[size_t(v)];
+    const Slot& root_place = phase.places[size_t(root)];
+    if (v != root && root_place.where != Slot::Where::kAbsent &&
+        place.where == Slot::Where::kAbsent && dims_of(v, binding))
+      place = inside(p, v, root_place, *this, binding);
   }
   return ok_status();
 }
