@@ -273,6 +273,25 @@ TEST(CApi, TheHostsMemoryAndThreadsAreUsed) {
   EXPECT_GT(counts.tasks, 0);
 }
 
+TEST(CApi, BuildsInAPrecisionAreNamed) {
+  planish_network* network = make_network();
+  planish_build_options options;
+  planish_build_options_init(&options);
+  options.deterministic = 1;
+  options.precision = "fp8";
+  planish_plan* plan = nullptr;
+  EXPECT_EQ(planish_build(network, &options, &plan), PLANISH_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(planish_error_message()).find("fp32, tf32, fp16 or bf16"), std::string::npos);
+  options.precision = options.io_precision = "fp16";
+  ASSERT_EQ(planish_build(network, &options, &plan), PLANISH_OK) << planish_error_message();
+  planish_engine* engine = nullptr;
+  ASSERT_EQ(planish_plan_engine(plan, nullptr, &engine), PLANISH_OK) << planish_error_message();
+  EXPECT_EQ(planish_engine_input_dtype(engine, 0), PLANISH_F16);
+  planish_engine_free(engine);
+  planish_plan_free(plan);
+  planish_network_free(network);
+}
+
 TEST(CApi, BuildsTellTheirProgressAndAreCancelled) {
   planish_network* network = make_network();
   planish_build_options options;

@@ -108,6 +108,10 @@ typedef struct planish_build_options {
   const planish_cancel* cancel;
   planish_progress progress;
   void* user;
+  /* What f32 tensors are computed in: "fp32" (null), "tf32", "fp16", "bf16". io_precision: inputs and
+     outputs of the network take that type too ("fp16", "bf16"; null: they stay f32). */
+  const char* precision;
+  const char* io_precision;
 } planish_build_options;
 
 /* Fills in the defaults, time_budget_s = -1 among them, and struct_size. */

@@ -150,6 +150,13 @@ std::string name_of(v1::Precision precision) {
   }
 }
 
+planish::Result<v1::Precision> precision_named(std::string_view name) {
+  using enum v1::Precision;
+  for (const v1::Precision precision : {kFp32, kTf32, kFp16, kBf16})
+    if (name_of(precision) == name) return precision;
+  return invalid_argument(cat("precision: got '", name, "', expected fp32, tf32, fp16 or bf16"));
+}
+
 }  // namespace planish::api
 
 namespace planish::v1 {

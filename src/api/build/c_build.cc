@@ -1,6 +1,7 @@
 // The C API of libplanish over the C++ API.
 #include <cstdlib>
 
+#include "api/build/network_impl.h"
 #include "api/runtime/c_support.h"
 #include "base/text.h"
 #include "planish/build.h"
@@ -74,6 +75,12 @@ v1::Status build_options(const planish_build_options& from, v1::BuildOptions& op
   options.max_memory_bytes = from.max_memory_bytes;
   options.threads = from.threads;
   options.packed_weights = from.packed_weights != 0;
+  if (PLANISH_C_HAS(&from, precision) && from.precision) {
+    PLANISH_API_ASSIGN_OR_RETURN(options.precision, api::precision_named(from.precision));
+  }
+  if (PLANISH_C_HAS(&from, io_precision) && from.io_precision) {
+    PLANISH_API_ASSIGN_OR_RETURN(options.io_precision, api::precision_named(from.io_precision));
+  }
   if (from.cancel) options.cancel = from.cancel->token;
   if (from.progress) {
     options.progress = [progress = from.progress, user = from.user](const v1::BuildProgress& p) {

@@ -32,6 +32,8 @@ planish::Status bind_symbols(ir::Graph& graph, const opdef::OpRegistry& registry
 
 // "fp16": as the command line and a plan's options say it.
 std::string name_of(v1::Precision precision);
+// kInvalidArgument, with the names that there are.
+planish::Result<v1::Precision> precision_named(std::string_view name);
 
 // Up to three of `names` that look like `wanted`, for messages: "; did you mean 'a', 'b'?", or "".
 std::string near_names(const std::string& wanted, const std::vector<std::string>& names);
