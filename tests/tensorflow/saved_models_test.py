@@ -154,6 +154,27 @@ class SavedModels(ConverterCase):
         np.testing.assert_allclose(loaded(image=tf.constant(image))["y"].numpy(),
                                    run(tf.constant(image))["y"].numpy(), 1e-5, 1e-5)
 
+    def test_functions_with_gradients_of_their_own(self):
+        """Keras' swish (EfficientNet) is one."""
+        @tf.custom_gradient
+        def swish(x):
+            return x * tf.sigmoid(x), lambda dy: dy
+
+        module = tf.Module()
+        module.run = tf.function(lambda image: {"y": tf.reduce_mean(swish(image) + 1.0, [1, 2])},
+                                 input_signature=[tf.TensorSpec([None, 12, 12, 3], tf.float32, "image")])
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+        tf.saved_model.save(module, str(self.folder / "m"), options=options,
+                            signatures=module.run.get_concrete_function())
+        converter = Converter(str(self.folder / "m"), **QUICK)
+        converter.convert()
+        self.assertEqual(len(converter.signatures["serving_default"].engines), 1)
+        converter.save(str(self.folder / "out"))
+        image = data()
+        loaded = tf.saved_model.load(str(self.folder / "out")).signatures["serving_default"]
+        np.testing.assert_allclose(loaded(image=tf.constant(image))["y"].numpy(),
+                                   module.run(tf.constant(image))["y"].numpy(), 1e-5, 1e-5)
+
     def test_no_inputs(self):
         module = tf.Module()
         module.v = tf.Variable(np.arange(6, dtype=np.float32))

@@ -40,11 +40,16 @@ def reason_to_keep(function: Any) -> Optional[str]:
 def freeze(function: Any) -> Frozen:
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False,
                                                aggressive_inlining=True)
+    graph_def = frozen.graph.as_graph_def()
+    for nodes in [graph_def.node, *(one.node_def for one in graph_def.library.function)]:
+        for node in nodes:
+            # A saved model has no gradients, and TensorFlow saves no function whose nodes name their own.
+            node.attr.pop("_gradient_op_type", None)
     captured = {id(inner): outer for outer, inner in frozen.graph.captures}
     feeds = [one for one in frozen.inputs if id(one) not in captured]
     keys = sorted(function.structured_outputs)
     outputs = tf.nest.flatten(frozen.outputs)
-    return Frozen(frozen.graph.as_graph_def(), tuple(one.name for one in feeds),
+    return Frozen(graph_def, tuple(one.name for one in feeds),
                   {key: one.name for key, one in zip(keys, outputs)},
                   tuple((inner.name, outer) for outer, inner in frozen.graph.captures))
 
