@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -129,7 +130,9 @@ class Converter:
             minimum_segment_size=self._params.minimum_segment_size, deny_nodes=self._deny[0],
             deny_ops=self._deny[1], maximum_engines=self._maximum_engines,
             tensors=_graph.known_tensors(graph), **self._partition_options)
-        return result.segments, result
+        # The report is kept; the segments' graphs, with their weights, are not.
+        kept = [dataclasses.replace(one, graph_def=b"") for one in result.segments]
+        return result.segments, dataclasses.replace(result, segments=kept)
 
     def build(self, input_fn: Callable[[], Iterable[Any]]) -> None:
         """Builds engines for the shapes that input_fn yields: an array, a tuple or list in the order of
