@@ -11,6 +11,7 @@ void register_copy(kernel::KernelRegistry& registry);
 void register_depthwise(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
+void register_pool(kernel::KernelRegistry& registry);
 void register_plain_contraction(kernel::KernelRegistry& registry);
 void register_recurrent(kernel::KernelRegistry& registry);
 void register_rows(kernel::KernelRegistry& registry);
@@ -31,6 +32,7 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_bottleneck(registry);
   register_plain_contraction(registry);
   register_depthwise(registry);
+  register_pool(registry);
   register_simt(registry);
   register_attention_wgmma(registry);
   register_attention_plain(registry);

@@ -9,6 +9,7 @@
 #include "backend/cuda/families/bottleneck/kernel_text.h"
 #include "backend/cuda/families/register_families.h"
 #include "base/text.h"
+#include "kernel/strided.h"
 
 namespace planish::cuda {
 namespace {
@@ -118,6 +119,10 @@ class Bottleneck : public EmittedKernelDef {
     if (!chain.ok()) return 1e12;
     auto plan = plan_of(*chain, read(tactic));
     return plan.ok() ? bottleneck::predict_us(*chain, *plan, sm_count(device)) : 1e12;
+  }
+
+  bool takes_strided(const Problem& problem, bool result, int index) const override {
+    return result && kernel::pixels_lie_apart(problem.result_type(index));
   }
 
   // All constants but those that the last expression reads.

@@ -191,17 +191,6 @@ class KernelBuilder {
     }
   }
 
-  // Channels come last, and pixels lie `pitch` elements apart.
-  static Coord pixel_offset(const ir::TensorType& type, const Coords& coords, const std::string& pitch) {
-    std::vector<int64_t> steps = memory_steps(type);
-    for (int64_t& step : steps) step /= type.shape[1].value();
-    Coords pixel = coords;
-    pixel[1] = Coord{};
-    Coord out = coords[1];
-    out.at = sum_text(cat("(i64)(", offset_by(pixel, steps).at, ") * ", pitch), out.at);
-    return out;
-  }
-
   const Problem& problem_;
   std::vector<int> results_;
   const ir::TensorType& type_;
@@ -234,6 +223,16 @@ Status supports_elements(const Problem& problem) {
         return unsupported("a chain of roots, whose first would be computed many times");
   }
   return ok_status();
+}
+
+Coord pixel_offset(const ir::TensorType& type, const Coords& coords, const std::string& pitch) {
+  std::vector<int64_t> steps = memory_steps(type);
+  for (int64_t& step : steps) step /= type.shape[1].value();
+  Coords pixel = coords;
+  pixel[1] = Coord{};
+  Coord out = coords[1];
+  out.at = sum_text(cat("(i64)(", offset_by(pixel, steps).at, ") * ", pitch), out.at);
+  return out;
 }
 
 bool stores_pixels(const Problem& problem, int result) {

@@ -2,6 +2,7 @@
 // operators. Other families print their odd cases through here too.
 #pragma once
 #include "backend/cuda/emit/emitted_kernel.h"
+#include "backend/cuda/emit/index_text.h"
 #include "kernel/problem.h"
 
 namespace planish::cuda {
@@ -20,6 +21,8 @@ Result<ElementStep> emit_elements(const kernel::Problem& problem, int width);
 
 // Do pixels of this result lie as far apart as the launch says (kernel/strided.h)?
 bool stores_pixels(const kernel::Problem& problem, int result);
+// Position of an element whose channels come last and whose pixels lie `pitch` elements apart.
+Coord pixel_offset(const ir::TensorType& type, const Coords& coords, const std::string& pitch);
 
 // The greatest useful width: 16 bytes of the widest type that moves.
 int widest_vector(const kernel::Problem& problem);
