@@ -21,10 +21,11 @@ double steady_us() {
       .count();
 }
 
-passes::PassOptions pass_options(const CompileOptions& options) {
+passes::PassOptions pass_options(const CompileOptions& options, const Environment& environment) {
   passes::PassOptions out;
   out.fp32_exact = options.fp32_exact;
   out.precision = options.precision;
+  out.wide_regions = environment.device.home() != ir::MemorySpace::kHost;
   out.disabled.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   out.print_after.insert(options.print_after.begin(), options.print_after.end());
   out.print = options.print;
@@ -116,7 +117,7 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
     PLANISH_RETURN_IF_ERROR(
         passes::convert_io(*graph, environment.ops, options.io_precision));
   if (!options.reference_only) {
-    passes::PassContext context(environment.ops, pass_options(options));
+    passes::PassContext context(environment.ops, pass_options(options, environment));
     PLANISH_RETURN_IF_ERROR(passes::optimize(*graph, context));
     report["passes"] = describe_passes(context);
   }

@@ -7,7 +7,9 @@
 //    when it alone reads that and reads every element once.
 // 3. What elementwise nodes are left form the largest convex groups of one shape, with several
 //    inputs (broadcast where smaller) and several outputs.
-// 4. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
+// 4. With PassOptions::wide_regions an attention takes the Split of which it reads every part, and a
+//    reduction the rows of constant tables that are looked up for it.
+// 5. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
 //    roots, which split_region() takes apart again when no kernel wants it.
 //
 // Regions never hide a graph output or a kept value: those are outputs of the region.
@@ -40,6 +42,9 @@ class Fuser {
       if (kind_of(*node) == opdef::FusionKind::kContraction && can_root(*node)) grow_root(node);
     for (Node* node : order_)
       if (kind_of(*node) == opdef::FusionKind::kReduction && can_root(*node)) grow_root(node);
+    if (context_.options.wide_regions)
+      for (Node* node : order_)
+        if (node->op == "Split") join_parts(node);
     if (context_.options.multi_root_regions) join_roots();
     group_pointwise();
     return make();
@@ -144,6 +149,7 @@ class Fuser {
   // them more than once.
   void add_prologue(Node* root, std::vector<Node*>& nodes) {
     if (root->has_attr("kernel_shape") || root->inputs.empty() || !root->inputs[0]) return;
+    if (context_.options.wide_regions) return add_tree(root, nodes);
     const Value* v = root->inputs[0];
     const Shape& shape = v->type.shape;
     for (size_t k = 0; k < 8; ++k) {
@@ -160,6 +166,48 @@ class Fuser {
       if (!next) return;
       v = next;
     }
+  }
+  // Everything that is made for this root alone, element by element or by looking rows up.
+  void add_tree(Node* root, std::vector<Node*>& nodes) {
+    const Shape& shape = root->inputs[0]->type.shape;
+    std::vector<const Value*> open = {root->inputs[0]};
+    for (size_t k = 0; k < open.size() && k < 8; ++k) {
+      const Value* v = open[k];
+      Node* before = v->producer;
+      if (!before || is_output(v) || v->uses.size() != 1 || !(v->type.shape == shape)) continue;
+      const bool lookup = is_lookup(*before);
+      if (!lookup && !fusable(*before)) continue;
+      nodes.push_back(before);
+      if (!lookup) open.insert(open.end(), before->inputs.begin(), before->inputs.end());
+      std::erase(open, nullptr);
+    }
+  }
+  bool is_lookup(const Node& node) const {
+    return node.op == "Gather" && is_free(node) && node.inputs[0]->constant &&
+           int_attr(node, "axis", 0) == 0;
+  }
+
+  // A Split into equal parts that one attention reads, all of them, joins its region. The sizes are
+  // then a number of parts, for a region's roots have no operands on the host.
+  void join_parts(Node* node) {
+    if (!is_free(*node) || node->inputs[0]->type.rank() != 3) return;
+    const Node* reader = nullptr;
+    for (const Value* v : node->outputs) {
+      if (is_output(v) || v->uses.size() != 1 || v->uses[0].node->op != "Attention" ||
+          v->uses[0].index > 2 || (reader && reader != v->uses[0].node) ||
+          !(v->type.shape == node->outputs[0]->type.shape) || !v->type.shape[2].is_constant())
+        return;
+      reader = v->uses[0].node;
+    }
+    auto group = reader ? group_of_.find(reader) : group_of_.end();
+    if (group == group_of_.end() || groups_[size_t(group->second)].root != reader) return;
+    if (node->inputs.size() > 1 && node->inputs[1]) {
+      graph_.set_input(node, 1, nullptr);
+      node->attrs["num_outputs"] = int64_t(node->outputs.size());
+    }
+    groups_[size_t(group->second)].nodes.insert(groups_[size_t(group->second)].nodes.begin(), node);
+    group_of_[node] = group->second;
+    context_.count("fuse_regions/parts");
   }
 
   // ---- regions of several roots

@@ -247,5 +247,37 @@ TEST(FuseRegions, SplitsPrologueFromRootAndEpilogue) {
   EXPECT_EQ(shape_of(*result.graph), "Region(Mul Add) Softmax Region(Mul Neg)");
 }
 
+TEST(FuseRegions, WideRegionsTakePartsAndLookups) {
+  PassOptions wide;
+  wide.wide_regions = true;
+  const std::string_view attention = R"(graph "" {
+  input %x: f32[1, 4, 12]
+  const %sizes: i64[3] = {4, 4, 4}
+  %q: f32[], %k: f32[], %v: f32[] = Split(%x, %sizes) {axis = 2}
+  %y: f32[] = Attention(%q, %k, %v) {q_num_heads = 2, kv_num_heads = 2}
+  output %y })";
+  EXPECT_EQ(fused(attention, wide), "Region(Split Attention)");
+  EXPECT_EQ(fused(attention), "Split Attention");
+  const std::string_view lookup = R"(graph "" {
+  input %a: i64[2, 3] input %b: i64[2, 3]
+  const %words: f32[4, 2] = {1, 2, 3, 4, 5, 6, 7, 8} const %kinds: f32[2, 2] = {1, 2, 3, 5}
+  const %scale: f32[2] = {1, 2}
+  %w: f32[] = Gather(%words, %a)
+  %t: f32[] = Gather(%kinds, %b)
+  %s: f32[] = Add(%w, %t)
+  %y: f32[] = LayerNormalization(%s, %scale)
+  output %y })";
+  EXPECT_EQ(fused(lookup, wide), "Region(Gather Gather Add LayerNormalization)");
+  EXPECT_EQ(fused(lookup), "Gather Gather Region(Add LayerNormalization)");
+  // A row that somebody else reads is made once.
+  const std::string_view twice = R"(graph "" {
+  input %a: i64[2, 3]
+  const %words: f32[4, 2] = {1, 2, 3, 4, 5, 6, 7, 8} const %scale: f32[2] = {1, 2}
+  %w: f32[] = Gather(%words, %a)
+  %y: f32[] = LayerNormalization(%w, %scale)
+  output %y output %w })";
+  EXPECT_EQ(fused(twice, wide), "Gather LayerNormalization");
+}
+
 }  // namespace
 }  // namespace planish::passes

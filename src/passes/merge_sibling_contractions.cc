@@ -2,7 +2,8 @@
 // value), and 1x1 convolutions of one image with equal geometry, become one with the weights joined
 // along the output channels, and a Split of the result into views. A constant summand per channel
 // that alone reads each of them joins as well, so that it can still fuse. Off unless
-// PassOptions::merge_siblings: it pays where one of them alone is too small to fill the machine.
+// PassOptions::merge_siblings: it pays where one of them alone is too small to fill the machine; with
+// PassOptions::wide_regions only for the operands of one attention, which reads the parts in place.
 #include <algorithm>
 #include <map>
 
@@ -57,6 +58,28 @@ void find_bias(const Graph& graph, Sibling& s) {
   s.bias = bias;
 }
 
+Value* last_of(const Sibling& s, bool biased) {
+  return (biased && s.add ? s.add : s.node)->outputs[0];
+}
+bool all_biased(const std::vector<Sibling>& siblings) {
+  return std::all_of(siblings.begin(), siblings.end(),
+                     [](const Sibling& s) { return s.bias != nullptr; });
+}
+
+// Equal parts that are queries, keys or values of one attention, heads side by side, and nothing else.
+bool feed_one_attention(const Graph& graph, const std::vector<Sibling>& siblings) {
+  const Node* reader = nullptr;
+  for (const Sibling& s : siblings) {
+    const Value* v = last_of(s, all_biased(siblings));
+    if (!used_once(graph, v) || v->type.rank() != 3 || v->uses[0].index > 2 ||
+        v->uses[0].node->op != "Attention" || s.channels != siblings[0].channels ||
+        (reader && reader != v->uses[0].node))
+      return false;
+    reader = v->uses[0].node;
+  }
+  return true;
+}
+
 Tensor joined(const std::vector<const Tensor*>& parts, int axis) {
   std::vector<int64_t> dims = parts[0]->dims();
   dims[size_t(axis)] = 0;
@@ -79,8 +102,7 @@ Tensor joined(const std::vector<const Tensor*>& parts, int axis) {
 Result<bool> merge(Graph& graph, std::vector<Sibling>& siblings, PassContext& context) {
   Node* first = siblings[0].node;
   const bool conv = first->op == "Conv";
-  const bool biased = std::all_of(siblings.begin(), siblings.end(),
-                                  [](const Sibling& s) { return s.bias != nullptr; });
+  const bool biased = all_biased(siblings);
   std::vector<const Tensor*> weights, biases;
   std::vector<int64_t> sizes;
   int64_t total = 0;
@@ -108,9 +130,9 @@ Result<bool> merge(Graph& graph, std::vector<Sibling>& siblings, PassContext& co
       Node * split, add_node(graph, context, "Split", {y, add_ints(graph, sizes, "split")},
                              {{"axis", axis}}, first, int(siblings.size())));
   for (size_t i = 0; i < siblings.size(); ++i) {
-    Node* last = biased && siblings[i].add ? siblings[i].add : siblings[i].node;
-    replace(graph, last->outputs[0], split->outputs[i]);
-    erase_unused(graph, last);
+    Value* last = last_of(siblings[i], biased);
+    replace(graph, last, split->outputs[i]);
+    erase_unused(graph, last->producer);
   }
   context.count("merge_sibling_contractions");
   return true;
@@ -119,7 +141,7 @@ Result<bool> merge(Graph& graph, std::vector<Sibling>& siblings, PassContext& co
 }  // namespace
 
 Result<bool> merge_sibling_contractions(Graph& graph, PassContext& context) {
-  if (!context.options.merge_siblings) return false;
+  if (!context.options.merge_siblings && !context.options.wide_regions) return false;
   std::map<std::string, std::vector<Sibling>> groups;
   for (const auto& node : graph.nodes()) {
     if (!is_candidate(*node)) continue;
@@ -132,6 +154,7 @@ Result<bool> merge_sibling_contractions(Graph& graph, PassContext& context) {
   bool changed = false;
   for (auto& [key, siblings] : groups) {
     if (siblings.size() < 2 || siblings.size() > 16) continue;
+    if (!context.options.merge_siblings && !feed_one_attention(graph, siblings)) continue;
     PLANISH_ASSIGN_OR_RETURN(bool done, merge(graph, siblings, context));
     changed |= done;
   }

@@ -34,6 +34,10 @@ struct PassOptions {
   int64_t max_fold_work = int64_t(1) << 28;
   // Siblings that share an input (query, key and value; parallel 1x1 convolutions) become one.
   bool merge_siblings = false;
+  // For devices whose kernels read parts of an operand in place and look rows up themselves: siblings
+  // that one attention reads become one product, whose parts, like looked-up rows, are made where
+  // they are read.
+  bool wide_regions = false;
   // Regions of several contractions (expand, depthwise, project), which split when no kernel wins.
   bool multi_root_regions = true;
   // Values beside the last one that a region around a root may hand out.

@@ -51,7 +51,7 @@ void finish(Problem& problem, kernel::Stage root, const std::vector<int64_t>& ou
     x = b.add(x, b.arg(int(inputs.size()), type));
   }
   x = activated(b, x, behind.activation, type);
-  const int value = int(problem.operands.size());
+  const int value = problem.value_count();
   root.outputs = {type_of(type, out)};
   problem.stages.push_back(std::move(root));
   problem.results = {value};
@@ -133,10 +133,25 @@ Problem attention_problem(const AttentionCase& c, DataType type) {
   };
   kernel::Stage root;
   root.op = "Attention";
-  root.inputs = {add_operand(problem, type, dims(c.heads, c.queries), false),
-                 add_operand(problem, type, dims(kv, c.keys), false),
-                 add_operand(problem, type, dims(kv, c.keys), false)};
-  if (!c.mask.empty()) root.inputs.push_back(add_operand(problem, c.mask_type, c.mask, false));
+  if (c.parts) {
+    add_operand(problem, type, {c.batch, c.queries, 3 * c.heads * c.size}, false);
+  } else {
+    root.inputs = {add_operand(problem, type, dims(c.heads, c.queries), false),
+                   add_operand(problem, type, dims(kv, c.keys), false),
+                   add_operand(problem, type, dims(kv, c.keys), false)};
+  }
+  const int mask = c.mask.empty() ? -1 : add_operand(problem, c.mask_type, c.mask, false);
+  if (c.parts) {
+    const ir::TensorType part = type_of(type, dims(c.heads, c.queries));
+    kernel::Stage split;
+    split.op = "Split";
+    split.attrs = {{"axis", int64_t(2)}, {"num_outputs", int64_t(3)}};
+    split.inputs = {0, -1};
+    split.outputs = {part, part, part};
+    problem.stages.push_back(std::move(split));
+    for (int i = 0; i < 3; ++i) root.inputs.push_back(int(problem.operands.size()) + i);
+  }
+  if (mask >= 0) root.inputs.push_back(mask);
   if (c.flat) {
     root.attrs["q_num_heads"] = c.heads;
     root.attrs["kv_num_heads"] = kv;

@@ -41,6 +41,7 @@ struct AttentionCase {
   bool flat = false, causal = false;
   std::vector<int64_t> mask = {};  // dims; empty: none
   ir::DataType mask_type = ir::DataType::kF16;
+  bool parts = false;  // of one operand that a Split cuts (flat, as many keys as queries)
 };
 
 // Expand (unless mid is in), depthwise 3x3, project; biases, clamps to [0, 6] inside.

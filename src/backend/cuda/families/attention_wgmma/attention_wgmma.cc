@@ -22,9 +22,16 @@ using kernel::Tactic;
 
 constexpr int64_t kKeyTile = 128, kSlab = 64;  // keys of a tile; columns of a swizzled box
 
+// Where queries, keys or values lie: an operand, or columns of one whose Split stands before.
+struct Place {
+  int operand = -1;
+  int64_t first_column = 0, pitch = 0;  // elements; a pitch of 0: dense
+};
+
 struct View {
   DataType type = DataType::kF16;
-  int q = 0, k = 1, v = 2, mask = -1;
+  Place q, k, v;
+  int mask = -1;
   bool flat = false;  // [batch, sequence, heads * size], else [batch, heads, sequence, size]
   int64_t batch = 1, heads = 1, kv_heads = 1, queries = 1, keys = 1, size = 64;
   double scale = 1;
@@ -49,6 +56,7 @@ T attribute(const kernel::Stage& stage, std::string_view key, T fallback) {
 Status read_mask(const Problem& problem, const kernel::Stage& stage, View& view) {
   if (stage.inputs.size() < 4 || stage.inputs[3] < 0) return ok_status();
   view.mask = stage.inputs[3];
+  if (view.mask >= int(problem.operands.size())) return unsupported("a mask computed in the region");
   const DataType type = problem.type_of(view.mask).dtype;
   if (!ir::is_float(type) && type != DataType::kBool)
     return unsupported(cat("a mask of ", ir::name_of(type)));
@@ -60,10 +68,33 @@ Status read_mask(const Problem& problem, const kernel::Stage& stage, View& view)
   return ok_status();
 }
 
+// Value `value` of the attention, which may be a part of the operand that stage 0 splits.
+Result<Place> place_of(const Problem& problem, int value) {
+  const int operands = int(problem.operands.size());
+  if (value < operands) return Place{value};
+  const kernel::Stage& split = problem.stages[0];
+  Place place{split.inputs[0]};
+  place.pitch = ir::to_dims(problem.type_of(place.operand).shape)[2];
+  for (int i = 0; i < value - operands; ++i)
+    place.first_column += ir::to_dims(split.outputs[size_t(i)].shape)[2];
+  if (place.pitch % 8 || place.first_column % 8)
+    return unsupported("parts of an operand that do not begin at multiples of 16 bytes");
+  return place;
+}
+
+// A Split of one operand of rank 3 along its last dim.
+bool splits_columns(const Problem& problem, const kernel::Stage& stage) {
+  if (stage.op != "Split" || stage.inputs[0] >= int(problem.operands.size())) return false;
+  const int64_t axis = attribute<int64_t>(stage, "axis", 0);
+  return problem.type_of(stage.inputs[0]).rank() == 3 && (axis == 2 || axis == -1);
+}
+
 Result<View> view_of(const Problem& problem) {
-  if (problem.root_op() != "Attention") return other_family();
-  if (problem.stages.size() != 1) return unsupported("an expression around it");
-  const kernel::Stage& stage = problem.stages[0];
+  if (problem.stages.empty() || problem.stages.back().op != "Attention") return other_family();
+  const kernel::Stage& stage = problem.stages.back();
+  if (problem.stages.size() > 2 ||
+      (problem.stages.size() == 2 && !splits_columns(problem, problem.stages[0])))
+    return unsupported("an expression around it");
   if (stage.outputs.size() != 1) return unsupported("more outputs than the result");
   for (size_t i = 4; i < stage.inputs.size(); ++i)
     if (stage.inputs[i] >= 0) return unsupported("cached keys and values");
@@ -71,16 +102,16 @@ Result<View> view_of(const Problem& problem) {
     if (attribute<int64_t>(stage, key, -1) != -1) return unsupported(cat("attribute '", key, "'"));
   if (attribute<double>(stage, "softcap", 0.0) != 0) return unsupported("a soft cap");
   View view;
-  view.q = stage.inputs[0];
-  view.k = stage.inputs[1];
-  view.v = stage.inputs[2];
-  view.type = problem.type_of(view.q).dtype;
+  PLANISH_ASSIGN_OR_RETURN(view.q, place_of(problem, stage.inputs[0]));
+  PLANISH_ASSIGN_OR_RETURN(view.k, place_of(problem, stage.inputs[1]));
+  PLANISH_ASSIGN_OR_RETURN(view.v, place_of(problem, stage.inputs[2]));
+  view.type = problem.type_of(stage.inputs[0]).dtype;
   if (view.type != DataType::kF16 && view.type != DataType::kBF16)
     return unsupported(cat("operands are ", ir::name_of(view.type), ", expected f16 or bf16"));
-  for (int operand : {view.k, view.v})
-    if (problem.type_of(operand).dtype != view.type) return unsupported("operands of several types");
+  for (int value : {stage.inputs[1], stage.inputs[2]})
+    if (problem.type_of(value).dtype != view.type) return unsupported("operands of several types");
   const auto dims = [&](int value) { return ir::to_dims(problem.type_of(value).shape); };
-  const std::vector<int64_t> q = dims(view.q), k = dims(view.k), v = dims(view.v);
+  const std::vector<int64_t> q = dims(stage.inputs[0]), k = dims(stage.inputs[1]), v = dims(stage.inputs[2]);
   if (q.size() != k.size() || q.size() != v.size()) return unsupported("operands of mixed rank");
   view.flat = q.size() == 3;
   view.batch = q[0];
@@ -100,13 +131,14 @@ Result<View> view_of(const Problem& problem) {
   return view;
 }
 
-TensorMapSpec map_of(const View& view, int operand, int64_t heads, int64_t rows, uint32_t box_rows) {
+TensorMapSpec map_of(const View& view, const Place& place, int64_t heads, int64_t rows, uint32_t box_rows) {
   TensorMapSpec map;
-  map.place = {BufferKind::kOperand, operand, 0};
+  map.place = {BufferKind::kOperand, place.operand, place.first_column * 2};
   map.dtype = view.type;
   const uint64_t inner = uint64_t(view.flat ? heads * view.size : view.size);
+  const uint64_t pitch = place.pitch ? uint64_t(place.pitch) : inner;
   map.dims = {inner, uint64_t(rows), uint64_t(view.flat ? view.batch : view.batch * heads)};
-  map.byte_strides = {inner * 2, inner * 2 * uint64_t(rows)};
+  map.byte_strides = {pitch * 2, pitch * 2 * uint64_t(rows)};
   map.box = {uint32_t(kSlab), box_rows, 1};
   return map;
 }

@@ -24,6 +24,7 @@ TEST(CudaAttentionWgmma, RefusesWithAReason) {
   EXPECT_NE(why({1, 12, 128, 128, 64}, DataType::kF32).find("f16 or bf16"), std::string::npos);
   EXPECT_NE(why({1, 12, 128, 100, 64, 0, false, true}, DataType::kF16).find("causal"), std::string::npos);
   EXPECT_NE(why({1, 12, 128, 128, 64, 0, false, false, {1, 1, 1, 64}}, DataType::kF16).find("mask"), std::string::npos);
+  EXPECT_EQ(why({1, 12, 128, 128, 64, 0, true, false, {}, DataType::kF16, true}, DataType::kF16), "");
 }
 
 TEST(CudaAttentionWgmma, CompilesWithoutSpills) {

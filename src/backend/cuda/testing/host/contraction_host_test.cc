@@ -184,6 +184,7 @@ TEST(ContractionsOnTheHost, AttentionAndStem) {
   attention("shared heads of 128", {1, 4, 65, 130, 128, 2}, DataType::kBF16);
   attention("causal, mask per row", {1, 2, 140, 140, 64, 0, false, true, {1, 1, 140, 140}}, DataType::kF16);
   attention("boolean mask", {2, 1, 20, 300, 64, 0, true, false, {2, 1, 1, 300}, DataType::kBool}, DataType::kF16);
+  attention("parts of one operand", {2, 3, 70, 70, 64, 0, true, false, {2, 1, 1, 70}, DataType::kF16, true}, DataType::kF16);
   const auto stem = [&](const char* title, ConvCase c, DataType type) {
     problems.push_back(asked(title, conv_problem(c, type)));
   };
@@ -193,7 +194,7 @@ TEST(ContractionsOnTheHost, AttentionAndStem) {
   std::map<std::string, std::set<std::string>> taken;
   const std::string_view names[] = {"cuda.attention_wgmma", "cuda.attention_plain", "cuda.stem_wgmma"};
   add_cases(problems, names, cases, taken);
-  EXPECT_EQ(taken["cuda.attention_wgmma"].size(), 4u);
+  EXPECT_EQ(taken["cuda.attention_wgmma"].size(), 5u);
   EXPECT_EQ(taken["cuda.stem_wgmma"].size(), 2u);
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
