@@ -92,8 +92,60 @@ Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const Comp
   CompiledGraph compiled;
   PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
   compiled.decisions = write_decisions(lowered);
+  compiled.cost = cost_of(lowered, environment);
   return compiled;
 }
+
+namespace {
+
+// The graph with its normalizations deferred into the products around them, fused; null when there
+// are none, or no device whose kernels do that.
+Result<std::unique_ptr<ir::Graph>> deferred_graph(const ir::Graph& graph, passes::PassContext& context) {
+  std::unique_ptr<ir::Graph> none;
+  const passes::Pass* defer = passes::find_pass("defer_layer_norm");
+  if (!context.options.wide_regions) return none;
+  auto variant = graph.clone();
+  PLANISH_ASSIGN_OR_RETURN(const bool changed, passes::run_pass(*defer, *variant, context));
+  if (!changed) return none;
+  PLANISH_RETURN_IF_ERROR(passes::fuse(*variant, context));
+  return variant;
+}
+
+// Compiles the graph and, where there is one, its variant, and keeps the cheaper program: by measured
+// times, unless nothing is measured or time ran out. Decisions say which one they are for.
+Result<CompiledGraph> compile_cheaper(std::unique_ptr<ir::Graph> graph,
+                                      std::unique_ptr<ir::Graph> deferred,
+                                      const CompileOptions& options, const Environment& environment,
+                                      double deadline_us, const std::function<double()>& now_us,
+                                      json& report) {
+  if (!deferred) return compile_graph(std::move(graph), options, environment, deadline_us);
+  const auto mark = [](CompiledGraph& compiled) {
+    json decisions = json::parse(compiled.decisions);
+    decisions["deferred_norms"] = true;
+    compiled.decisions = decisions.dump(1);
+  };
+  if (!options.decisions.empty()) {
+    const json given = json::parse(options.decisions, nullptr, /*allow_exceptions=*/false);
+    const bool wanted = given.is_object() && given.value("deferred_norms", json(false)) == json(true);
+    PLANISH_ASSIGN_OR_RETURN(CompiledGraph compiled, compile_graph(std::move(wanted ? deferred : graph), options,
+                                                                   environment, deadline_us));
+    if (wanted) mark(compiled);
+    return compiled;
+  }
+  PLANISH_ASSIGN_OR_RETURN(CompiledGraph plain, compile_graph(std::move(graph), options, environment, deadline_us));
+  PLANISH_ASSIGN_OR_RETURN(CompiledGraph other, compile_graph(std::move(deferred), options, environment, deadline_us));
+  const bool predicted = options.deterministic || now_us() > deadline_us;
+  const auto us = [&](const CompiledGraph& c) { return predicted ? c.cost.predicted_us : c.cost.us; };
+  const bool taken = other.cost.host_steps <= plain.cost.host_steps && us(other) < us(plain);
+  report["deferred_norms"] = {{"taken", taken}, {"measured", !predicted}, {"us", us(other)},
+                              {"steps", other.cost.steps}, {"plain_us", us(plain)},
+                              {"plain_steps", plain.cost.steps}};
+  if (!taken) return plain;
+  mark(other);
+  return other;
+}
+
+}  // namespace
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                            const Environment& given) {
@@ -116,14 +168,18 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   if (options.io_precision != ir::DataType::kF32)
     PLANISH_RETURN_IF_ERROR(
         passes::convert_io(*graph, environment.ops, options.io_precision));
+  std::unique_ptr<ir::Graph> deferred;
   if (!options.reference_only) {
     passes::PassContext context(environment.ops, pass_options(options, environment));
-    PLANISH_RETURN_IF_ERROR(passes::optimize(*graph, context));
+    PLANISH_RETURN_IF_ERROR(passes::prepare(*graph, context));
+    PLANISH_ASSIGN_OR_RETURN(deferred, deferred_graph(*graph, context));
+    PLANISH_RETURN_IF_ERROR(passes::fuse(*graph, context));
     report["passes"] = describe_passes(context);
   }
   report["after"] = describe_graph(*graph);
   PLANISH_ASSIGN_OR_RETURN(CompiledGraph compiled,
-                           compile_graph(std::move(graph), options, environment, deadline));
+                           compile_cheaper(std::move(graph), std::move(deferred), options, environment,
+                                           deadline, now_us, report));
   plan.program = std::move(compiled.program);
   plan.decisions = std::move(compiled.decisions);
   int reference_steps = 0, host_steps = 0, transfers = 0;

@@ -109,10 +109,19 @@ using PartitionNotes = std::map<std::string, std::vector<plan::Considered>>;
 Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
                                         const Environment& environment, double deadline_us);
 
+// Of a chosen program: its steps and the conversions between them.
+struct Cost {
+  double us = 0, predicted_us = 0;
+  bool measured = true;  // every step is
+  int steps = 0, host_steps = 0;
+};
+Cost cost_of(const Lowered& lowered, const Environment& environment);
+
 // A graph that the passes have been over, chosen and emitted.
 struct CompiledGraph {
   plan::Program program;
   std::string decisions;
+  Cost cost;
 };
 // `depth`: of the bodies that it is inside of.
 Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

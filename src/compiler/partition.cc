@@ -22,13 +22,6 @@ namespace {
 constexpr double kOpenFactor = 2;     // parts of several roots: predicted at most so much slower
 constexpr double kWholeFactor = 0.98; // at equal times fewer steps are better
 
-// Of a chosen program: its steps and the conversions between them.
-struct Cost {
-  double us = 0, predicted_us = 0;
-  bool measured = true;
-  int steps = 0;
-};
-
 class Partitioner {
  public:
   Partitioner(ir::Graph& graph, const CompileOptions& options, const Environment& environment,
@@ -110,6 +103,7 @@ class Partitioner {
     // No kernel takes it whole, or only one of the ways stays within the caps: nothing to choose.
     if (!whole_cost.ok() || !parts_cost.ok() || whole_cost->steps != 1) return Choice();
     const Cost one = *whole_cost, many = *parts_cost;
+    if (many.host_steps > one.host_steps) return Choice();
     if (options_.deterministic) return compared(one, many, false);
     if (many.predicted_us > (several ? kOpenFactor : kWholeFactor) * one.predicted_us)
       return Choice();
@@ -167,37 +161,7 @@ class Partitioner {
     PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(copy), options, environment_));
     PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment_));
     PLANISH_RETURN_IF_ERROR(select(lowered, options, environment_, deadline_us_, /*every=*/true));
-    Cost cost;
-    for (const LoweredNode& entry : lowered.nodes) {
-      const Alternative& a = entry.choice();
-      cost.us += a.us();
-      cost.predicted_us += a.predicted_us;
-      if (a.kernel) {
-        cost.measured &= a.measured_us >= 0;
-        ++cost.steps;
-      }
-      for (const ir::Value* v : entry.node->outputs) {
-        const double us = conversions_us(lowered, *v, a.layouts.results[size_t(v->output_index)]);
-        cost.us += us;
-        cost.predicted_us += us;
-      }
-    }
-    return cost;
-  }
-
-  // Of a value for its readers, each layout once.
-  double conversions_us(const Lowered& lowered, const ir::Value& v, const ir::Layout& made) const {
-    std::vector<ir::Layout> wanted;
-    for (const ir::Use& use : v.uses) {
-      const LoweredNode& reader = lowered.nodes[size_t(lowered.index.at(use.node))];
-      const ir::Layout& layout = reader.choice().layouts.operands[size_t(use.index)];
-      if (std::find(wanted.begin(), wanted.end(), layout) == wanted.end()) wanted.push_back(layout);
-    }
-    double us = 0;
-    for (const ir::Layout& layout : wanted)
-      if (!same_bytes(v.type.shape, made, layout))
-        us += conversion_us(v.type, made, layout, environment_.device.info());
-    return us;
+    return compiler::cost_of(lowered, environment_);
   }
 
   ir::Graph& graph_;
@@ -212,6 +176,48 @@ class Partitioner {
 };
 
 }  // namespace
+
+namespace {
+
+// Of a value for its readers, each layout once.
+double conversions_us(const Lowered& lowered, const ir::Value& v, const ir::Layout& made,
+                      const kernel::DeviceInfo& device) {
+  if (std::any_of(v.type.shape.begin(), v.type.shape.end(), [](const ir::Dim& d) { return !d.is_constant(); }))
+    return 0;  // as in every graph that this one is compared with
+  std::vector<ir::Layout> wanted;
+  for (const ir::Use& use : v.uses) {
+    const LoweredNode& reader = lowered.nodes[size_t(lowered.index.at(use.node))];
+    const ir::Layout& layout = reader.choice().layouts.operands[size_t(use.index)];
+    if (std::find(wanted.begin(), wanted.end(), layout) == wanted.end()) wanted.push_back(layout);
+  }
+  double us = 0;
+  for (const ir::Layout& layout : wanted)
+    if (!same_bytes(v.type.shape, made, layout)) us += conversion_us(v.type, made, layout, device);
+  return us;
+}
+
+}  // namespace
+
+Cost cost_of(const Lowered& lowered, const Environment& environment) {
+  Cost cost;
+  for (const LoweredNode& entry : lowered.nodes) {
+    const Alternative& a = entry.choice();
+    cost.us += a.us();
+    cost.predicted_us += a.predicted_us;
+    if (a.kernel) {
+      cost.measured &= a.measured_us >= 0;
+      ++cost.steps;
+      cost.host_steps += entry.on_host;
+    }
+    for (const ir::Value* v : entry.node->outputs) {
+      const double us = conversions_us(lowered, *v, a.layouts.results[size_t(v->output_index)],
+                                       environment.device.info());
+      cost.us += us;
+      cost.predicted_us += us;
+    }
+  }
+  return cost;
+}
 
 Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
                                         const Environment& environment, double deadline_us) {

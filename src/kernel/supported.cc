@@ -8,13 +8,17 @@ namespace planish::kernel {
 namespace {
 
 Status gives_values_in_order(const Problem& problem) {
-  const size_t last = problem.stages.back().outputs.size(), count = problem.results.size();
+  size_t last = problem.stages.back().outputs.size();
+  const size_t count = problem.results.size();
+  // Moments are left beside the value that they are of.
+  if (problem.stages.back().op == "PartialMoments" && problem.stages.size() > 1)
+    last += problem.stages[problem.stages.size() - 2].outputs.size();
   const int first = problem.value_count() - int(count);
   bool in_order = count == last || first == int(problem.operands.size());
   for (size_t i = 0; in_order && i < count; ++i) in_order = problem.results[i] == first + int(i);
   return in_order ? ok_status()
                   : unsupported(cat("gives values ", join(problem.results, ","), ", expected the ",
-                                    last, " outputs of its last stage in order"));
+                                    last, " outputs at its end in order"));
 }
 
 }  // namespace

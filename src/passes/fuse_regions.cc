@@ -7,8 +7,9 @@
 //    when it alone reads that and reads every element once.
 // 3. What elementwise nodes are left form the largest convex groups of one shape, with several
 //    inputs (broadcast where smaller) and several outputs.
-// 4. With PassOptions::wide_regions an attention takes the Split of which it reads every part, and a
-//    reduction the rows of constant tables that are looked up for it.
+// 4. With PassOptions::wide_regions an attention takes the Split of which it reads every part, a
+//    reduction the rows of constant tables that are looked up for it, and a contraction what is made
+//    for its epilogue alone and the moments of its result's rows (defer_layer_norm).
 // 5. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
 //    roots, which split_region() takes apart again when no kernel wants it.
 //
@@ -127,12 +128,59 @@ class Fuser {
     }
     // With one result there is no way out and back; with more, operands must not depend on it.
     if (kind_of(*root) == opdef::FusionKind::kReduction) add_prologue(root, best);
+    if (kind_of(*root) == opdef::FusionKind::kContraction && context_.options.wide_regions) {
+      add_feeders(root, best);
+      add_moments(best);
+    }
     if (best.size() == 1 && kind_of(*root) != opdef::FusionKind::kContraction) return;
     std::sort(best.begin(), best.end(),
               [&](Node* a, Node* b) { return position_[a] < position_[b]; });
     const int group = int(groups_.size());
     for (Node* node : best) group_of_[node] = group;
     groups_.push_back({std::move(best), root, 0, operands});
+  }
+
+  // What is made for members alone and costs no further full-sized operand: broadcasts, a residual
+  // that is scaled on its way, the joined moments of its rows.
+  void add_feeders(const Node* root, std::vector<Node*>& nodes) {
+    std::set<const Node*> inside(nodes.begin(), nodes.end());
+    const Shape& shape = root->outputs[0]->type.shape;
+    for (size_t i = 0; i < nodes.size() && nodes.size() < kMaxNodes; ++i)
+      for (const Value* v : nodes[i]->inputs) {
+        Node* feeder = v && nodes[i] != root ? v->producer : nullptr;
+        if (!feeder || inside.count(feeder) || !is_free(*feeder) || !feeds_only(*feeder, inside)) continue;
+        const bool taken = feeder->op == "JoinMoments" ||
+                           (fusable(*feeder) && v->type.shape == shape && reads_one(*feeder, shape));
+        if (!taken) continue;
+        nodes.push_back(feeder);
+        inside.insert(feeder);
+      }
+  }
+  bool feeds_only(const Node& node, const std::set<const Node*>& inside) const {
+    return std::all_of(node.outputs.begin(), node.outputs.end(), [&](const Value* v) {
+      return !is_output(v) && v->uses.size() <= 8 &&
+             std::all_of(v->uses.begin(), v->uses.end(),
+                         [&](const ir::Use& use) { return inside.count(use.node) > 0; });
+    });
+  }
+  // At most one operand of the shape is computed, and not by a root that this node could follow.
+  bool reads_one(const Node& node, const Shape& shape) const {
+    const Value* full = nullptr;
+    for (const Value* v : node.inputs) {
+      if (!v || v->constant || !(v->type.shape == shape) || v == full) continue;
+      if (full) return false;
+      full = v;
+    }
+    return !full || !full->producer || full->uses.size() > 1 || is_elementwise(context_, *full->producer);
+  }
+  // The partial moments of a value of the region.
+  void add_moments(std::vector<Node*>& nodes) {
+    for (size_t i = 0; i < nodes.size(); ++i)
+      for (const ir::Use& use : nodes[i]->outputs[0]->uses)
+        if (use.node->op == "PartialMoments" && is_free(*use.node)) {
+          nodes.push_back(use.node);
+          return;
+        }
   }
 
   // Several results: an operand computed behind the root may depend on one of them.

@@ -5,6 +5,7 @@
 // PassOptions::merge_siblings: it pays where one of them alone is too small to fill the machine; with
 // PassOptions::wide_regions only for the operands of one attention, which reads the parts in place.
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "passes/contraction.h"
@@ -87,16 +88,16 @@ Tensor joined(const std::vector<const Tensor*>& parts, int axis) {
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < axis; ++i) outer *= dims[size_t(i)];
   for (size_t i = size_t(axis) + 1; i < dims.size(); ++i) inner *= dims[i];
-  std::vector<double> values;
-  values.reserve(size_t(ir::element_count(dims)));
-  std::vector<std::vector<double>> sources;
-  for (const Tensor* t : parts) sources.push_back(t->f64_values());
+  const int64_t element = ir::bits_of(parts[0]->dtype()) / 8;
+  Tensor out(parts[0]->dtype(), dims);
+  auto* to = static_cast<std::byte*>(out.mutable_data());
   for (int64_t o = 0; o < outer; ++o)
-    for (size_t p = 0; p < parts.size(); ++p) {
-      const int64_t row = parts[p]->dim(axis) * inner;
-      values.insert(values.end(), sources[p].begin() + o * row, sources[p].begin() + (o + 1) * row);
+    for (const Tensor* t : parts) {
+      const int64_t row = t->dim(axis) * inner * element;
+      std::memcpy(to, static_cast<const std::byte*>(t->data()) + o * row, size_t(row));
+      to += row;
     }
-  return Tensor::from_f64(parts[0]->dtype(), dims, values);
+  return out;
 }
 
 Result<bool> merge(Graph& graph, std::vector<Sibling>& siblings, PassContext& context) {

@@ -6,6 +6,7 @@
 namespace planish::passes {
 
 Result<bool> convert_precision(ir::Graph& graph, PassContext& context);
+Result<bool> defer_layer_norm(ir::Graph& graph, PassContext& context);
 Result<bool> eliminate_dead(ir::Graph& graph, PassContext& context);
 Result<bool> eliminate_duplicates(ir::Graph& graph, PassContext& context);
 Result<bool> fold_batch_norm(ir::Graph& graph, PassContext& context);

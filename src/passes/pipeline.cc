@@ -88,6 +88,12 @@ constexpr std::array<Stage, 6> kPipeline = {{
     {kFusion, false},
 }};
 
+// Of no stage: the compiler tries them on a copy of the graph before fusion.
+constexpr Pass kVariants[] = {
+    // When query, key and value are one product, which then joins the moments once.
+    {"defer_layer_norm", defer_layer_norm},
+};
+
 constexpr Pass kAll[] = {
     {"convert_precision", convert_precision},
     {"eliminate_dead", eliminate_dead},
@@ -123,11 +129,21 @@ std::span<const Pass> all_passes() { return kAll; }
 const Pass* find_pass(std::string_view name) {
   for (const Pass& pass : kAll)
     if (pass.name == name) return &pass;
+  for (const Pass& pass : kVariants)
+    if (pass.name == name) return &pass;
   return nullptr;
 }
 
 Status optimize(ir::Graph& graph, PassContext& context) {
   return run_stages(kPipeline, graph, context);
+}
+
+Status prepare(ir::Graph& graph, PassContext& context) {
+  return run_stages(std::span(kPipeline).first(kPipeline.size() - 1), graph, context);
+}
+
+Status fuse(ir::Graph& graph, PassContext& context) {
+  return run_stages(std::span(kPipeline).last(1), graph, context);
 }
 
 }  // namespace planish::passes

@@ -124,6 +124,90 @@ Problem bottleneck_problem(const BottleneckCase& c, DataType type) {
   return problem;
 }
 
+namespace {
+
+kernel::Stage join_stage(int moments, int64_t width, int64_t rows) {
+  kernel::Stage stage;
+  stage.op = "JoinMoments";
+  stage.attrs = {{"width", width}, {"epsilon", 1e-5}};
+  stage.inputs = {moments};
+  stage.outputs = {type_of(DataType::kF32, {rows, 1}), type_of(DataType::kF32, {rows, 1})};
+  return stage;
+}
+
+}  // namespace
+
+Problem moments_problem(const MomentsCase& c, DataType type) {
+  Problem p;
+  const DataType f32 = DataType::kF32;
+  const auto vector = [&](DataType t) { return add_operand(p, t, {c.n}, true); };
+  kernel::Stage root;
+  root.op = "MatMul";
+  root.inputs = {add_operand(p, type, {c.rows, c.k}, false), add_operand(p, type, {c.k, c.n}, true)};
+  root.outputs = {type_of(type, {c.rows, c.n})};
+  const int shift = vector(f32), sums = c.joined ? vector(f32) : -1;
+  const int joined = c.joined ? add_operand(p, f32, {c.rows, c.k / c.joined, 2}, false) : -1;
+  int residual = -1, parts = -1, gamma = -1, beta = -1;
+  if (c.residual) {
+    residual = add_operand(p, type, {c.rows, c.n}, false);
+    parts = add_operand(p, f32, {c.rows, c.n / c.residual, 2}, false);
+    gamma = vector(type);
+    beta = vector(type);
+  }
+  int mean = -1, scale = -1, normal = -1;
+  const auto join = [&](int moments, int64_t width) {
+    mean = p.value_count();
+    scale = mean + 1;
+    p.stages.push_back(join_stage(moments, width, c.rows));
+  };
+  if (c.residual) {  // (x - mean) scale gamma + beta
+    join(parts, c.residual);
+    kernel::Stage stage;
+    stage.op = std::string(kernel::kExprStage);
+    stage.inputs = {residual, mean, scale, gamma, beta};
+    stage.outputs = {type_of(type, {c.rows, c.n})};
+    ExprBuilder b;
+    int v = b.mul(b.sub(b.cast(b.arg(0, type), f32), b.arg(1, f32)), b.arg(2, f32));
+    v = b.add(b.mul(b.cast(v, type), b.arg(3, type)), b.arg(4, type));
+    stage.expr = b.finish({v}, 5);
+    normal = p.value_count();
+    p.stages.push_back(std::move(stage));
+  }
+  if (c.joined) join(joined, c.joined);
+  const int sum = p.value_count();
+  p.stages.push_back(std::move(root));
+  kernel::Stage stage;
+  stage.op = std::string(kernel::kExprStage);
+  ExprBuilder b;
+  const auto argument = [&](int value, DataType t) {
+    stage.inputs.push_back(value);
+    return b.arg(int(stage.inputs.size()) - 1, t);
+  };
+  int v = b.cast(argument(sum, type), f32);
+  if (c.joined) {
+    const int m = argument(mean, f32);
+    v = b.mul(b.sub(v, b.mul(m, argument(sums, f32))), argument(scale, f32));
+  }
+  v = b.add(v, argument(shift, f32));
+  if (c.gelu) v = activated(b, v, Activation::kGelu, f32);
+  v = b.cast(v, type);
+  if (normal >= 0) v = b.add(v, argument(normal, type));
+  stage.outputs = {type_of(type, {c.rows, c.n})};
+  stage.expr = b.finish({v}, int(stage.inputs.size()));
+  const int result = p.value_count();
+  p.stages.push_back(std::move(stage));
+  p.results = {result};
+  if (c.left == 0) return p;
+  kernel::Stage partial;
+  partial.op = "PartialMoments";
+  partial.attrs = {{"width", c.left}};
+  partial.inputs = {result};
+  partial.outputs = {type_of(f32, {c.rows, c.n / c.left, 2})};
+  p.results.push_back(p.value_count());
+  p.stages.push_back(std::move(partial));
+  return p;
+}
+
 Problem attention_problem(const AttentionCase& c, DataType type) {
   Problem problem;
   const int64_t kv = c.kv_heads ? c.kv_heads : c.heads;

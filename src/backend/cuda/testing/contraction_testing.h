@@ -54,6 +54,16 @@ struct BottleneckCase {
 };
 kernel::Problem bottleneck_problem(const BottleneckCase& c, ir::DataType type);
 
+// What defer_layer_norm makes of a product: x W of normalized rows, whose moments came in parts of
+// `joined` elements (0: x is plain); plus a normalized residual in such parts; moments of the result in
+// parts of `left` elements.
+struct MomentsCase {
+  int64_t rows, n, k;
+  int64_t joined = 0, residual = 0, left = 0;
+  bool gelu = false;
+};
+
+kernel::Problem moments_problem(const MomentsCase& c, ir::DataType type);
 kernel::Problem attention_problem(const AttentionCase& c, ir::DataType type);
 kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
 kernel::Problem product_problem(const ProductCase& c, ir::DataType type);

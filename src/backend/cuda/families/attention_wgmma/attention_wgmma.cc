@@ -149,6 +149,21 @@ constexpr int kQueryBytes = kSlabs * 8192, kTileBytes = kSlabs * 128 * 128;  // 
 DEV int column_of(int head) { return kFlat ? head * kSlabs * 64 : 0; }
 DEV int matrix_of(int image, int head, int heads) { return kFlat ? image : image * heads + head; }
 
+// Lane q of a quad has words q of four rows of 16 bytes and gets the four words of row q.
+DEV void turn(u32 (&d)[4], u32 lane) {
+#pragma unroll
+  for (int bit = 1; bit <= 2; bit *= 2) {
+    const bool upper = lane & bit;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i & bit) continue;
+      const u32 got = __shfl_xor_sync(~0u, upper ? d[i] : d[i + bit], bit);
+      if (upper) d[i] = got;
+      else d[i + bit] = got;
+    }
+  }
+}
+
 extern "C" __global__ void __launch_bounds__(kGroups * 128, kResidents)
 ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, const __grid_constant__ TensorMap v,
       MASK_PARAMETER u16* __restrict__ out) {
@@ -180,6 +195,7 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
       for (int s = 0; s < kSlabs; ++s)
         load_box(queries + g * kQueryBytes + s * 8192, &q, query_full, column_of(head) + 64 * s, first_query + 64 * g, matrix_of(image, head, kHeads));
     for (int t = 0; t < kStages && t < tiles; ++t) bring(t);
+    if (tiles <= kStages) grid_launch();
   }
   __syncthreads();
   const int row = first_query + 64 * group + 16 * warp + (lane >> 2);  // and row + 8
@@ -189,6 +205,7 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
   for (int t = 0; t < tiles; ++t) {
     const int stage = t % kStages, parity = t / kStages & 1;
     float score[64];
+    BRING_MASK
     barrier_wait(key_full + 8 * stage, parity);
     wgmma_begin();
 #pragma unroll
@@ -249,21 +266,25 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
       if (thread == 0) bring(t + kStages);
     }
   }
-  grid_launch();
+  if (tiles > kStages) grid_launch();
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     total[h] += __shfl_xor_sync(~0u, total[h], 1);
     total[h] += __shfl_xor_sync(~0u, total[h], 2);
     const float share = 1.0f / total[h];
     const int query = row + 8 * h;
-    if (query >= kQueries) continue;
     u16* to = out + (kFlat ? ((u64)image * kQueries + query) * (kHeads * kSlabs * 64) + head * kSlabs * 64
                            : ((u64)(image * kHeads + head) * kQueries + query) * (kSlabs * 64));
 #pragma unroll
     for (int s = 0; s < kSlabs; ++s)
 #pragma unroll
-      for (int i = 0; i < 8; ++i)
-        *(u32*)(to + 64 * s + 8 * i + 2 * (lane & 3)) = PACK(sum[s][4 * i + 2 * h] * share, sum[s][4 * i + 2 * h + 1] * share);
+      for (int i = 0; i < 8; i += 4) {
+        u32 d[4];
+#pragma unroll
+        for (int k = 0; k < 4; ++k) d[k] = PACK(sum[s][4 * (i + k) + 2 * h] * share, sum[s][4 * (i + k) + 2 * h + 1] * share);
+        turn(d, lane);
+        if (query < kQueries) *(V4*)(to + 64 * s + 8 * (i + (lane & 3))) = {d[0], d[1], d[2], d[3]};
+      }
   }
 }
 )CUDA";
@@ -273,10 +294,29 @@ void replace(std::string& text, std::string_view what, std::string_view with) {
     text.replace(at, what.size(), with);
 }
 
+// A mask of 16-bit pairs that all queries of a head share is read a tile at a time, ahead of the scores.
+bool brings_mask(const Problem& problem, const View& view) {
+  if (view.mask < 0) return false;
+  const DataType type = problem.type_of(view.mask).dtype;
+  return (type == DataType::kF16 || type == DataType::kBF16) && view.mask_steps[2] == 0 && view.keys % 2 == 0 &&
+         view.mask_steps[0] % 2 == 0 && view.mask_steps[1] % 2 == 0;
+}
+std::string bring_mask_text(const Problem& problem, const View& view) {
+  if (!brings_mask(problem, view)) return "";
+  return cat("u32 hidden[16];\n#pragma unroll\n    for (int j = 0; j < 16; ++j) {\n"
+             "      const int pair = t * 128 + 8 * j + 2 * (lane & 3);\n"
+             "      hidden[j] = pair < kKeys ? *(const u32*)(mask + (u64)image * ", view.mask_steps[0], "u + (u64)head * ",
+             view.mask_steps[1], "u + pair) : 0;\n    }");
+}
+
 // Adds the mask's element, or drops the key where it is false. In units of log2.
 std::string mask_text(const Problem& problem, const View& view) {
   if (view.mask < 0) return "";
   const DataType type = problem.type_of(view.mask).dtype;
+  if (brings_mask(problem, view)) {
+    const std::string_view half = type == DataType::kF16 ? "f16" : "bf16";
+    return cat("x = fmaf(c ? ", half, "_high(hidden[j]) : ", half, "_low(hidden[j]), 1.44269504f, x);");
+  }
   const std::string at = cat("mask[(u64)image * ", view.mask_steps[0], "u + (u64)head * ", view.mask_steps[1],
                              "u + (u64)(row + 8 * h) * ", view.mask_steps[2], "u + key]");
   const std::string inside = cat("key < kKeys", view.mask_steps[2] ? " && row + 8 * h < kQueries" : "");
@@ -284,12 +324,12 @@ std::string mask_text(const Problem& problem, const View& view) {
   return cat("if (", inside, ") x += (float)", load_text(type, at), " * 1.44269504f;");
 }
 
-std::string source_of(const Problem& problem, const View& view, int groups, const std::string& entry) {
+std::string source_of(const Problem& problem, const View& view, int groups, int residents, const std::string& entry) {
   const std::pair<const char*, int64_t> constants[] = {
       {"kGroups", groups}, {"kSlabs", view.slabs()}, {"kStages", view.stages()}, {"kHeads", view.heads},
       {"kKvHeads", view.kv_heads}, {"kQueries", view.queries}, {"kKeys", view.keys}, {"kKeyTiles", view.key_tiles()},
       {"kQueryTiles", view.query_tiles(groups)}, {"kFlat", view.flat}, {"kCausal", view.causal},
-      {"kResidents", groups == 1 ? (view.size == 64 ? 3 : 2) : 1}};
+      {"kResidents", residents}};
   std::string out = cat(kPrelude, wgmma::async_text());
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
   out += cat("constexpr float kScale = ", to_text(double(float(view.scale * 1.4426950408889634))), "f;\n",
@@ -300,6 +340,7 @@ std::string source_of(const Problem& problem, const View& view, int groups, cons
   std::string body(kBodyText);
   replace(body, "MASK_PARAMETER", view.mask < 0 ? std::string()
                                                 : cat("const ", memory_type(problem.type_of(view.mask).dtype), "* mask,"));
+  replace(body, "BRING_MASK", bring_mask_text(problem, view));
   replace(body, "MASK", mask_text(problem, view));
   replace(body, "PACK", view.type == DataType::kF16 ? "pack_f16x2" : "pack_bf16x2");
   replace(body, "ENTRY", entry);
@@ -316,9 +357,16 @@ class AttentionWgmma : public EmittedKernelDef {
     return ok_status();
   }
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo&) const override {
+    // One group with registers to spare, with as many CTAs as shared memory holds, and two groups.
+    std::vector<Tactic> out = {{{{"g", 1}}}};
     auto view = view_of(problem);
-    if (!view.ok() || view->queries <= 64) return {{{{"g", 1}}}};
-    return {{{{"g", 1}}}, {{{"g", 2}}}};
+    if (!view.ok()) return out;
+    if (view->size == 64 && view->key_tiles() == 1) {
+      out.push_back({{{"g", 1}, {"occ", 4}}});
+      out.push_back({{{"g", 1}, {"occ", 5}}});
+    }
+    if (view->queries > 64) out.push_back({{{"g", 2}}});
+    return out;
   }
   double predict_us(const Problem& problem, const Tactic& tactic, const DeviceInfo& device) const override {
     auto view = view_of(problem);
@@ -334,9 +382,10 @@ class AttentionWgmma : public EmittedKernelDef {
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic, const DeviceInfo&) const override {
     PLANISH_ASSIGN_OR_RETURN(View view, view_of(problem));
     const int groups = int(tactic.get("g", 1));
+    const int residents = int(tactic.get("occ", groups > 1 ? 1 : view.size == 64 ? 3 : 2));
     EmittedKernel kernel;
     kernel.entry = cat("attention_", ir::name_of(view.type), "_d", view.size, "_q", 64 * groups, "_k128_sm90");
-    kernel.source = source_of(problem, view, groups, kernel.entry);
+    kernel.source = source_of(problem, view, groups, residents, kernel.entry);
     kernel.grid.x = uint32_t(view.batch * view.heads * view.query_tiles(groups));
     kernel.block.x = uint32_t(128 * groups);
     kernel.dynamic_shared_bytes = view.shared_bytes(groups);

@@ -10,7 +10,7 @@ class ContractionDef : public EmittedKernelDef {
  public:
   std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
                                             const kernel::DeviceInfo&) const override {
-    auto product = product_of(problem);
+    auto product = product_of(problem, true);
     if (!product.ok()) return {};
     return {product_layouts(problem, *product)};
   }
@@ -20,14 +20,13 @@ class ContractionDef : public EmittedKernelDef {
   }
   // The right operand, when it is constant and nothing else of the region reads it.
   bool packs(const kernel::Problem& problem, int operand) const override {
-    const auto parts = kernel::root_and_epilogue(problem);
-    if (!parts || parts->root->inputs.size() < 2 || parts->root->inputs[1] != operand ||
+    const auto stages = contraction_stages(problem);
+    if (!stages || stages->root->inputs.size() < 2 || stages->root->inputs[1] != operand ||
         !problem.operands[size_t(operand)].constant)
       return false;
-    for (size_t i = 0; i < parts->root->inputs.size(); ++i)
-      if (i != 1 && parts->root->inputs[i] == operand) return false;
-    for (int input : parts->epilogue_inputs)
-      if (input == operand) return false;
+    for (const kernel::Stage& stage : problem.stages)
+      for (size_t i = 0; i < stage.inputs.size(); ++i)
+        if (stage.inputs[i] == operand && (&stage != stages->root || i != 1)) return false;
     return true;
   }
 };

@@ -1,6 +1,7 @@
 #include "backend/cuda/families/contraction/epilogue.h"
 
 #include <algorithm>
+#include <map>
 
 #include "backend/cuda/emit/expr_text.h"
 #include "base/text.h"
@@ -27,6 +28,22 @@ Result<std::vector<int64_t>> logical_strides(const ir::TensorType& type) {
     step *= dims[d];
   }
   return strides;
+}
+
+// Epilogues are computed in f32: what would only be rounded on its way stays as it is.
+kernel::Expr without_roundings(kernel::Expr expr) {
+  std::vector<int32_t> now(expr.nodes.size());
+  for (size_t i = 0; i < expr.nodes.size(); ++i) {
+    kernel::ExprNode& n = expr.nodes[i];
+    now[i] = int32_t(i);
+    if (n.op == ScalarOp::kArg) continue;
+    for (int32_t* operand : {&n.a, &n.b, &n.c})
+      if (*operand >= 0) *operand = now[size_t(*operand)];
+    const bool narrow = n.dtype == DataType::kF16 || n.dtype == DataType::kBF16;
+    if (n.op == ScalarOp::kCast && narrow && expr.nodes[size_t(n.a)].dtype == DataType::kF32) now[i] = n.a;
+  }
+  for (int32_t& output : expr.outputs) output = now[size_t(output)];
+  return expr;
 }
 
 class Maker {
@@ -70,9 +87,53 @@ class Maker {
   }
 
   Result<int> argument(int value) {
+    if (auto known = nodes_.find(value); known != nodes_.end()) return known->second;
     const ir::TensorType& type = problem_.type_of(value);
     PLANISH_ASSIGN_OR_RETURN(auto strides, logical_strides(type));
-    return argument(value, ir::to_dims(type.shape), std::move(strides));
+    PLANISH_ASSIGN_OR_RETURN(int node, argument(value, ir::to_dims(type.shape), std::move(strides)));
+    nodes_[value] = node;
+    return node;
+  }
+
+  // Mean and scale of every row, from an operand's partial moments.
+  Status join_moments(const kernel::Stage& stage, int first_value) {
+    RowMoments moments;
+    moments.index = stage.inputs[0];
+    moments.width = std::get<int64_t>(stage.attrs.find("width")->second);
+    moments.epsilon = std::get<double>(stage.attrs.find("epsilon")->second);
+    PLANISH_RETURN_IF_ERROR(check_moments(problem_.type_of(moments.index), moments));
+    epilogue_.moments.push_back(moments);
+    for (int i = 0; i < 2; ++i) {
+      Access access;
+      access.index = moments.index;
+      access.row_steps.assign(epilogue_.row_dims.size(), 0);
+      access.moments = int(epilogue_.moments.size()) - 1;
+      access.is_scale = i == 1;
+      epilogue_.inputs.push_back(std::move(access));
+      nodes_[first_value + i] = builder_.arg(int(epilogue_.inputs.size()), DataType::kF32);
+    }
+    return ok_status();
+  }
+  // [rows of the product][parts][2].
+  Status check_moments(const ir::TensorType& type, RowMoments& moments) const {
+    std::vector<int64_t> dims = ir::to_dims(type.shape), rows(out_.begin(), out_.end() - 1);
+    if (axis_ != int(out_.size()) - 1 || dims.size() != out_.size() + 1 ||
+        !std::equal(rows.begin(), rows.end(), dims.begin()) || !type.layout.is_row_major())
+      return unsupported("moments of other rows than the product's");
+    moments.parts = dims[dims.size() - 2];
+    return ok_status();
+  }
+  Status expression(const kernel::Stage& stage, int first_value) {
+    std::vector<int> args;
+    for (int value : stage.inputs) {
+      if (value >= int(problem_.operands.size()) && !nodes_.count(value))
+        return unsupported("an epilogue that reads the root's other results");
+      PLANISH_ASSIGN_OR_RETURN(int arg, argument(value));
+      args.push_back(arg);
+    }
+    const std::vector<int> outputs = builder_.inline_expr(*stage.expr, args);
+    for (size_t i = 0; i < outputs.size(); ++i) nodes_[first_value + int(i)] = outputs[i];
+    return ok_status();
   }
 
   Result<int> root(const RootTerms& terms) {
@@ -102,34 +163,42 @@ class Maker {
     return ok_status();
   }
 
-  Result<Epilogue> make(const kernel::RootAndEpilogue& parts, const RootTerms& terms) {
-    PLANISH_ASSIGN_OR_RETURN(int sum, root(terms));
-    std::vector<int> outputs = {sum};
-    if (parts.epilogue) {
-      std::vector<int> args;
-      for (int value : parts.epilogue_inputs) {
-        if (value == parts.root_output) {
-          args.push_back(sum);
-        } else if (value >= int(problem_.operands.size())) {
-          return unsupported("an epilogue that reads the root's other results");
-        } else {
-          PLANISH_ASSIGN_OR_RETURN(int arg, argument(value));
-          args.push_back(arg);
-        }
+  Result<Epilogue> make(const ContractionStages& stages, const RootTerms& terms) {
+    int value = int(problem_.operands.size());
+    const kernel::Stage* partial = nullptr;
+    int partial_value = -1;
+    for (const kernel::Stage& stage : problem_.stages) {
+      if (&stage == stages.root) {
+        PLANISH_ASSIGN_OR_RETURN(nodes_[value], root(terms));
+      } else if (stage.op == "JoinMoments") {
+        PLANISH_RETURN_IF_ERROR(join_moments(stage, value));
+      } else if (stage.is_expr()) {
+        PLANISH_RETURN_IF_ERROR(expression(stage, value));
+      } else {
+        partial = &stage;
+        partial_value = value;
       }
-      outputs = builder_.inline_expr(*parts.epilogue, args);
+      value += int(stage.outputs.size());
     }
-    const int first = parts.root_output + (parts.epilogue ? int(parts.root->outputs.size()) : 0);
     std::vector<int> used;
     for (size_t i = 0; i < problem_.results.size(); ++i) {
-      const int output = problem_.results[i] - first;
-      if (output < 0 || output >= int(outputs.size()))
+      const int result_value = problem_.results[i];
+      if (partial && result_value == partial_value) {
+        RowMoments moments{int(i), 0, std::get<int64_t>(partial->attrs.find("width")->second), 0};
+        PLANISH_RETURN_IF_ERROR(check_moments(partial->outputs[0], moments));
+        epilogue_.result_moments = moments;
+        continue;
+      }
+      if (result_value < int(problem_.operands.size()) || !nodes_.count(result_value))
         return unsupported("a result that is not the root's first");
       PLANISH_RETURN_IF_ERROR(result(int(i)));
-      used.push_back(outputs[size_t(output)]);
+      used.push_back(nodes_[result_value]);
     }
+    if (partial && (!epilogue_.result_moments || used.size() != 1 ||
+                    nodes_.find(partial->inputs[0]) == nodes_.end() || nodes_[partial->inputs[0]] != used[0]))
+      return unsupported("moments of something else than the one result");
     const int arg_count = int(epilogue_.inputs.size()) + 1;
-    epilogue_.expr = builder_.finish(std::move(used), arg_count);
+    epilogue_.expr = kernel::simplified(without_roundings(builder_.finish(std::move(used), arg_count)));
     PLANISH_RETURN_IF_ERROR(can_print(epilogue_.expr));
     return std::move(epilogue_);
   }
@@ -140,6 +209,7 @@ class Maker {
   int axis_;
   Epilogue epilogue_;
   ExprBuilder builder_;
+  std::map<int, int> nodes_;  // value number -> node of the expression
 };
 
 }  // namespace
@@ -148,10 +218,32 @@ int64_t Epilogue::rows() const {
   return ir::element_count(std::span<const int64_t>(row_dims));
 }
 
-Result<Epilogue> make_epilogue(const Problem& problem, const kernel::RootAndEpilogue& parts,
+std::optional<ContractionStages> contraction_stages(const Problem& problem) {
+  ContractionStages out;
+  const int operands = int(problem.operands.size());
+  int value = operands, partials = 0;
+  for (const kernel::Stage& stage : problem.stages) {
+    const bool reads_operand = !stage.inputs.empty() && stage.inputs[0] >= 0 && stage.inputs[0] < operands;
+    if (stage.op == "PartialMoments") {
+      if (reads_operand || ++partials > 1) return std::nullopt;
+    } else if (stage.op == "JoinMoments") {
+      if (!reads_operand) return std::nullopt;
+    } else if (!stage.is_expr()) {
+      if (out.root) return std::nullopt;
+      for (int input : stage.inputs)
+        if (input >= operands) return std::nullopt;
+      out.root = &stage;
+      out.root_output = value;
+    }
+    value += int(stage.outputs.size());
+  }
+  return out.root ? std::optional(out) : std::nullopt;
+}
+
+Result<Epilogue> make_epilogue(const Problem& problem, const ContractionStages& stages,
                                int channel_axis, const RootTerms& terms) {
-  Maker maker(problem, ir::to_dims(parts.root->outputs[0].shape), channel_axis);
-  return maker.make(parts, terms);
+  Maker maker(problem, ir::to_dims(stages.root->outputs[0].shape), channel_axis);
+  return maker.make(stages, terms);
 }
 
 }  // namespace planish::cuda

@@ -4,6 +4,9 @@
 // An Epilogue says for every operand beside them and every result how its address follows from the
 // two, and holds one expression from the sum (argument 0, f32) and the operands (argument i + 1) to
 // the results: scale, bias, residual, activation, conversion.
+//
+// Rows may have moments (defer_layer_norm): partial ones of an operand, which the kernel joins to mean
+// and scale of the row, and those of a result, which it leaves for the next.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -23,6 +26,15 @@ struct Access {
   std::vector<int64_t> row_steps;
   int64_t channel_step = 0;
   bool pitched = false;  // a result of pixels (kernel/strided.h): their distance is an argument
+  int moments = -1;       // >= 0: no tensor, but mean or scale of the row from Epilogue::moments
+  bool is_scale = false;
+};
+
+// Partial moments of rows: [row][parts][2] in f32, a part being `width` elements of the row.
+struct RowMoments {
+  int index = -1;  // operand or result number
+  int64_t parts = 0, width = 0;
+  double epsilon = 0;
 };
 
 struct Epilogue {
@@ -31,9 +43,21 @@ struct Epilogue {
   kernel::Expr expr;
   std::vector<Access> inputs;
   std::vector<Access> results;
+  std::vector<RowMoments> moments;           // that inputs name
+  std::optional<RowMoments> result_moments;  // of results[0]
 
   int64_t rows() const;
+  bool has_moments() const { return !moments.empty() || result_moments; }
 };
+
+// The stages of a region around one contraction: expressions, JoinMoments of operands, PartialMoments of
+// the result.
+struct ContractionStages {
+  const kernel::Stage* root = nullptr;
+  int root_output = -1;  // value number
+};
+// nullopt when the region is something else.
+std::optional<ContractionStages> contraction_stages(const kernel::Problem& problem);
 
 // The root's own summand and factors: sum * scale + bias * bias_scale.
 struct RootTerms {
@@ -45,7 +69,7 @@ struct RootTerms {
 
 // `channel_axis`: the output's logical dim that channels run along; -1: there is one channel.
 Result<Epilogue> make_epilogue(const kernel::Problem& problem,
-                               const kernel::RootAndEpilogue& parts, int channel_axis,
+                               const ContractionStages& stages, int channel_axis,
                                const RootTerms& terms);
 
 // How a kernel wants the epilogue printed.
@@ -62,6 +86,10 @@ struct EpilogueStyle {
 //   prefetch_near(e, row, channel)       towards L2
 //   finish(e, sum, fixed, near, row, channel, end)
 // with `float (&sum)[lanes]`, `Fixed fixed`, `Near near`; channels [channel, min(channel + lanes, end)).
+// With moments of operands there is also
+//   load_rows(e, rows, row, quarter)      by four neighbouring lanes together, one row
+// and finish() takes `Rows rows` behind `near`; with those of the result it takes `float (&kept)[lanes]`
+// as its last, in which it leaves results[0].
 struct EpilogueText {
   std::string parameters;         // ", const u16* x0, u16* y0"
   std::string make;               // "const Epilogue e = {x0, y0};"
@@ -69,6 +97,7 @@ struct EpilogueText {
   std::vector<KernelArg> args;
   int near_registers = 0;         // of a Near
   int fixed_registers = 0;
+  bool has_rows = false, keeps = false;  // moments of operands, of the result
 };
 Result<EpilogueText> print_epilogue(const Epilogue& epilogue, const EpilogueStyle& style);
 

@@ -1,8 +1,11 @@
 // Printing an epilogue: vectors of neighbouring channels are loaded and stored with the widest access
 // that every address allows; the expression between them is printed once per channel.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
+#include <optional>
+#include <set>
 
 #include "backend/cuda/emit/expr_text.h"
 #include "backend/cuda/families/contraction/epilogue.h"
@@ -25,12 +28,22 @@ DEV void put(void* p, const u32 (&d)[2]) { asm volatile("st.global.v2.u32 [%0], 
 DEV void put(void* p, const u32 (&d)[1]) { asm volatile("st.global.u32 [%0], %1;" :: "l"(p), "r"(d[0]) : "memory"); }
 )CUDA";
 
-// For results of 16 bits: relative errors of 2e-4 at most. erf_beside_one() serves 1 + erf(x) alone: it
+// For results of 16 bits: gelu_fast() is x Phi(x) = max(x, 0) - |x| 2^P(|x|), P a fit of log2 Phi(-t); its
+// error is 4e-6, that of its tail 5e-4 of it. Beside it relative errors of 2e-4 at most. erf_beside_one() serves 1 + erf(x) alone: it
 // is 1 - 2^P(t), t = |x| sqrt 2, P a fit of log2 erfc; close to 0 its error is 2e-4 absolute.
 constexpr std::string_view kFastText = R"CUDA(
 DEV float exp2_fast(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 DEV float exp_fast(float x) { return exp2_fast(x * 1.44269504f); }
 DEV float reciprocal_fast(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+DEV float gelu_fast(float x) {
+  const float t = fminf(fabsf(x), 30.0f);
+  float p = fmaf(t, -0.000317044775f, 0.00586511046f);
+  p = fmaf(t, p, -0.0485443098f);
+  p = fmaf(t, p, -0.463716665f);
+  p = fmaf(t, p, -1.14908037f);
+  p = fmaf(t, p, -1.00027163f);
+  return fmaf(-t, exp2_fast(p), max_nan(x, 0.0f));
+}
 DEV float erf_beside_one(float x) {
   const float t = fabsf(x) * 1.41421356f;
   float p = fmaf(t, -0.000317044775f, 0.00586511046f);
@@ -42,6 +55,66 @@ DEV float erf_beside_one(float x) {
 }
 )CUDA";
 
+// Finds x (1 + erf(x / sqrt 2)) / 2, however its factors are ordered, and puts erf(x) in its place, which
+// then stands for all of it. nullopt when some erf is something else.
+class GeluFinder {
+ public:
+  explicit GeluFinder(const kernel::Expr& expr) : expr_(expr) {}
+
+  std::optional<kernel::Expr> find() {
+    kernel::Expr out = expr_;
+    size_t erfs = 0;
+    std::set<int32_t> found;
+    for (size_t i = 0; i < expr_.nodes.size(); ++i) {
+      erfs += expr_.nodes[i].op == ScalarOp::kErf;
+      if (expr_.nodes[i].op != ScalarOp::kMul) continue;
+      Factors f;
+      collect(int32_t(i), f);
+      if (f.erf < 0 || f.rest.size() != 1 || f.rest[0] != f.x || std::fabs(f.imm - 0.5) > 1e-6) continue;
+      out.nodes[i] = {.op = ScalarOp::kErf, .dtype = DataType::kF32, .a = f.x};
+      found.insert(f.erf);
+    }
+    if (found.empty() || found.size() != erfs) return std::nullopt;
+    return kernel::simplified(out);
+  }
+
+ private:
+  using ScalarOp = kernel::ScalarOp;
+  struct Factors {
+    double imm = 1;
+    int32_t erf = -1, x = -1;  // of 1 + erf(x / sqrt 2)
+    std::vector<int32_t> rest;
+  };
+  const kernel::ExprNode& at(int32_t i) const { return expr_.nodes[size_t(i)]; }
+  // Past conversions between floats.
+  int32_t bare(int32_t i) const {
+    while (at(i).op == ScalarOp::kCast && ir::is_float(at(i).dtype) && ir::is_float(at(at(i).a).dtype)) i = at(i).a;
+    return i;
+  }
+  void collect(int32_t i, Factors& f) const {
+    i = bare(i);
+    if (at(i).op == ScalarOp::kImm) f.imm *= at(i).imm;
+    else if (at(i).op == ScalarOp::kMul && f.rest.size() < 4) { collect(at(i).a, f); collect(at(i).b, f); }
+    else if (f.erf >= 0 || !read_erf(i, f)) f.rest.push_back(i);
+  }
+  bool read_erf(int32_t i, Factors& f) const {
+    if (at(i).op != ScalarOp::kAdd) return false;
+    const int32_t a = bare(at(i).a), b = bare(at(i).b), erf = at(a).op == ScalarOp::kErf ? a : b, one = erf == a ? b : a;
+    if (at(erf).op != ScalarOp::kErf || at(one).op != ScalarOp::kImm || at(one).imm != 1) return false;
+    const kernel::ExprNode& scaled = at(bare(at(erf).a));
+    if (scaled.op != ScalarOp::kMul && scaled.op != ScalarOp::kDiv) return false;
+    int32_t x = bare(scaled.a), factor = bare(scaled.b);
+    if (scaled.op == ScalarOp::kMul && at(x).op == ScalarOp::kImm) std::swap(x, factor);
+    const double root = scaled.op == ScalarOp::kMul ? std::sqrt(0.5) : std::sqrt(2.0);
+    if (at(factor).op != ScalarOp::kImm || std::fabs(at(factor).imm / root - 1) > 1e-3) return false;
+    f.erf = erf;
+    f.x = x;
+    return true;
+  }
+
+  const kernel::Expr& expr_;
+};
+
 int64_t size_of(DataType type) { return ir::bits_of(type) / 8; }
 // Types whose vectors travel as 32-bit words.
 bool in_words(DataType type) {
@@ -51,11 +124,15 @@ bool in_words(DataType type) {
 class Printer {
  public:
   Printer(const Epilogue& epilogue, const EpilogueStyle& style)
-      : epilogue_(epilogue), style_(style), fast_(has_narrow_results(epilogue)), one_beside_erf_(erf_stands_beside_one(epilogue.expr)) {}
+      : epilogue_(epilogue), style_(style), fast_(has_narrow_results(epilogue)), one_beside_erf_(erf_stands_beside_one(epilogue.expr)),
+        gelu_(fast_ ? GeluFinder(epilogue.expr).find() : std::nullopt) {}
 
   Result<EpilogueText> print() {
     for (size_t i = 0; i < epilogue_.inputs.size(); ++i) add_input(i);
     for (size_t i = 0; i < epilogue_.results.size(); ++i) add_pointer(cat("y", i), epilogue_.results[i], true);
+    for (size_t i = 0; i < epilogue_.moments.size(); ++i) add_moments(i);
+    if (epilogue_.result_moments)
+      add_pointer("moments", {.index = epilogue_.result_moments->index, .row_steps = {}}, true);
     PLANISH_RETURN_IF_ERROR(add_finish());
     EpilogueText out;
     out.parameters = parameters_;
@@ -66,9 +143,13 @@ class Printer {
         "DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {\n", fixed_body_,
         "}\nDEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {\n",
         near_body_, "}\nDEV void prefetch_near(const Epilogue& e, u32 row, int channel) {\n",
-        prefetch_body_, "}\nDEV void finish(const Epilogue& e, const float (&sum)[", style_.lanes,
-        "], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {\n", finish_body_,
-        "}\n");
+        prefetch_body_, "}\n", rows_text(), "DEV void finish(const Epilogue& e, const float (&sum)[", style_.lanes,
+        "], const Fixed& fixed, const Near& near, ", epilogue_.moments.empty() ? "" : "const Rows& rows, ",
+        "u32 row, int channel, int end",
+        epilogue_.result_moments ? cat(", float (&kept)[", style_.lanes, "]") : std::string(), ") {\n",
+        finish_body_, "}\n");
+    out.has_rows = !epilogue_.moments.empty();
+    out.keeps = epilogue_.result_moments.has_value();
     out.args = std::move(args_);
     out.near_registers = near_registers_;
     out.fixed_registers = fixed_registers_;
@@ -101,7 +182,8 @@ class Printer {
       for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
         text.replace(at, what.size(), with);
     };
-    if (one_beside_erf_) replace("(erff(", "(erf_beside_one(");
+    if (gelu_) replace("(erff(", "(gelu_fast(");
+    else if (one_beside_erf_) replace("(erff(", "(erf_beside_one(");
     replace("1.0f / (1.0f + expf(", "reciprocal_fast(1.0f + exp_fast(");
     return text;
   }
@@ -128,6 +210,44 @@ class Printer {
     members_ += cat("  u32 ", name, "_pitch;\n");
     names_ += cat(", (u32)(", name, "_pitch / ", size, ")");
     args_.push_back(KernelArg::outer_stride(BufferKind::kResult, a.index, epilogue_.channels * size));
+  }
+
+  // Parts are spread over four lanes; equal widths make the mean of means the mean.
+  void add_moments(size_t i) {
+    const RowMoments& m = epilogue_.moments[i];
+    const std::string name = cat("m", i);
+    add_pointer(name, {.index = m.index, .row_steps = {}}, false);
+    const int per_load = m.parts % 8 == 0 ? 2 : 1;
+    const int64_t loads = (m.parts + 4 * per_load - 1) / (4 * per_load);
+    const bool whole = m.parts % (4 * per_load) == 0;
+    rows_members_ += cat("  float mean", i, ", scale", i, ";\n");
+    std::string& t = rows_body_;
+    t += cat("  { u32 p[", loads, "][", 2 * per_load, "];\n    float mean = 0, square = 0;\n");
+    for (int64_t l = 0; l < loads; ++l) {
+      const std::string at = cat(4 * per_load * l, " + ", per_load, " * quarter");
+      const std::string guard = whole ? std::string() : cat("if (", at, " < ", m.parts, ") ");
+      if (!whole) t += cat("    p[", l, "][0] = p[", l, "][1] = 0;\n");
+      t += cat("    ", guard, "get_near(p[", l, "], e.", name, " + ((u64)row * ", m.parts, " + ", at, ") * 2);\n");
+    }
+    for (int64_t l = 0; l < loads; ++l)
+      for (int k = 0; k < per_load; ++k) t += cat("    mean += __uint_as_float(p[", l, "][", 2 * k, "]);\n");
+    t += cat("    mean += __shfl_xor_sync(~0u, mean, 1); mean += __shfl_xor_sync(~0u, mean, 2);\n    mean *= ",
+             float_literal(float(1.0 / double(m.parts))), ";\n");
+    for (int64_t l = 0; l < loads; ++l)
+      for (int k = 0; k < per_load; ++k) {
+        const std::string guard =
+            whole ? std::string() : cat("if (", 4 * per_load * l, " + ", per_load, " * quarter < ", m.parts, ") ");
+        t += cat("    ", guard, "{ const float d = __uint_as_float(p[", l, "][", 2 * k, "]) - mean; square += fmaf(d * d, ",
+                 float_literal(float(m.width)), ", __uint_as_float(p[", l, "][", 2 * k + 1, "])); }\n");
+      }
+    t += cat("    square += __shfl_xor_sync(~0u, square, 1); square += __shfl_xor_sync(~0u, square, 2);\n    rows.mean", i,
+             " = mean; rows.scale", i, " = rsqrtf(fmaf(square, ", float_literal(float(1.0 / double(m.parts * m.width))),
+             ", ", float_literal(float(m.epsilon)), ")); }\n");
+  }
+  std::string rows_text() const {
+    if (epilogue_.moments.empty()) return "";
+    return cat("struct Rows {\n", rows_members_, "};\nDEV void load_rows(const Epilogue& e, Rows& rows, u32 row, int quarter) {\n",
+               rows_body_, "}\n");
   }
 
   // Elements from the base to row `row`, as text over the u32 `row`.
@@ -159,6 +279,10 @@ class Printer {
 
   void add_input(size_t i) {
     const Access& a = epilogue_.inputs[i];
+    if (a.moments >= 0) {
+      lane_values_[i].assign(size_t(style_.lanes), cat("rows.", a.is_scale ? "scale" : "mean", a.moments));
+      return;
+    }
     const std::string name = cat("x", i);
     add_pointer(name, a, false);
     const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; });
@@ -218,9 +342,10 @@ class Printer {
     for (int l = 0; l < style_.lanes; ++l) {
       std::vector<std::string> args = {cat("sum[", l, "]")};
       for (size_t i = 0; i < epilogue_.inputs.size(); ++i) args.push_back(lane_values_[i][size_t(l)]);
-      PLANISH_ASSIGN_OR_RETURN(ExprText text, print_expr(epilogue_.expr, args, cat("v", l, "_")));
+      PLANISH_ASSIGN_OR_RETURN(ExprText text, print_expr(gelu_ ? *gelu_ : epilogue_.expr, args, cat("v", l, "_")));
       finish_body_ += faster(std::move(text.body));
       for (size_t r = 0; r < values.size(); ++r) values[r].push_back(text.outputs[r]);
+      if (epilogue_.result_moments) finish_body_ += cat("  kept[", l, "] = ", text.outputs[0], ";\n");
     }
     for (size_t r = 0; r < values.size(); ++r) add_store(r, values[r]);
     return ok_status();
@@ -256,8 +381,10 @@ class Printer {
   const Epilogue& epilogue_;
   const EpilogueStyle& style_;
   const bool fast_, one_beside_erf_;
+  const std::optional<kernel::Expr> gelu_;
   std::string parameters_, names_, members_, fixed_members_, near_members_;
   std::string fixed_body_, near_body_, prefetch_body_, finish_body_;
+  std::string rows_members_, rows_body_;
   std::vector<KernelArg> args_;
   std::map<size_t, std::vector<std::string>> lane_values_;  // by input, one per lane
   int near_registers_ = 0, fixed_registers_ = 0;

@@ -1,5 +1,7 @@
 #include "backend/cuda/families/contraction/product.h"
 
+#include <algorithm>
+
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "base/text.h"
 #include "kernel/window.h"
@@ -49,7 +51,7 @@ ConvGeometry geometry_of(const kernel::Window& w, const std::vector<int64_t>& in
   return g;
 }
 
-Result<Product> conv_product(const Problem& problem, const kernel::RootAndEpilogue& parts) {
+Result<Product> conv_product(const Problem& problem, const ContractionStages& parts) {
   const kernel::Stage& root = *parts.root;
   Product p;
   p.is_conv = true;
@@ -92,7 +94,7 @@ T attribute(const kernel::Stage& stage, std::string_view key, T fallback) {
   return found == stage.attrs.end() ? fallback : std::get<T>(found->second);
 }
 
-Result<Product> gemm_product(const Problem& problem, const kernel::RootAndEpilogue& parts) {
+Result<Product> gemm_product(const Problem& problem, const ContractionStages& parts) {
   const kernel::Stage& root = *parts.root;
   Product p;
   p.left.value = root.inputs[0];
@@ -134,7 +136,7 @@ Status set_batches(MatrixOperand& operand, std::span<const int64_t> dims,
   return ok_status();
 }
 
-Result<Product> matmul_product(const Problem& problem, const kernel::RootAndEpilogue& parts) {
+Result<Product> matmul_product(const Problem& problem, const ContractionStages& parts) {
   const kernel::Stage& root = *parts.root;
   Product p;
   p.left.value = root.inputs[0];
@@ -168,14 +170,18 @@ Result<Product> matmul_product(const Problem& problem, const kernel::RootAndEpil
 
 }  // namespace
 
-Result<Product> product_of(const Problem& problem) {
-  const std::string_view op = problem.root_op();
-  if (op != "Conv" && op != "MatMul" && op != "Gemm") return other_family();
-  const auto parts = kernel::root_and_epilogue(problem);
+Result<Product> product_of(const Problem& problem, bool with_moments) {
+  const auto is_product = [](const kernel::Stage& stage) {
+    return stage.op == "Conv" || stage.op == "MatMul" || stage.op == "Gemm";
+  };
+  if (std::none_of(problem.stages.begin(), problem.stages.end(), is_product)) return other_family();
+  const auto parts = contraction_stages(problem);
   if (!parts) return unsupported("more than one root with an epilogue");
+  const std::string_view op = parts->root->op;
   PLANISH_ASSIGN_OR_RETURN(Product p, op == "Conv"   ? conv_product(problem, *parts)
                                       : op == "Gemm" ? gemm_product(problem, *parts)
                                                      : matmul_product(problem, *parts));
+  if (p.epilogue.has_moments() && !with_moments) return unsupported("moments of rows");
   if (p.rows * p.batches > INT32_MAX || p.epilogue.channels > INT32_MAX)
     return unsupported(cat(p.rows, " rows, expected fewer than 2^31"));
   if (p.rows * p.batches * p.epilogue.channels == 0 || p.depth * p.taps() == 0)
@@ -186,7 +192,7 @@ Result<Product> product_of(const Problem& problem) {
 Result<Product> product_of_any_size(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(Problem plain,
                            kernel::concrete(problem, [](std::string_view) { return 64; }));
-  return product_of(plain);
+  return product_of(plain, true);
 }
 
 int64_t right_element(const Product& p, int64_t batch, int64_t channel, int64_t tap, int64_t depth) {

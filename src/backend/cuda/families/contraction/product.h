@@ -56,8 +56,9 @@ struct Product {
 };
 
 // The product that a problem asks for. kUnimplemented: another family's problem; kUnsupported: a
-// contraction that no kernel of ours takes, with the reason.
-Result<Product> product_of(const kernel::Problem& problem);
+// contraction that no kernel of ours takes, with the reason. `with_moments`: the family joins and leaves
+// moments of rows.
+Result<Product> product_of(const kernel::Problem& problem, bool with_moments = false);
 
 // The same for packing, which looks at weights only: symbolic dims get room for any filter.
 Result<Product> product_of_any_size(const kernel::Problem& problem);

@@ -200,6 +200,14 @@ class KernelBuilder {
   int width_ = 1;
 };
 
+// Operands that only say which rows others look up are not read as vectors.
+bool only_looks_up(const Problem& problem, int operand) {
+  for (const kernel::Stage& stage : problem.stages)
+    for (size_t i = 0; i < stage.inputs.size(); ++i)
+      if (stage.inputs[i] == operand && (stage.op != "Gather" || i != 1)) return false;
+  return true;
+}
+
 }  // namespace
 
 Status supports_elements(const Problem& problem) {
@@ -241,9 +249,11 @@ bool stores_pixels(const Problem& problem, int result) {
 
 int widest_vector(const Problem& problem) {
   int bits = 8;
-  for (const kernel::Operand& operand : problem.operands)
-    if (operand.present && count_of(operand.type) > 1)
+  for (size_t i = 0; i < problem.operands.size(); ++i) {
+    const kernel::Operand& operand = problem.operands[i];
+    if (operand.present && count_of(operand.type) > 1 && !only_looks_up(problem, int(i)))
       bits = std::max(bits, ir::bits_of(operand.type.dtype));
+  }
   for (size_t i = 0; i < problem.results.size(); ++i)
     bits = std::max(bits, ir::bits_of(problem.result_type(int(i)).dtype));
   return std::min(8, 128 / bits);

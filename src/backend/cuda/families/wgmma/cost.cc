@@ -15,6 +15,7 @@ constexpr double kClusterFactor = 1.01;  // CTAs in lock-step
 constexpr double kShared = 0.15;         // of what multicast saves on paper
 constexpr double kLoadClocks = 1500;     // from a load's issue to its arrival, memory busy
 constexpr double kNearClocks = 600;      // of what an epilogue waits for
+constexpr double kMomentClocks = 100;    // guessed
 constexpr double kFillClocks = 900, kEpilogueClocks = 300, kEpilogueBytesPerClock = 40;
 constexpr double kClusterReduceClocks = 450, kClusterBytesPerClock = 12;
 constexpr double kMemoryBytesPerUs = 4.3e6, kL2BytesPerUs = 8.5e6, kGapUs = 0.5;
@@ -24,7 +25,8 @@ double epilogue_bytes(const Product& p) {
   double bytes = 0;
   for (const Access& a : p.epilogue.results) bytes += ir::bits_of(a.type) / 8;
   for (const Access& a : p.epilogue.inputs)
-    if (!a.constant || std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; }))
+    if (a.moments < 0 &&
+        (!a.constant || std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; })))
       bytes += ir::bits_of(a.type) / 8;
   return bytes;
 }
@@ -34,7 +36,7 @@ int near_registers(const Product& p, int lanes) {
   int64_t words = 0;
   for (const Access& a : p.epilogue.inputs) {
     const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; });
-    if (!a.constant || by_row) words += a.channel_step ? (lanes * ir::bits_of(a.type) + 31) / 32 : 1;
+    if (a.moments < 0 && (!a.constant || by_row)) words += a.channel_step ? (lanes * ir::bits_of(a.type) + 31) / 32 : 1;
   }
   return int(words);
 }
@@ -65,6 +67,9 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
     const Gangs gangs = gangs_of(plan, near);
     epilogue += kNearClocks * std::ceil(double(plan.calls()) / (gangs.size * gangs.buffers));
   }
+  // Parts of moments are read beside the first products; a result's take a few shuffles each.
+  if (!p.epilogue.moments.empty()) epilogue += kMomentClocks;
+  if (p.epilogue.result_moments) epilogue += kMomentClocks;
   if ((t.ping_pong || residents > 1) && waves * residents > 1) epilogue *= 0.4;
   // CTAs of one SM share its units; a lone one waits for its own loads.
   const double active = std::min(double(residents), std::max(1.0, std::ceil(ctas / sm_count)));

@@ -1,5 +1,7 @@
 #include "backend/cuda/families/wgmma/kernel_text.h"
 
+#include <algorithm>
+
 #include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/families/wgmma/device_text.h"
 #include "base/text.h"
@@ -19,10 +21,13 @@ class Constants {
   std::string text_;
 };
 
-// Sums of a small product stay beside what its epilogue reads, which then is loaded early.
+// Sums of a small product stay beside what its epilogue reads, which then is loaded early. Around
+// moments that is more, and worth more registers.
 bool loads_early(const Plan& plan, const EpilogueText& epilogue) {
-  return !plan.tile.ping_pong && plan.sums() <= 64 &&
-         plan.calls() * (epilogue.near_registers + epilogue.fixed_registers) <= 32;
+  if (plan.tile.ping_pong || plan.sums() > 64) return false;
+  const int loaded = plan.calls() * (epilogue.near_registers + epilogue.fixed_registers);
+  const bool moments = epilogue.has_rows || epilogue.keeps;
+  return loaded <= (moments ? std::max(32, register_cap(plan) - plan.sums() - 60) : 32);
 }
 
 std::string constants_text(const Product& p, const Plan& plan, const EpilogueText& epilogue) {
@@ -50,6 +55,8 @@ std::string constants_text(const Product& p, const Plan& plan, const EpilogueTex
   c("kSwizzle", plan.step_bytes == 128 ? 1 : 2)("kElementBytes", plan.element_bytes);
   const int64_t columns = plan.channel_tiles / t.share_rows;
   c("kRaster", columns < 8 ? columns : 8);
+  if (const auto& moments = p.epilogue.result_moments)
+    c("kPartFours", moments->width / 16)("kParts", moments->parts)("kPartWidth", moments->width);
   return c.take();
 }
 
@@ -132,7 +139,7 @@ struct Unit { int block, half, set, quarter, column; };
 // Units that share channels follow each other.
 DEV Unit unit_of(int u) {
   if (kSwap) return {0, 0, 0, 0, u};
-  return {u / 2 % kBlocks, u % 2, u / (2 * kBlocks * kQuarters), u / (2 * kBlocks) % kQuarters, 0};
+ROW_BY_ROW  return {u / 2 % kBlocks, u % 2, u / (2 * kBlocks * kQuarters), u / (2 * kBlocks) % kQuarters, 0};
 }
 DEV void gather(const float (&sum)[kBlocks][kSums], const Unit& u, float (&out)[kLanes]) {
 #pragma unroll
@@ -148,6 +155,45 @@ DEV int row_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
 DEV int channel_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
   if (kSwap) return high + 2 * kBlocks * (8 * warp + (lane >> 2));
   return u.set * 4 * kPermuted + (lane & 3) * kPermuted + u.quarter * kLanes;
+}
+)CUDA";
+
+// Moments of a result's rows: a thread gathers them over fours of its sums, a quad joins and writes a
+// part when it is whole.
+constexpr std::string_view kMomentsText = R"CUDA(
+struct Gathered { float mean, square; };
+DEV void gather_four(Gathered& g, int fours, const float* x) {  // so many fours were gathered before
+  const float mean = (x[0] + x[1] + x[2] + x[3]) * 0.25f;
+  float square = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) square = fmaf(x[i] - mean, x[i] - mean, square);
+  if (fours == 0) { g.mean = mean; g.square = square; return; }
+  const float d = mean - g.mean;
+  g.mean = fmaf(d, 1.0f / (fours + 1), g.mean);
+  g.square += fmaf(d * d, 4.0f * fours / (fours + 1), square);
+}
+DEV void join_lanes(Gathered& g) {
+#pragma unroll
+  for (int i = 1; i < 4; i *= 2) {
+    const float mean = __shfl_xor_sync(~0u, g.mean, i), square = __shfl_xor_sync(~0u, g.square, i), d = mean - g.mean;
+    g.mean = fmaf(d, 0.5f, g.mean);
+    g.square = fmaf(d * d, i * kPartFours * 2.0f, g.square + square);
+  }
+}
+// `position`: the unit's among those of its row that this thread finishes; `in_tile`: among all of the row.
+DEV void gather_unit(const Epilogue& e, Gathered& g, const float (&x)[kLanes], int position, int in_tile, int first_part,
+                     u32 row, bool live, u32 lane) {
+#pragma unroll
+  for (int f = 0; f < kLanes / 4; ++f) {
+    gather_four(g, (position * (kLanes / 4) + f) % kPartFours, x + 4 * f);
+    if ((position * (kLanes / 4) + f + 1) % kPartFours == 0) {
+      join_lanes(g);
+      if (live && (lane & 3) == 0) {
+        const u32 d[2] = {__float_as_uint(g.mean), __float_as_uint(g.square)};
+        put(e.moments + ((u64)row * kParts + first_part + (in_tile * (kLanes / 4) + f) / kPartFours) * 2, d);
+      }
+    }
+  }
 }
 )CUDA";
 
@@ -229,6 +275,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
         for (int i = 0; i < ahead; ++i) { barrier_expect(full + 8 * i, kStageBytes); bring_right(p, begin + i, i); }
       }
       grid_wait();
+      if (kOneWave) grid_launch();
       for (int tile = first; tile < kTiles; tile += stride) {
         const Place p = place_of(tile, rank);
         const int part = kShareRows > 1 ? left_part : 0;
@@ -241,7 +288,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
           r.next();
         }
       }
-      grid_launch();
+      if (!kOneWave) grid_launch();
     }
     __syncwarp();
     if (kSplit > 1) { cluster_wait(); cluster_sync(); }
@@ -273,12 +320,12 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
             load_near(e, to[i], row_base + row_at(u), channel_base + channel_at(u), channel_base + kChannels);
         }
       };
-      if (kEarly) {
+BRING_ROWS      if (kEarly) {
 #pragma unroll
         for (int v = 0; v < kMine; ++v)
           if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v)), channel_base + kChannels);
         grid_wait();
-#pragma unroll
+ROWS_EARLY#pragma unroll
         for (int v = 0; v < kMine; ++v)
           if (row_at(unit_at(v)) < kRows && channel_at(unit_at(v)) < kChannels)
             load_near(e, near[0][v], row_base + row_at(unit_at(v)), channel_base + channel_at(unit_at(v)), channel_base + kChannels);
@@ -304,7 +351,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
       }
       if (kPingPong && lane == 0) barrier_arrive(turn + 8 * (group ^ 1));
       if (!kEarly) bring_near(0, near[0]);
-      wgmma_wait<0>();
+ROWS_LATE      wgmma_wait<0>();
       release(empty + 8 * previous, lane);
       if (kPingPong) r.skip(kSteps);
 
@@ -319,7 +366,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
         }
         cluster_sync();
       }
-#pragma unroll
+GATHERED#pragma unroll
       for (int v = 0; v < kMine; ++v) {
         const Unit u = unit_at(v);
         float part[kLanes];
@@ -339,10 +386,10 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
         const int channel = channel_at(u), row = row_at(u);
         if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && channel < kChannels)
           load_fixed(e, fixed[0], channel_base + channel, channel_base + kChannels);
-        if (row < kRows && channel < kChannels)
-          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], row_base + row,
-                 channel_base + channel, channel_base + kChannels);
-      }
+DECLARE_KEPT        if (row < kRows && channel < kChannels)
+          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], ROWS_ARGUMENTrow_base + row,
+                 channel_base + channel, channel_base + kChannelsKEPT_ARGUMENT);
+GATHER_UNIT      }
     }
   }
   if (kCluster / kSplit > 1) { __syncwarp(); cluster_sync(); }  // nobody leaves while a peer can still write here
@@ -351,10 +398,49 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
 
 }  // namespace
 
+namespace {
+
+// What stands in the body where rows have moments.
+void print_moments(std::string& body, const EpilogueText& epilogue) {
+  const auto put = [&](std::string_view what, bool wanted, std::string_view text) {
+    replace_all(body, what, wanted ? text : "");
+  };
+  const bool rows = epilogue.has_rows, keeps = epilogue.keeps;
+  put("BRING_ROWS", rows, R"(      // Which rows a thread finishes: all of its own, or, of a split tile, its member's.
+      constexpr int kRowUnits = kSets * kQuarters, kRowsMine = kSplit == 1 ? 2 * kBlocks : kMine > kRowUnits ? kMine / kRowUnits : 1;
+      Rows rows[kRowsMine];
+      const auto bring_rows = [&] {
+#pragma unroll
+        for (int i = 0; i < kRowsMine; ++i) {
+          const int row = kSplit > 1 ? row_at(unit_at(i * kRowUnits)) : row0 + high + 64 * (i / 2) + 16 * quad + (lane >> 2) + 8 * (i % 2);
+          load_rows(e, rows[i], row_base + (row < kRows ? row : kRows - 1), lane & 3);
+        }
+      };
+)");
+  put("ROWS_EARLY", rows, "        bring_rows();\n");
+  put("ROWS_LATE", rows, "      if (!kEarly) bring_rows();\n");
+  put("DECLARE_KEPT", keeps, "        float kept[kLanes] = {};\n");
+  put("ROWS_ARGUMENT", rows, "rows[kSplit > 1 ? v / kRowUnits : 2 * u.block + u.half], ");
+  put("KEPT_ARGUMENT", keeps, ", kept");
+  put("GATHER_UNIT", keeps, R"(        gather_unit(e, gathered[kSplit > 1 ? 0 : 2 * u.block + u.half], kept, kSplit > 1 ? v : u.set * kQuarters + u.quarter,
+                    u.set * kQuarters + u.quarter, channel0 / kPartWidth, row_base + row, row < kRows && channel < kChannels, lane);
+)");
+  put("GATHERED", keeps, "      Gathered gathered[kSplit > 1 ? 1 : 2 * kBlocks];\n");
+}
+
+}  // namespace
+
 std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& epilogue,
-                        const std::string& entry) {
+                        const std::string& entry, bool one_wave) {
   const Tile& t = plan.tile;
   std::string body(kBodyText);
+  print_moments(body, epilogue);
+  // What a member of a split finishes is whole rows, or parts of one that follow each other.
+  std::string units(kUnitText);
+  replace_all(units, "ROW_BY_ROW", (epilogue.keeps || epilogue.has_rows) && t.split > 1
+                                       ? "  return {u / (kSets * kQuarters) / 2, u / (kSets * kQuarters) % 2, "
+                                         "u % (kSets * kQuarters) / kQuarters, u % kQuarters, 0};\n"
+                                       : "");
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", epilogue.parameters);
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
@@ -362,12 +448,13 @@ std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& 
   replace_all(body, "ROW_BASE", row_base_text(p, "p.batch"));
   replace_all(body, "CHANNEL_BASE", channel_base_text(p, "p.batch"));
   const bool left_outer = plan.left == Source::kDepthOuter, right_outer = plan.right == Source::kDepthOuter;
-  return cat(kPrelude, async_text(), constants_text(p, plan, epilogue),
+  return cat(kPrelude, async_text(), constants_text(p, plan, epilogue), "constexpr bool kOneWave = ", one_wave ? "true" : "false", ";\n",
              instruction_text("multiply", p.type, t.width,
                               (t.swap ? right_outer : left_outer) ? Operand::kSharedMnMajor
                                                                   : Operand::kSharedKMajor,
                               t.swap ? left_outer : right_outer),
-             left_text(p, plan), right_text(p, plan), kStepText, epilogue.functions, kUnitText, body);
+             left_text(p, plan), right_text(p, plan), kStepText, epilogue.functions, units,
+             epilogue.keeps ? kMomentsText : std::string_view(), body);
 }
 
 }  // namespace planish::cuda::wgmma

@@ -54,6 +54,20 @@ Status check_im2col(const ConvGeometry& g) {
   return ok_status();
 }
 
+// Lanes of a quad have one row's statistics, and make one row's parts of four sums each at a time.
+Status check_moments(const Product& p, const Plan& plan) {
+  const Tile& t = plan.tile;
+  if (t.swap || p.is_conv || p.batches > 1) return unsupported("moments of rows on the wide side, or of images");
+  if (!p.epilogue.result_moments) return ok_status();
+  const int64_t width = p.epilogue.result_moments->width;
+  if (width % 16 || t.channel_tile() % width || p.channels % t.channel_tile() || plan.lanes % 4)
+    return unsupported(cat("parts of ", width, " of ", p.channels, " channels in a tile of ", t.channel_tile()));
+  // Of a split tile each member finishes whole parts.
+  if (t.split > 1 && plan.calls() * plan.lanes % (width / 4))
+    return unsupported(cat("parts of ", width, " channels that the split cuts"));
+  return ok_status();
+}
+
 bool too_long(int64_t elements) { return elements > INT32_MAX; }
 
 }  // namespace
@@ -161,6 +175,7 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
     plan.lanes = t.split > 1 ? std::min(plan.permuted, 4) : plan.permuted;
   }
   if (plan.sums() / plan.lanes % t.split) return unsupported("sums that do not split");
+  if (p.epilogue.has_moments()) PLANISH_RETURN_IF_ERROR(check_moments(p, plan));
   plan.packed_channels = round_up(p.channels, t.swap ? 64 * t.blocks : 4 * plan.permuted);
 
   plan.stage_bytes = plan.left_bytes() + plan.right_bytes();
@@ -180,14 +195,18 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
   return plan;
 }
 
+// Each quarter of an SM has 16384 for its warps of 32.
+int register_cap(const Plan& plan) {
+  const int warps = (plan.threads() / 32 * plan.tile.residents + 3) / 4;
+  const bool moved = plan.producer_warps == 4;
+  return moved ? plan.consumer_registers : std::min(255, 16384 / (32 * warps) / 8 * 8);
+}
+
 Gangs gangs_of(const Plan& plan, int near) {
   Gangs gangs;
   if (near == 0) return gangs;
-  // Registers of a thread: each quarter of an SM has 16384 for its warps of 32.
-  const int warps = (plan.threads() / 32 * plan.tile.residents + 3) / 4;
   const bool moved = plan.producer_warps == 4;
-  const int cap = moved ? plan.consumer_registers : std::min(255, 16384 / (32 * warps) / 8 * 8);
-  const int budget = std::clamp(cap - plan.sums() - (moved ? 40 : 48), 4, 48);
+  const int budget = std::clamp(register_cap(plan) - plan.sums() - (moved ? 40 : 48), 4, 48);
   gangs.buffers = 2 * near <= budget && plan.calls() > 1 ? 2 : 1;
   while (plan.calls() % (2 * gangs.size) == 0 && 2 * gangs.size * near * gangs.buffers <= budget)
     gangs.size *= 2;

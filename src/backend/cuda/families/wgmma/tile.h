@@ -76,6 +76,8 @@ struct Gangs {
   int size = 1, buffers = 1;
 };
 Gangs gangs_of(const Plan& plan, int near_registers);
+// Registers that a consumer thread may have.
+int register_cap(const Plan& plan);
 
 // Channel of the right operand that row `packed_row` of the packed weights holds: rows are permuted
 // so that the sums of one thread are neighbouring channels.

@@ -103,7 +103,7 @@ class Wgmma : public ContractionDef {
   int version() const override { return 2; }
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem));
+    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem, true));
     if (sm_version(device) != 90)
       return unsupported(cat("the device is ", device.isa, ", expected sm_90a"));
     if (product.type == ir::DataType::kF32 && !takes_tf32(device))
@@ -114,7 +114,7 @@ class Wgmma : public ContractionDef {
   }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
-    auto product = product_of(problem);
+    auto product = product_of(problem, true);
     std::vector<Tactic> out;
     if (!product.ok()) return out;
     for (const wgmma::Tile& tile : wgmma::candidates(*product, sm_count(device)))
@@ -124,7 +124,7 @@ class Wgmma : public ContractionDef {
 
   double predict_us(const Problem& problem, const Tactic& tactic,
                     const DeviceInfo& device) const override {
-    auto product = product_of(problem);
+    auto product = product_of(problem, true);
     if (!product.ok()) return 1e12;
     auto plan = wgmma::plan_of(*product, wgmma::read(tactic));
     return plan.ok() ? wgmma::predict_us(*product, *plan, sm_count(device)) : 1e12;
@@ -140,15 +140,17 @@ class Wgmma : public ContractionDef {
   }
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic,
-                           const DeviceInfo&) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem));
+                           const DeviceInfo& device) const override {
+    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem, true));
     PLANISH_ASSIGN_OR_RETURN(Plan plan, wgmma::plan_of(product, wgmma::read(tactic)));
     const EpilogueStyle style{.lanes = plan.lanes, .group_channels = product.channels,
                               .channel_tail = product.channels % plan.lanes != 0};
     PLANISH_ASSIGN_OR_RETURN(EpilogueText epilogue, print_epilogue(product.epilogue, style));
     EmittedKernel kernel;
     kernel.entry = entry_name(product, plan);
-    kernel.source = wgmma::kernel_text(product, plan, epilogue, kernel.entry);
+    // Measured for products only.
+    const bool one_wave = !product.is_conv && plan.cluster_tiles * plan.tile.cluster() <= sm_count(device);
+    kernel.source = wgmma::kernel_text(product, plan, epilogue, kernel.entry, one_wave);
     kernel.grid.x = uint32_t(plan.cluster_tiles * plan.tile.cluster());
     kernel.block.x = uint32_t(plan.threads());
     kernel.cluster.x = uint32_t(plan.tile.cluster());

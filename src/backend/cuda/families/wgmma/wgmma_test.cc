@@ -117,6 +117,31 @@ TEST(CudaWgmma, PackedWeightsAreAPermutationWithZerosBeside) {
   }
 }
 
+TEST(CudaWgmma, MomentsCompileWithoutSpills) {
+  PLANISH_NEEDS_NVRTC();
+  const std::pair<MomentsCase, Tile> cases[] = {
+      {{128, 2304, 768, 48}, {.groups = 1, .width = 64}},
+      {{128, 3072, 768, 48, 0, 0, true}, {.groups = 1, .width = 96}},
+      {{128, 768, 768, 0, 48, 48}, {.groups = 1, .width = 48, .residents = 2, .split = 2}},
+      {{128, 768, 3072, 0, 48, 48}, {.groups = 1, .width = 96, .split = 4}},
+      {{1024, 768, 768, 0, 48, 48}, {.groups = 1, .width = 96}},
+  };
+  for (const auto& [c, tile] : cases) {
+    auto step = wgmma_family().emit(moments_problem(c, DataType::kF16), wgmma::write(tile), testing_device());
+    ASSERT_TRUE(step.ok()) << step.status().to_string();
+    expect_compiles(*step);
+  }
+}
+
+TEST(CudaWgmma, MomentsWantTilesOfWholeParts) {
+  auto product = product_of(moments_problem({128, 768, 768, 0, 0, 48}, DataType::kF16), true);
+  ASSERT_TRUE(product.ok()) << product.status().to_string();
+  EXPECT_TRUE(wgmma::plan_of(*product, {.groups = 1, .width = 96}).ok());
+  EXPECT_FALSE(wgmma::plan_of(*product, {.groups = 1, .width = 64}).ok());   // cuts parts
+  EXPECT_FALSE(wgmma::plan_of(*product, {.groups = 1, .width = 144}).ok());  // and this the last tile
+  EXPECT_FALSE(product_of(moments_problem({128, 768, 768, 0, 0, 48}, DataType::kF16)).ok());
+}
+
 TEST(CudaWgmma, RefusesWithAReason) {
   const auto why = [&](const kernel::Problem& problem, const std::string& isa = "sm_90a") {
     return wgmma_family().supports(problem, testing_device(isa)).message();

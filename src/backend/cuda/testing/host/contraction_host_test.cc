@@ -4,6 +4,7 @@
 // multiples of 1/8, so that sums are exact in every type.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <iostream>
 #include <map>
 #include <random>
@@ -64,6 +65,9 @@ Asked asked(std::string title, Problem problem, bool computed_right = false) {
     for (int64_t i = 0; i < t.count(); ++i)
       t.set_f64(i, operand.type.dtype == DataType::kBool ? double(random() % 4 > 0)
                                                          : double(int(random() % 17) - 8) / 8);
+    for (const kernel::Stage& stage : out.problem.stages)  // squares are not negative
+      if (stage.op == "JoinMoments" && &operand == &out.problem.operands[size_t(stage.inputs[0])])
+        for (int64_t i = 1; i < t.count(); i += 2) t.set_f64(i, 4 + 4 * std::fabs(t.f64(i)));
     wide.push_back(ir::is_float(t.dtype()) ? t.converted(DataType::kF64) : t);
     out.operands.push_back(std::move(t));
   }
@@ -175,6 +179,47 @@ TEST(ContractionsOnTheHost, GiveWhatTheInterpreterGives) {
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
+TEST(ContractionsOnTheHost, MomentsOfRows) {
+  std::vector<Asked> problems;
+  const auto moments = [&](const char* title, MomentsCase c, DataType type) {
+    problems.push_back(asked(title, moments_problem(c, type)));
+  };
+  moments("joins", {100, 144, 192, 48, 0, 0, true}, DataType::kF16);
+  moments("joins an odd number", {70, 64, 96, 32, 0, 0, false}, DataType::kBF16);
+  moments("leaves 48s", {100, 192, 256, 0, 0, 48, false}, DataType::kF16);
+  moments("leaves 32s", {37, 192, 256, 0, 0, 32, false}, DataType::kBF16);
+  moments("all in 48s", {100, 192, 384, 48, 48, 48, false}, DataType::kF16);
+  moments("all in 32s", {65, 128, 512, 32, 32, 32, true}, DataType::kF16);
+  const wgmma::Tile tiles[] = {
+      {.groups = 1, .width = 48, .residents = 2, .split = 2},
+      {.groups = 1, .width = 96, .residents = 1, .split = 4},
+      {.groups = 1, .width = 64, .residents = 2, .split = 4},
+      {.groups = 1, .width = 96, .residents = 1},
+      {.groups = 2, .width = 96, .residents = 2},
+      {.groups = 2, .blocks = 2, .width = 96},
+      {.groups = 2, .blocks = 1, .width = 64, .share_weights = 2},
+      {.groups = 2, .blocks = 1, .width = 96, .ping_pong = true},
+      {.groups = 1, .blocks = 1, .width = 32, .share_rows = 2},
+      {.groups = 1, .width = 144},
+  };
+  const EmittedKernelDef& def = family("cuda.contraction_wgmma");
+  std::vector<HostCase> cases;
+  std::map<std::string, int> taken;
+  for (const Asked& one : problems) {
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).message();
+    EXPECT_FALSE(family("cuda.contraction_plain").supports(one.problem, testing_device()).ok());
+    for (const wgmma::Tile& tile : tiles) {
+      auto made = host_case(one.title, def, one.problem, wgmma::write(tile), testing_device(), one.operands, one.expected);
+      if (!made.ok()) continue;  // the tile cuts a part
+      ++taken[one.title];
+      cases.push_back(std::move(*made));
+    }
+    EXPECT_GE(taken[one.title], 3) << one.title;
+  }
+  std::cout << cases.size() << " kernels\n";
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
 TEST(ContractionsOnTheHost, AttentionAndStem) {
   std::vector<Asked> problems;
   const auto attention = [&](const char* title, AttentionCase c, DataType type) {
@@ -246,7 +291,7 @@ TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
       {"if (step > begin) release(empty + 8 * previous, lane);", ""},                        // producer never goes on
       {"(lane & 3) * kPermuted", "(lane & 3) * kLanes / 2"},                                 // channels permuted wrongly
       {"        grid_wait();\n#pragma unroll", "#pragma unroll"},                                // residual read too early
-      {"grid_wait();\n      for (int tile", "for (int tile"},                                // inputs read too early
+      {"grid_wait();\n      if (kOneWave)", "if (kOneWave)"},                                // inputs read too early
       {"constexpr int kSwizzle = 1;", "constexpr int kSwizzle = 2;"},                        // wrong swizzle
   };
   std::vector<HostCase> cases = {*right};
