@@ -188,7 +188,8 @@ Result<Chain> chain_of(const Problem& problem) {
     terms.bias = project.inputs[2];
     terms.bias_dims = {c.out_channels, 1, 1};
   }
-  PLANISH_ASSIGN_OR_RETURN(c.epilogue, make_epilogue(problem, links[at + 1].parts, 1, terms));
+  const ContractionStages last = {&project, links[at + 1].parts.root_output, int(&project - problem.stages.data())};
+  PLANISH_ASSIGN_OR_RETURN(c.epilogue, make_epilogue(problem, last, 1, terms));
   return c;
 }
 

@@ -168,6 +168,10 @@ class Maker {
     const kernel::Stage* partial = nullptr;
     int partial_value = -1;
     for (const kernel::Stage& stage : problem_.stages) {
+      if (&stage - problem_.stages.data() < stages.first) {
+        value += int(stage.outputs.size());
+        continue;
+      }
       if (&stage == stages.root) {
         PLANISH_ASSIGN_OR_RETURN(nodes_[value], root(terms));
       } else if (stage.op == "JoinMoments") {

@@ -55,6 +55,7 @@ struct Epilogue {
 struct ContractionStages {
   const kernel::Stage* root = nullptr;
   int root_output = -1;  // value number
+  int first = 0;         // stage at which they begin: what stands before belongs to other roots
 };
 // nullopt when the region is something else.
 std::optional<ContractionStages> contraction_stages(const kernel::Problem& problem);
