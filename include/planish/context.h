@@ -33,12 +33,9 @@ struct ContextOptions {
   // The host's threads instead of our own; copied.
   std::optional<HostParallelFor> parallel_for;
   // CUDA: the host's stream (CUstream) that runs are enqueued on; null: one of the context's own.
-  // Borrowed for the context's life. A run still waits for its end.
+  // Borrowed for the context's life. A run waits for its end unless RunOptions says otherwise.
   void* stream = nullptr;
 };
-
-// Where user memory lies.
-enum class MemorySpace { kHost, kDevice };
 
 // Where the time of one run went on a device with memory of its own; zeros on the CPU.
 struct RunTimes {
@@ -66,12 +63,23 @@ struct RunOptions {
   // mean, which tells short runs from the cost of taking their time.
   RunTimes* times = nullptr;
   int compute_repeats = 1;
+  // False: when all inputs lie on the device and all outputs are bound there, the run returns once it
+  // is enqueued; results are there in the order of the context's stream, errors come with a later
+  // call. Bound memory must stay until then. Elsewhere a run waits for its end.
+  bool wait = true;
 };
 
-// What one step cost for the shapes of the last run, for GFLOP/s and GB/s.
+// What one step cost for the shapes of the last run, for GFLOP/s and GB/s, and what it ran on.
 struct StepCost {
   double flops = 0;         // a multiply-add counts two; 0 for what computes none
   int64_t bytes_moved = 0;  // operands and results, once each
+  // On a device: names of its functions in launch order, whether their code holds instructions of
+  // tensor cores, and whether they were compiled for any sizes, not for these.
+  std::vector<std::string> device_kernels;
+  bool tensor_cores = false;
+  bool any_size = false;
+  // The ceilings of the units in use at the device's highest clock; 0 where they are not known.
+  double peak_flops = 0, peak_bytes_per_s = 0;
 };
 
 class PLANISH_API Context {
@@ -84,8 +92,8 @@ class PLANISH_API Context {
 
   // Binds input `index` to user memory: dense, row-major, of the input's type, `dims` elements.
   // Borrowed until the run has ended. Errors name the input, got and expected. Device memory is read
-  // where it lies (16-byte aligned, else copied on the device); host memory goes through pinned
-  // memory to a device that has its own.
+  // where it lies (16-byte aligned, else copied on the device); an address that the driver knows to
+  // lie elsewhere is refused. Host memory goes through pinned memory to a device that has its own.
   Status set_input(int index, const void* data, std::vector<int64_t> dims,
                    MemorySpace space = MemorySpace::kHost);
   Status set_input(const std::string& name, const Tensor& tensor);
@@ -95,8 +103,9 @@ class PLANISH_API Context {
                      MemorySpace space = MemorySpace::kHost);
   // Asked for the memory of an unbound output once its size is known: at least `bytes`, which live
   // until the results are read. Null falls back to context-owned memory.
+  // `space` says where that memory lies.
   using OutputAllocator = std::function<void*(int output, int64_t bytes)>;
-  Status set_output_allocator(OutputAllocator allocator);
+  Status set_output_allocator(OutputAllocator allocator, MemorySpace space = MemorySpace::kHost);
 
   // Runs and waits. Dims that the last run had cost nothing to set up again. Errors:
   // kInvalidArgument (shapes), kFailedPrecondition (an input without data, a context that runs),
@@ -110,6 +119,8 @@ class PLANISH_API Context {
   Result<Tensor> output(int index) const;
   Result<Tensor> output(const std::string& name) const;
 
+  // The stream that runs are enqueued on (CUstream); null on a device without streams.
+  void* stream() const;
   // Bytes of the arenas that this context holds.
   int64_t arena_bytes() const;
   // Per step of Engine::steps(), for the shapes of the last run; empty before it.

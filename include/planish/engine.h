@@ -28,8 +28,11 @@ struct EngineOptions {
   int64_t max_memory_bytes = 0;  // cap on one context's arenas; 0: none
   // Memory of arenas and context-owned outputs; copied.
   std::optional<HostAllocator> allocator;
-  // The same for memory of the device itself, 256-byte aligned: arenas, constants, staging.
+  // The same for memory of the device itself, 256-byte aligned: arenas, weights, staging.
   std::optional<HostAllocator> device_allocator;
+  // Cap on all of the device's memory that the engine and its contexts hold at once, whoever
+  // allocates it; 0: none. Weights that several engines share count in each.
+  int64_t max_device_memory_bytes = 0;
   // Refuse plan files above this size before reading them; 0: no limit but the file system's.
   int64_t max_plan_bytes = 0;
 };
@@ -51,6 +54,12 @@ struct StepDesc {
   std::vector<std::string> sources;  // the source nodes it came from
   bool reference = false;            // runs reference code: no kernel took it
   double expected_us = 0;            // as measured or predicted by the build
+};
+
+// Clocks and power of a device at one moment; 0 for what it does not tell.
+struct DeviceState {
+  double clock_mhz = 0, memory_clock_mhz = 0;
+  double power_watts = 0, temperature_c = 0;
 };
 
 class PLANISH_API Engine {
@@ -75,6 +84,11 @@ class PLANISH_API Engine {
   // The device it runs on.
   DeviceDesc device() const;
   int threads() const;
+  // kUnsupported where the device does not tell (a CPU, a GPU without NVML).
+  Result<DeviceState> device_state() const;
+  // Memory for inputs and outputs in either space, from where the engine's own comes; at least as
+  // large, freed with its last owner. On a CPU kDevice is refused.
+  Result<std::shared_ptr<void>> allocate(int64_t bytes, MemorySpace space) const;
 
   // Memory for the given input dims (in input order); makes the instance when it is not there.
   Result<MemoryReport> memory(const std::vector<std::vector<int64_t>>& input_dims) const;

@@ -76,6 +76,7 @@ struct DeviceDesc {
   std::string kind;         // "cpu"
   std::string name;         // as the vendor writes it
   std::string isa;          // "avx512"
+  int index = 0;            // among the devices of its kind
   int threads = 0;          // cores that a default context uses
   bool available = false;
   std::string reason;       // why not, when not available

@@ -26,6 +26,9 @@ enum class DataType : uint8_t {
   kF8E4M3Fnuz = 17, kF8E5M2Fnuz = 18, kF8E8M0 = 19, kF4E2M1 = 20, kI2 = 21, kU2 = 22,
 };
 
+// Where user memory lies: the host's, or a device's own.
+enum class MemorySpace { kHost, kDevice };
+
 // "f32", "i64", "f8e4m3fn".
 PLANISH_API std::string_view name_of(DataType type);
 // Bits per element; types under 8 bits are packed, low bits first.

@@ -35,9 +35,9 @@ class Context:
     once; calls on the same one wait for each other.
     """
 
-    def __init__(self, engine: Engine, threads: int = 0):
+    def __init__(self, engine: Engine, threads: int = 0, stream: Any = None):
         self.engine = engine
-        self._context = _planish.Context(engine._engine, threads)
+        self._context = _planish.Context(engine._engine, threads, _stream_handle(stream))
         self._lock = threading.Lock()
 
     def __call__(self, *args: Any, **named: Any) -> Results:
@@ -45,25 +45,32 @@ class Context:
         return self.run(self.engine._inputs_of_call(args, named))
 
     def run(self, inputs: Inputs, *, out: Optional[Mapping[str, Any]] = None, dlpack: bool = False,
-            timeout_s: Optional[float] = None,
+            on_device: bool = False, timeout_s: Optional[float] = None,
             cancel: Optional[CancelToken] = None) -> Dict[str, Any]:
         """The same, with options.
 
         inputs: arrays by name, or in order. They are read where they lie, unless they are not dense.
         out: writable arrays by output name, which receive the results; the rest is made new.
-        dlpack: planish.Tensor instead of NumPy arrays. timeout_s: DeadlineExceededError beyond it.
+        dlpack: planish.Tensor instead of NumPy arrays. on_device: planish.DeviceTensor, in the GPU's
+        memory. timeout_s: DeadlineExceededError beyond it.
         cancel: CancelledError once it is cancelled. No result is ever overwritten by a later run.
         """
         arrays = self.engine._ordered(inputs)
         given = self.engine._ordered_out(out)
         with self._lock:
-            results = self._context.run(arrays, given, not dlpack, timeout_s, cancel or CancelToken())
+            results = self._context.run(arrays, given, not dlpack, on_device, timeout_s,
+                                        cancel or CancelToken())
         return dict(zip((info.name for info in self.engine.outputs), results))
 
     @property
     def arena_bytes(self) -> int:
         """Memory that its runs have needed so far."""
         return self._context.arena_bytes()
+
+    @property
+    def stream(self) -> int:
+        """The CUstream of its runs as a number; 0 on a CPU."""
+        return self._context.stream()
 
     def __repr__(self) -> str:
         return f"<planish.Context of {self.engine!r}, arena {self.arena_bytes} bytes>"
@@ -86,14 +93,15 @@ class Engine:
         return self.run(self._inputs_of_call(args, named))
 
     def run(self, inputs: Inputs, *, out: Optional[Mapping[str, Any]] = None, dlpack: bool = False,
-            timeout_s: Optional[float] = None,
+            on_device: bool = False, timeout_s: Optional[float] = None,
             cancel: Optional[CancelToken] = None) -> Dict[str, Any]:
         """The same, with the options of Context.run."""
         with self._lock:
             context = self._idle.pop() if self._idle else None
         context = context or Context(self)
         try:
-            return context.run(inputs, out=out, dlpack=dlpack, timeout_s=timeout_s, cancel=cancel)
+            return context.run(inputs, out=out, dlpack=dlpack, on_device=on_device,
+                               timeout_s=timeout_s, cancel=cancel)
         finally:
             with self._lock:
                 self._idle.append(context)
@@ -107,9 +115,12 @@ class Engine:
                 self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "planish")
         return self._pool.submit(self, *args, **named)
 
-    def context(self, threads: int = 0) -> Context:
-        """A context of the caller's own. threads: 0 for as many as the engine has."""
-        return Context(self, threads)
+    def context(self, threads: int = 0, stream: Any = None) -> Context:
+        """A context of the caller's own. threads: 0 for as many as the engine has. stream: on a GPU,
+        the stream that its runs are enqueued on (torch.cuda.Stream, or a CUstream as a number), which
+        must live as long; None for one of the context's own.
+        """
+        return Context(self, threads, stream)
 
     def save(self, path: Path) -> None:
         """Writes the plan file. Only of an engine that build() made."""
@@ -201,15 +212,29 @@ class Engine:
                 f"{self.device}, {self.threads} threads>")
 
 
+def _stream_handle(stream: Any) -> int:
+    """A CUstream as a number: CUDA's legacy default stream, which PyTorch calls 0, is 1."""
+    if stream is None:
+        return 0
+    handle = getattr(stream, "cuda_stream", stream)
+    if not isinstance(handle, int):
+        raise InvalidArgumentError(f"stream: got a {type(stream).__name__}, expected an object with "
+                                   "a cuda_stream, or a CUstream as a number")
+    return handle or 1
+
+
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def load(plan: Union[Path, bytes], *, device: str = "", threads: int = 0) -> Engine:
-    """Loads an engine from a plan file, or from its bytes. device: empty for the plan's own."""
+def load(plan: Union[Path, bytes], *, device: str = "", threads: int = 0,
+         max_device_memory_bytes: int = 0) -> Engine:
+    """Loads an engine from a plan file, or from its bytes. device: empty for the plan's own.
+    max_device_memory_bytes: cap on what it and its contexts take of a GPU's memory; 0 for none.
+    """
     if isinstance(plan, bytes):
-        return Engine(_planish.parse_engine(plan, device, threads))
-    return Engine(_planish.load_engine(os.fspath(plan), device, threads))
+        return Engine(_planish.parse_engine(plan, device, threads, max_device_memory_bytes))
+    return Engine(_planish.load_engine(os.fspath(plan), device, threads, max_device_memory_bytes))
 
 
 def inspect(plan: Union[Path, bytes, Engine]) -> Dict[str, Any]:

@@ -91,18 +91,31 @@ std::string flags_of(nb::handle array) {
   return out;
 }
 
-[[noreturn]] void refuse_array(const std::string& role, const TensorDesc& wanted, nb::handle got) {
+constexpr int kDlHost = 1, kDlCuda = 2, kDlCudaManaged = 13;  // DLPack's device types
+
+// (type, number) of what speaks DLPack; nothing of what does not.
+std::optional<std::pair<int, int>> dlpack_device(nb::handle array) {
+  if (!nb::hasattr(array, "__dlpack__") || !nb::hasattr(array, "__dlpack_device__"))
+    return std::nullopt;
+  const nb::object device = array.attr("__dlpack_device__")();
+  return std::pair(nb::cast<int>(device[0]), nb::cast<int>(device[1]));
+}
+
+std::string place_text(const Place& place) {
+  return place.gpu < 0 ? "host memory, (1, 0)"
+                       : "host memory, (1, 0), or GPU " + std::to_string(place.gpu) + "'s, (2, " +
+                             std::to_string(place.gpu) + ")";
+}
+
+[[noreturn]] void refuse_array(const std::string& role, const TensorDesc& wanted, nb::handle got,
+                               const Place& place = {}) {
   const std::string where = quoted(role, wanted);
   if (!nb::hasattr(got, "__dlpack__") && !nb::ndarray_check(got))
     refuse(where + " is a " + kind_of(got) + ", expected an array of " +
            std::string(name_of(wanted.dtype)) + " (NumPy's or one that speaks DLPack)");
-  constexpr int kHost = 1;  // DLPack's kDLCPU
-  if (nb::hasattr(got, "__dlpack_device__")) {
-    const nb::object device = got.attr("__dlpack_device__")();
-    if (nb::cast<int>(device[0]) != kHost)
-      refuse(where + " lies on DLPack device " + text_of(device) + ", expected host memory, " +
-             text_of(nb::make_tuple(kHost, 0)));
-  }
+  if (const auto device = dlpack_device(got); device && device->first != kDlHost)
+    refuse(where + " lies on DLPack device (" + std::to_string(device->first) + ", " +
+           std::to_string(device->second) + "), expected " + place_text(place));
   if (role == "out")
     refuse(where + ": expected a writable array of " + std::string(name_of(wanted.dtype)) +
            ", dense in row-major order, got " +
@@ -131,6 +144,27 @@ nb::object as_bits(const TensorDesc& wanted, nb::handle array) {
     if (name == theirs && name_of(wanted.dtype) == ours)
       return array.attr("view")(bits_of(wanted.dtype) == 16 ? "uint16" : "uint8");
   return nb::borrow(array);
+}
+
+// GPU memory of a library that speaks DLPack, when the engine computes on that GPU. The capsule owns it.
+template <class Array>
+std::optional<Array> gpu_array(const std::string& role, const TensorDesc& wanted, nb::handle given,
+                               const Place& place) {
+  const auto device = dlpack_device(given);
+  if (!device || (device->first != kDlCuda && device->first != kDlCudaManaged)) return std::nullopt;
+  if (place.gpu < 0 || device->second != place.gpu) refuse_array(role, wanted, given, place);
+  const nb::object capsule =
+      given.attr("__dlpack__")("stream"_a = reinterpret_cast<uintptr_t>(place.stream));
+  Array array;
+  if (!nb::try_cast<Array>(capsule, array, false) || !fits(wanted.dtype, array.dtype()))
+    refuse(quoted(role, wanted) + ": got " + element_name(given) + ", expected " +
+           std::string(name_of(wanted.dtype)));
+  int64_t dense = 1;
+  for (size_t i = array.ndim(); i-- > 0; dense *= int64_t(array.shape(i)))
+    if (array.shape(i) > 1 && array.size() > 0 && array.stride(i) != dense)
+      refuse(quoted(role, wanted) + " is strided in GPU memory, expected one that is dense in "
+             "row-major order (a contiguous copy is)");
+  return array;
 }
 
 template <class Framework>
@@ -163,7 +197,36 @@ nb::object dims_tuple(const Tensor& tensor) {
   return nb::tuple(dims);
 }
 
+nb::object dlpack_array(const DeviceTensor& tensor) {
+  const auto type = dlpack_of(tensor.dtype);
+  if (!type)
+    throw StatusError(Status(Code::kUnsupported, "DLPack has no element type " +
+                                                     std::string(name_of(tensor.dtype))));
+  const std::vector<size_t> shape(tensor.dims.begin(), tensor.dims.end());
+  auto* kept = new std::shared_ptr<void>(tensor.memory);
+  nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
+  return nb::cast(nb::ndarray<nb::array_api>(tensor.memory.get(), shape.size(), shape.data(), owner,
+                                             nullptr, *type, nb::device::cuda::value, tensor.gpu));
+}
+
+std::string repr(const DeviceTensor& tensor) {
+  std::string dims;
+  for (int64_t dim : tensor.dims) dims += (dims.empty() ? "" : ", ") + std::to_string(dim);
+  return "<planish.DeviceTensor " + std::string(name_of(tensor.dtype)) + "[" + dims + "] on GPU " +
+         std::to_string(tensor.gpu) + ">";
+}
+
 }  // namespace
+
+InputArray input_array(const TensorDesc& wanted, nb::handle given, const Place& place) {
+  using GpuArray = nb::ndarray<nb::ro>;
+  if (auto array = gpu_array<GpuArray>("input", wanted, given, place)) {
+    auto kept = std::make_shared<GpuArray>(std::move(*array));
+    return {kept->data(), dims_of(*kept), MemorySpace::kDevice, kept};
+  }
+  auto tensor = std::make_shared<Tensor>(input_tensor(wanted, given));
+  return {tensor->data(), tensor->dims(), MemorySpace::kHost, tensor};
+}
 
 Tensor input_tensor(const TensorDesc& wanted, nb::handle given) {
   const nb::object source = as_bits(wanted, given);
@@ -176,12 +239,16 @@ Tensor input_tensor(const TensorDesc& wanted, nb::handle given) {
   return take(Tensor::view(wanted.dtype, std::move(dims), data, std::move(array)));
 }
 
-OutputArray output_array(const TensorDesc& wanted, nb::handle given) {
+OutputArray output_array(const TensorDesc& wanted, nb::handle given, const Place& place) {
+  if (auto array = gpu_array<nb::ndarray<>>("out", wanted, given, place))
+    return {array->data(), dims_of(*array), bytes_of(wanted.dtype, int64_t(array->size())),
+            MemorySpace::kDevice};
   const nb::object source = as_bits(wanted, given);
   WriteArray array;
   if (!nb::try_cast<WriteArray>(source, array, false) || !fits(wanted.dtype, array.dtype()))
     refuse_array("out", wanted, given);
-  return {array.data(), dims_of(array), bytes_of(wanted.dtype, int64_t(array.size()))};
+  return {array.data(), dims_of(array), bytes_of(wanted.dtype, int64_t(array.size())),
+          MemorySpace::kHost};
 }
 
 nb::object to_numpy(const std::string& name, const Tensor& tensor) {
@@ -215,7 +282,24 @@ void register_arrays(nb::module_& module) {
       }, "dtype"_a = nb::none(), "copy"_a = nb::none(),
            nb::sig("def __array__(self, dtype: typing.Any = None, copy: bool | None = None) "
                    "-> numpy.typing.NDArray[typing.Any]"))
-      .def("__repr__", repr);
+      .def("__repr__", nb::overload_cast<const Tensor&>(repr));
+  nb::class_<DeviceTensor>(module, "DeviceTensor",
+                           "A result in a GPU's memory that any library takes over by DLPack, without "
+                           "a copy. It is complete: the run has ended.")
+      .def_prop_ro("dtype", [](const DeviceTensor& t) { return std::string(name_of(t.dtype)); },
+                   "\"f32\", \"bf16\", ...")
+      .def_prop_ro("shape", [](const DeviceTensor& t) {
+        nb::list dims;
+        for (int64_t dim : t.dims) dims.append(dim);
+        return nb::tuple(dims);
+      }, nb::sig("def shape(self) -> tuple[int, ...]"))
+      .def("__dlpack__", [](const DeviceTensor& tensor, const nb::kwargs& options) {
+        return dlpack_array(tensor).attr("__dlpack__")(**options);
+      }, nb::sig("def __dlpack__(self, **options: typing.Any) -> typing.Any"))
+      .def("__dlpack_device__", [](const DeviceTensor& tensor) {
+        return nb::make_tuple(kDlCuda, tensor.gpu);
+      }, nb::sig("def __dlpack_device__(self) -> tuple[int, int]"))
+      .def("__repr__", nb::overload_cast<const DeviceTensor&>(repr));
 }
 
 }  // namespace planish::python

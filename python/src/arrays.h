@@ -6,6 +6,7 @@
 #include <nanobind/nanobind.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,17 +14,43 @@
 
 namespace planish::python {
 
-// Shares the array's memory and keeps it alive; an array that is not dense in row-major order is
-// copied first. StatusError says which input, what was got and what is expected.
+// Where an engine computes: GPU memory that it takes as it is lies on `gpu`; the producer's work on it is
+// ordered before what comes next on `stream` (DLPack's protocol).
+struct Place {
+  int gpu = -1;  // -1: none, a CPU
+  void* stream = nullptr;
+};
+
+// An array's memory, kept alive.
+struct InputArray {
+  const void* data = nullptr;
+  std::vector<int64_t> dims;
+  MemorySpace space = MemorySpace::kHost;
+  std::shared_ptr<void> owner;
+};
+// An array of the host that is not dense in row-major order is copied first, one of a GPU is refused.
+// StatusError says which input, what was got and what is expected.
+InputArray input_array(const TensorDesc& wanted, nanobind::handle array, const Place& place);
+
+// The same as a tensor, of the host only.
 Tensor input_tensor(const TensorDesc& wanted, nanobind::handle array);
 
-// A dense, writable array of the host that results are written to.
+// A dense, writable array that results are written to.
 struct OutputArray {
   void* data = nullptr;
   std::vector<int64_t> dims;
   int64_t bytes = 0;
+  MemorySpace space = MemorySpace::kHost;
 };
-OutputArray output_array(const TensorDesc& wanted, nanobind::handle array);
+OutputArray output_array(const TensorDesc& wanted, nanobind::handle array, const Place& place);
+
+// A result in a GPU's memory; another library takes it over by DLPack.
+struct DeviceTensor {
+  DataType dtype = DataType::kF32;
+  std::vector<int64_t> dims;
+  std::shared_ptr<void> memory;
+  int gpu = 0;
+};
 
 // A NumPy array over the tensor's memory, which it keeps alive. `name` stands in the error.
 nanobind::object to_numpy(const std::string& name, const Tensor& tensor);

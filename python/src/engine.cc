@@ -15,23 +15,26 @@ using namespace nb::literals;
 namespace planish::python {
 namespace {
 
-EngineOptions options_of(const std::string& device, int threads) {
+EngineOptions options_of(const std::string& device, int threads, int64_t max_device_memory) {
   EngineOptions options;
   options.device = device;
   options.threads = threads;
+  options.max_device_memory_bytes = max_device_memory;
   return options;
 }
 
-Engine load_engine(const std::string& path, const std::string& device, int threads) {
+Engine load_engine(const std::string& path, const std::string& device, int threads,
+                   int64_t max_device_memory) {
   nb::gil_scoped_release release;
-  return take(Engine::load(path, options_of(device, threads)));
+  return take(Engine::load(path, options_of(device, threads, max_device_memory)));
 }
 
-Engine parse_engine(const nb::bytes& plan, const std::string& device, int threads) {
+Engine parse_engine(const nb::bytes& plan, const std::string& device, int threads,
+                    int64_t max_device_memory) {
   const char* begin = plan.c_str();
   const size_t size = plan.size();
   nb::gil_scoped_release release;
-  return take(Engine::load(begin, size, options_of(device, threads)));
+  return take(Engine::load(begin, size, options_of(device, threads, max_device_memory)));
 }
 
 nb::typed<nb::dict, nb::str, int64_t> memory(const Engine& engine,
@@ -82,8 +85,10 @@ void register_engine(nb::module_& module) {
         nb::gil_scoped_release release;
         return take(engine.describe_json());
       });
-  module.def("load_engine", load_engine, "path"_a, "device"_a, "threads"_a);
-  module.def("parse_engine", parse_engine, "plan"_a, "device"_a, "threads"_a);
+  module.def("load_engine", load_engine, "path"_a, "device"_a, "threads"_a,
+             "max_device_memory_bytes"_a);
+  module.def("parse_engine", parse_engine, "plan"_a, "device"_a, "threads"_a,
+             "max_device_memory_bytes"_a);
   module.def("is_plan_file", &is_plan_file, "path"_a);
   module.def("devices", device_rows);
   module.def("load_plugin", [](const std::string& path) {

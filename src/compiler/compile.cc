@@ -91,6 +91,8 @@ Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const Comp
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline_us));
   CompiledGraph compiled;
   PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
+  if (environment.device.home() != ir::MemorySpace::kHost)
+    PLANISH_RETURN_IF_ERROR(add_any_size_kernels(compiled.program, lowered, environment));
   compiled.decisions = write_decisions(lowered);
   compiled.cost = cost_of(lowered, environment);
   return compiled;

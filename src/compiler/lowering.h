@@ -77,6 +77,9 @@ struct Lowered {
   ir::Dim::Lookup lookup() const;
   // The problem at the opt shapes; nullopt when dims cannot be had there or are negative.
   std::optional<kernel::Problem> at_opt(const kernel::Problem& problem) const;
+  // The same under another binding of the symbols.
+  std::optional<kernel::Problem> at(const kernel::Problem& problem,
+                                    const std::map<std::string, int64_t, std::less<>>& binding) const;
   // The same at other shapes; nullopt, too, when nothing about it is symbolic.
   std::optional<kernel::Problem> elsewhere(const kernel::Problem& problem) const;
   // At each profile's maximal shapes; empty when nothing about it is symbolic.
@@ -165,6 +168,10 @@ bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout
 // The chosen program.
 Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options,
                            const Environment& environment);
+
+// Asks kernels that can for artifacts that also run at sizes that are not known yet.
+Status add_any_size_kernels(plan::Program& program, const Lowered& lowered,
+                            const Environment& environment);
 
 std::string write_decisions(const Lowered& lowered);
 // Applies a lock file: kernels and tactics by node name. kInvalidArgument names what does not fit.

@@ -54,6 +54,15 @@ std::optional<kernel::Problem> Lowered::at_opt(const kernel::Problem& problem) c
   return possible(problem, lookup());
 }
 
+std::optional<kernel::Problem> Lowered::at(
+    const kernel::Problem& problem,
+    const std::map<std::string, int64_t, std::less<>>& binding) const {
+  return possible(problem, [&](std::string_view name) -> std::optional<int64_t> {
+    auto found = binding.find(name);
+    return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+  });
+}
+
 std::optional<kernel::Problem> Lowered::elsewhere(const kernel::Problem& problem) const {
   if (!is_symbolic(problem)) return std::nullopt;
   std::map<std::string, int64_t, std::less<>> other;

@@ -17,7 +17,6 @@ double us_between(Clock::time_point a, Clock::time_point b) {
 }
 
 constexpr int64_t kTailBytes = 64;  // vector kernels may read, never write, this far past an arena
-constexpr size_t kMaxCaptures = 16;
 constexpr uintptr_t kDeviceAlignment = 16;  // of addresses that device kernels take
 constexpr int64_t kParallelCopy = 1 << 20;  // bytes from which the team copies into pinned memory
 
@@ -70,8 +69,13 @@ Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create_on(
 }
 
 // Memory goes back to the device's pool, where others take it at once.
-ExecutionContext::~ExecutionContext() {
-  if (stream_ && pending_) (void)stream_->synchronize();
+ExecutionContext::~ExecutionContext() { (void)prepare_to_free(); }
+
+// What is freed or replaced next may still be in use by what was enqueued.
+Status ExecutionContext::prepare_to_free() {
+  if (!stream_ || !pending_) return ok_status();
+  pending_ = false;
+  return stream_->synchronize();
 }
 
 Status ExecutionContext::set_input(int i, const void* data, std::vector<int64_t> dims,
@@ -91,6 +95,9 @@ Status ExecutionContext::set_input(int i, const void* data, std::vector<int64_t>
     return invalid_argument(cat("input '", value.name, "': the data pointer is not aligned to ",
                                 element, " bytes, one element"));
   InputBinding& input = inputs_[size_t(i)];
+  if (data && (data != input.data || space != input.space))
+    if (Status status = engine_->device().check_address(data, space); !status.ok())
+      return status.at(cat("input '", value.name, "'"));
   input.data = data;
   input.dims = std::move(dims);
   input.space = space;
@@ -103,9 +110,13 @@ Status ExecutionContext::bind_output(int i, void* data, int64_t bytes, ir::Memor
   if (i < 0 || i >= int(outputs_.size()))
     return invalid_argument(cat("output ", i, " of ", outputs_.size()));
   if (bytes < 0) return invalid_argument(cat("output ", i, ": capacity ", bytes, " bytes"));
-  outputs_[size_t(i)].user_data = data;
-  outputs_[size_t(i)].user_bytes = bytes;
-  outputs_[size_t(i)].user_space = space;
+  OutputBinding& output = outputs_[size_t(i)];
+  if (data && (data != output.user_data || space != output.user_space))
+    if (Status status = engine_->device().check_address(data, space); !status.ok())
+      return status.at(cat("output '", engine_->program().output_names[size_t(i)], "'"));
+  output.user_data = data;
+  output.user_bytes = bytes;
+  output.user_space = space;
   return ok_status();
 }
 
@@ -137,7 +148,9 @@ Status ExecutionContext::run_checked(const RunOptions& options) {
     dims.push_back(inputs_[i].dims);
   }
   for (OutputBinding& output : outputs_) output.known = false;
-  PLANISH_ASSIGN_OR_RETURN(instance_, engine_->instance(dims));
+  PLANISH_ASSIGN_OR_RETURN(auto instance, engine_->instance(dims));
+  if (instance != instance_) PLANISH_RETURN_IF_ERROR(prepare_to_free());
+  instance_ = std::move(instance);
   const Clock::time_point enqueue = Clock::now();
   PLANISH_RETURN_IF_ERROR(mark(kBegin, options));
   PLANISH_RETURN_IF_ERROR(stage_inputs());
@@ -155,8 +168,8 @@ Status ExecutionContext::run_checked(const RunOptions& options) {
   PLANISH_RETURN_IF_ERROR(deliver_outputs(*phase, binding));
   PLANISH_RETURN_IF_ERROR(mark(kDelivered, options));
   if (options.times) options.times->enqueue_us = us_between(enqueue, Clock::now());
-  PLANISH_RETURN_IF_ERROR(stream_->synchronize());
-  pending_ = false;
+  if (!options.wait && !options.times && stays_on_device()) return ok_status();
+  PLANISH_RETURN_IF_ERROR(finish_enqueued());
   PLANISH_RETURN_IF_ERROR(read_times(options));
   if (options.times) options.times->compute_us /= repeats;
   return ok_status();
@@ -204,6 +217,7 @@ Status ExecutionContext::stage_input(InputBinding& input, const ir::TensorType& 
   const auto grow = [&](std::unique_ptr<backend::Memory>& memory,
                         ir::MemorySpace space) -> Status {
     if (memory && memory->bytes() >= bytes) return ok_status();
+    if (memory) PLANISH_RETURN_IF_ERROR(prepare_to_free());
     memory.reset();
     PLANISH_ASSIGN_OR_RETURN(memory, device.allocate(bytes + kTailBytes, space));
     return ok_status();
@@ -237,7 +251,10 @@ Status ExecutionContext::prepare_arena(std::vector<std::unique_ptr<backend::Memo
   if (int(arenas.size()) <= phase) arenas.resize(size_t(phase) + 1);
   auto& arena = arenas[size_t(phase)];
   if (arena && arena->bytes() >= bytes + kTailBytes) return ok_status();
-  if (arena) captures_.clear();  // they hold its address
+  if (arena) {
+    PLANISH_RETURN_IF_ERROR(prepare_to_free());
+    captures_.clear();  // they hold its address
+  }
   arena.reset();
   PLANISH_ASSIGN_OR_RETURN(arena, engine_->device().allocate(bytes + kTailBytes, space));
   return ok_status();
@@ -257,6 +274,7 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
   const int64_t bytes = ir::bytes_of(dtype, ir::element_count(*dims));
   const ir::MemorySpace space = p.values[size_t(v)].type.space;
   output.data = nullptr;
+  output.bound = ir::MemorySpace::kHost;
   if (output.user_data) {
     if (output.user_bytes < bytes)
       return invalid_argument(cat("output '", p.output_names[size_t(k)], "' of shape ",
@@ -272,8 +290,10 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
                                     "' overlaps input '", p.values[size_t(p.inputs[i])].name, "'"));
     }
     output.data = output.user_data;
+    output.bound = output.user_space;
   } else if (allocator_) {
     output.data = allocator_(k, bytes);
+    if (output.data) output.bound = allocator_space_;
   }
   if (!output.data) {
     if (!output.owned || output.owned->bytes() < bytes + kTailBytes) {
@@ -286,11 +306,11 @@ Status ExecutionContext::prepare_output(int k, const Binding& binding) {
     output.data = output.owned->data();
   }
   output.place = output.data;
-  const ir::MemorySpace bound = output.user_data ? output.user_space : ir::MemorySpace::kHost;
   const bool on_device = space == ir::MemorySpace::kDevice;
-  if (on_device != (bound == ir::MemorySpace::kDevice) ||
+  if (on_device != (output.bound == ir::MemorySpace::kDevice) ||
       (on_device && reinterpret_cast<uintptr_t>(output.data) % kDeviceAlignment)) {
     if (!output.staging || output.staging->bytes() < bytes + kTailBytes) {
+      if (output.staging) PLANISH_RETURN_IF_ERROR(prepare_to_free());
       output.staging.reset();
       PLANISH_ASSIGN_OR_RETURN(output.staging,
                                engine_->device().allocate(bytes + kTailBytes, space));
@@ -349,17 +369,19 @@ Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, B
       continue;
     }
     const Clock::time_point before = options.profiler ? Clock::now() : Clock::time_point();
-    if (Status status = run_step(bound, phase, binding, options); !status.ok())
-      return status.at(cat("step ", phase.first_step + int(s), " (", bound.step->kernel,
-                           ") from '", join(bound.step->sources), "'"));
-    if (options.profiler) {
-      PLANISH_RETURN_IF_ERROR(stream_->synchronize());
+    const int number = phase.first_step + int(s);
+    Status status = run_step(bound, phase, binding, options);
+    if (status.ok() && options.profiler) {
+      status = stream_->synchronize();
       pending_ = false;
+    }
+    if (!status.ok()) return status.at(describe_steps(number, number + 1));
+    if (options.profiler) {
       double us = us_between(before, Clock::now());
       if (bound.capturable && stream_->can_capture()) {
         PLANISH_ASSIGN_OR_RETURN(us, replayed_us(bound, phase));
       }
-      options.profiler({phase.first_step + int(s), us_between(start_, before), us});
+      options.profiler({number, us_between(start_, before), us});
     }
     if (!options.observer) continue;
     for (size_t i = 0; i < bound.step->results.size(); ++i) {
@@ -370,55 +392,6 @@ Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, B
     }
   }
   return ok_status();
-}
-
-// A step alone, replayed on the buffers of the run: launching it once takes longer than most run.
-Result<double> ExecutionContext::replayed_us(const BoundStep& bound,
-                                             const Phase& phase) {
-  const kernel::RunArgs args{operand_refs_, result_refs_,
-                             arenas_[size_t(phase.index)]->data() + bound.workspace_offset,
-                             team_.get(), nullptr};
-  PLANISH_ASSIGN_OR_RETURN(
-      std::vector<double> samples,
-      engine_->device().time_us(*bound.launchable, std::span(&args, 1), 3));
-  std::sort(samples.begin(), samples.end());
-  return samples[samples.size() / 2];
-}
-
-// Everything that a captured run of steps reads or writes lies at fixed distances from these.
-std::vector<const void*> ExecutionContext::addresses(int phase) const {
-  std::vector<const void*> out;
-  for (int i = 0; i <= phase; ++i) out.push_back(arenas_[size_t(i)]->data());
-  for (const InputBinding& input : inputs_) out.push_back(input.place);
-  for (const OutputBinding& output : outputs_) out.push_back(output.place);
-  return out;
-}
-
-Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase, size_t first,
-                                      size_t end, Binding& binding,
-                                      const RunOptions& options) {
-  pending_ = true;
-  std::vector<const void*> wanted = addresses(phase->index);
-  for (auto it = captures_.begin(); it != captures_.end(); ++it) {
-    if (it->phase != phase || it->first != first || it->addresses != wanted) continue;
-    captures_.splice(captures_.begin(), captures_, it);
-    return it->graph->launch(stream_->handle());
-  }
-  PLANISH_RETURN_IF_ERROR(stream_->begin_capture());
-  Status status;
-  for (size_t s = first; s < end && status.ok(); ++s) {
-    const BoundStep& bound = phase->steps[s];
-    status = run_step(bound, *phase, binding, options);
-    if (!status.ok())
-      status = status.at(cat("step ", phase->first_step + int(s), " (", bound.step->kernel,
-                             ") from '", join(bound.step->sources), "'"));
-  }
-  auto graph = stream_->end_capture();  // also when a step failed: the stream must come back
-  PLANISH_RETURN_IF_ERROR(status);
-  if (!graph.ok()) return graph.status().at("capturing the run's steps");
-  captures_.push_front({phase, first, std::move(wanted), std::move(*graph)});
-  if (captures_.size() > kMaxCaptures) captures_.pop_back();
-  return captures_.front().graph->launch(stream_->handle());
 }
 
 Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding,
@@ -531,7 +504,7 @@ Status ExecutionContext::deliver_outputs(const Phase& last, const Binding& bindi
     if (dims) outputs_[k].dims = *dims;
     const OutputBinding& output = outputs_[k];
     if (in_place && output.data == output.place) continue;
-    const ir::MemorySpace to = output.user_data ? output.user_space : ir::MemorySpace::kHost;
+    const ir::MemorySpace to = output.bound;
     const ir::TensorType& type = p.values[size_t(v)].type;
     if (in_place) {
       PLANISH_RETURN_IF_ERROR(

@@ -49,6 +49,8 @@ struct RunOptions {
   // Phases run so many times in a row and compute_us is their mean. Programs whose dims data decide
   // run once.
   int compute_repeats = 1;
+  // False: returns once enqueued where every input and output lies on the device.
+  bool wait = true;
 };
 
 struct ContextOptions {
@@ -75,7 +77,11 @@ class ExecutionContext {
   // Called when output i's size is known and no buffer is bound: returns memory of at least `bytes`
   // that lives until the results are read; null falls back to context-owned memory.
   using OutputAllocator = std::function<void*(int output, int64_t bytes)>;
-  void set_output_allocator(OutputAllocator allocator) { allocator_ = std::move(allocator); }
+  void set_output_allocator(OutputAllocator allocator,
+                            ir::MemorySpace space = ir::MemorySpace::kHost) {
+    allocator_ = std::move(allocator);
+    allocator_space_ = space;
+  }
 
   Status run(const RunOptions& options = {});
 
@@ -84,6 +90,7 @@ class ExecutionContext {
   Result<ir::Tensor> output(int i) const;
   // Bytes of the arenas this context holds, those of bodies included.
   int64_t arena_bytes() const;
+  void* stream() const { return stream_->handle(); }
   // The instance of the last run.
   const Instance* instance() const { return instance_.get(); }
 
@@ -101,6 +108,7 @@ class ExecutionContext {
     void* user_data = nullptr;
     int64_t user_bytes = 0;
     ir::MemorySpace user_space = ir::MemorySpace::kHost;
+    ir::MemorySpace bound = ir::MemorySpace::kHost;  // where this run's data lies
     void* data = nullptr;           // what the caller reads
     void* place = nullptr;          // where the steps of this run write
     std::unique_ptr<backend::Memory> owned;
@@ -122,12 +130,18 @@ class ExecutionContext {
     std::unique_ptr<backend::CapturedGraph> graph;
   };
 
+  Status finish_enqueued();
+  Status prepare_to_free();
+  // Whether this run leaves nothing that the host must wait for.
+  bool stays_on_device() const;
+  std::string describe_steps(int first, int end) const;
   Status stage_inputs();
   Status stage_input(InputBinding& input, const ir::TensorType& type);
   Status run_phase(const std::shared_ptr<const Phase>& phase, Binding& binding,
                    const RunOptions& options);
   Status run_captured(const std::shared_ptr<const Phase>& phase, size_t first, size_t end,
                       Binding& binding, const RunOptions& options);
+  Status launch_captured(const Capture& capture, int end);
   std::vector<const void*> addresses(int phase) const;
   Result<double> replayed_us(const BoundStep& bound, const Phase& phase);
   Status mark(size_t event, const RunOptions& options);
@@ -159,6 +173,7 @@ class ExecutionContext {
   std::vector<InputBinding> inputs_;
   std::vector<OutputBinding> outputs_;
   OutputAllocator allocator_;
+  ir::MemorySpace allocator_space_ = ir::MemorySpace::kHost;
   std::map<std::pair<int, size_t>, std::unique_ptr<ExecutionContext>> bodies_;  // step, body
   std::map<int, ir::Tensor> owned_;             // results of allocating steps, by value
   std::chrono::steady_clock::time_point start_;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "backend/cuda/cuda_backend.h"
 #include "backend/cuda/device/gpu.h"
 #include "backend/cuda/emit/artifact.h"
 #include "backend/cuda/emit/nvrtc.h"
@@ -133,7 +134,8 @@ TEST(BadLuck, ArtifactThatIsDamaged) {
   EXPECT_EQ(instance.status().code(), Code::kDataLoss) << instance.status().to_string();
 }
 
-TEST(BadLuck, DeviceErrorInMidRunNamesItsCall) {
+// An error that leaves the context alone ends its run, names its call and the steps, and no more.
+TEST(BadLuck, DeviceErrorInMidRunNamesItsCallAndTheSteps) {
   PLANISH_NEEDS_NVRTC();
   auto engine = engine_of(kPointwise);
   ASSERT_TRUE(engine.ok());
@@ -141,19 +143,55 @@ TEST(BadLuck, DeviceErrorInMidRunNamesItsCall) {
   std::vector<float> x(32, 1);
   ASSERT_TRUE(context->set_input(0, x.data(), {4, 8}).ok());
   {
-    const Fake fake("cuStreamSynchronize=700@1");
+    const Fake fake("cuStreamSynchronize=999@1");
     const Status status = context->run();
     EXPECT_EQ(status.code(), Code::kDeviceError);
-    EXPECT_THAT(status.message(), HasSubstr("700"));
+    EXPECT_THAT(status.message(), HasSubstr("999"));
+    EXPECT_THAT(status.message(), HasSubstr("one of step 0 (cuda.pointwise) from"));
   }
   {
-    const Fake fake("cuGraphLaunch=719@1");
-    EXPECT_EQ(context->run().code(), Code::kDeviceError);
+    const Fake fake("cuGraphLaunch=999@1");
+    const Status status = context->run();
+    EXPECT_EQ(status.code(), Code::kDeviceError);
+    EXPECT_THAT(status.message(), HasSubstr("step 0 (cuda.pointwise) from"));
   }
   EXPECT_TRUE(context->run().ok());
 }
 
-// A profiled run launches step by step: the error carries the step's source.
+// A kernel's fault takes the GPU from this process: who comes later is told so, and by what. Another
+// GPU goes on. (A process of its own: what is lost stays lost.)
+TEST(BadLuckDeathTest, AFaultLosesItsGpuAndNoOther) {
+  PLANISH_NEEDS_NVRTC();
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto faults = [] {
+    const Fake fake("devices=2;cuStreamSynchronize=700@1#1");
+    const auto backend = cuda::make_cuda_backend();
+    const auto second = backend->device(1, 0).value();
+    auto plan = compile_text(kPointwise);
+    if (!plan.ok()) return 2;
+    const auto on_first = engine_of(*plan), on_second = engine_on(second, *plan);
+    if (!on_first.ok() || !on_second.ok()) return 3;
+    auto lost = std::move(runtime::ExecutionContext::create(*on_second)).value();
+    auto other = std::move(runtime::ExecutionContext::create(*on_second)).value();
+    auto lives = std::move(runtime::ExecutionContext::create(*on_first)).value();
+    const std::vector<float> x(32, 1);
+    for (auto* context : {lost.get(), other.get(), lives.get()})
+      if (!context->set_input(0, x.data(), {4, 8}).ok()) return 4;
+    runtime::RunOptions profiled;
+    profiled.profiler = [](const runtime::StepTime&) {};
+    const Status first = lost->run(profiled), later = other->run();
+    std::fprintf(stderr, "%s\n%s\n", first.to_string().c_str(), later.to_string().c_str());
+    const bool told = first.message().find("step 0 (cuda.pointwise) from") == 0 &&
+                      first.message().find("(700)") != std::string::npos &&
+                      later.code() == Code::kDeviceError &&
+                      later.message().find("GPU 1 (Fake GPU) was lost to this process") !=
+                          std::string::npos &&
+                      later.message().find("(700)") != std::string::npos;
+    return told && lives->run().ok() ? 0 : 5;
+  };
+  EXPECT_EXIT(std::exit(faults()), testing::ExitedWithCode(0), "was lost to this process");
+}
+
 TEST(BadLuck, LaunchErrorNamesTheStep) {
   PLANISH_NEEDS_NVRTC();
   auto engine = engine_of(kPointwise);
@@ -176,15 +214,12 @@ template <class Ask>
   std::exit(status.code() == code ? 0 : 1);
 }
 
-// Binds a kernel with an artifact that was made for another architecture.
-Status bind_foreign_artifact() {
+// Binds a kernel with an artifact.
+Status bind_artifact(cuda::Artifact artifact) {
   kernel::ExprBuilder b;
   const ir::TensorType type{ir::DataType::kF32, ir::to_shape(std::vector<int64_t>{4, 8})};
   const kernel::Problem problem = cuda::pointwise_problem(
       {type}, b.finish({b.unary(kernel::ScalarOp::kExp, b.arg(0, ir::DataType::kF32))}, 1), {type});
-  cuda::Artifact artifact;
-  artifact.generator = cuda::kGeneratorVersion;
-  artifact.arch = "sm_80";
   artifact.fingerprint = kernel::fingerprint(problem);
   const std::vector<std::byte> bytes = cuda::encode(artifact);
   kernel::BindArgs args{};
@@ -194,6 +229,49 @@ Status bind_foreign_artifact() {
   args.device = &world().cuda->info();
   args.artifact = bytes;
   return world().kernels.find("cuda.pointwise")->bind(args).status();
+}
+
+Status bind_foreign_artifact() {
+  cuda::Artifact artifact;
+  artifact.generator = cuda::kGeneratorVersion;
+  artifact.arch = "sm_80";
+  return bind_artifact(artifact);
+}
+
+// A whole plan of another architecture (case 135), without NVRTC: the step, what it was made for, and
+// what is there.
+Status run_foreign_plan() {
+  auto plan = compile_text(kPointwise);
+  if (!plan.ok()) return plan.status();
+  for (plan::Step& step : plan->program.steps) {
+    auto artifact = cuda::decode(step.artifact);
+    if (!artifact.ok()) return artifact.status();
+    artifact->arch = "sm_80";
+    step.artifact = cuda::encode(*artifact);
+  }
+  // Where NVRTC is, it would be made anew: this process has found it.
+  auto engine = engine_of(std::move(*plan));
+  if (!engine.ok()) return engine.status();
+  const std::vector<int64_t> dims = {4, 8};
+  return (*engine)->instance(std::span(&dims, 1)).status();
+}
+
+TEST(BadLuck, APlanOfAnotherArchitectureIsMadeAnewWhereNvrtcIs) {
+  PLANISH_NEEDS_NVRTC();
+  const Status status = run_foreign_plan();
+  EXPECT_TRUE(status.ok()) << status.to_string();
+}
+
+// Another generator's artifact, of which nothing but its number can be read.
+TEST(BadLuckDeathTest, AnArtifactOfAnotherGenerator) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto bind = [] {
+    cuda::Artifact artifact;
+    artifact.generator = 1;
+    return bind_artifact(artifact);
+  };
+  EXPECT_EXIT(leave_with(Code::kIncompatible, bind), testing::ExitedWithCode(0),
+              "made by generator 1, this is");
 }
 
 // The process's NVRTC is found once; these ask in processes of their own.

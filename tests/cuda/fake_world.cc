@@ -44,10 +44,15 @@ Result<plan::Plan> compile_text(std::string_view text) {
   return compiler::compile(std::move(graph), options, environment);
 }
 
-Result<std::shared_ptr<runtime::Engine>> engine_of(plan::Plan plan) {
+Result<std::shared_ptr<runtime::Engine>> engine_on(std::shared_ptr<backend::Device> device,
+                                                   plan::Plan plan) {
   runtime::EngineOptions options;
   options.host = world().cpu;
-  return runtime::Engine::create(std::move(plan), world().cuda, world().kernels, options);
+  return runtime::Engine::create(std::move(plan), std::move(device), world().kernels, options);
+}
+
+Result<std::shared_ptr<runtime::Engine>> engine_of(plan::Plan plan) {
+  return engine_on(world().cuda, std::move(plan));
 }
 
 Result<std::shared_ptr<runtime::Engine>> engine_of(std::string_view text) {

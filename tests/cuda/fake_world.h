@@ -41,5 +41,8 @@ World& world();
 Result<plan::Plan> compile_text(std::string_view graph);
 Result<std::shared_ptr<runtime::Engine>> engine_of(plan::Plan plan);
 Result<std::shared_ptr<runtime::Engine>> engine_of(std::string_view graph);
+// The same on another device than the world's.
+Result<std::shared_ptr<runtime::Engine>> engine_on(std::shared_ptr<backend::Device> device,
+                                                   plan::Plan plan);
 
 }  // namespace planish::cuda_tests

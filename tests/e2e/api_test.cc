@@ -203,6 +203,26 @@ TEST(Build, KeepsTheMemoryCapOrRefusesWithFigures) {
   EXPECT_EQ(build(make_mlp(3), options).status().code(), Code::kResourceExhausted);
 }
 
+// What a GPU has and a CPU has not is refused by name.
+TEST(Context, OfACpuTakesTheHostsMemoryOnly) {
+  const Engine engine = make_engine(make_mlp());
+  EXPECT_EQ(engine.device_state().status().code(), Code::kUnsupported);
+  EXPECT_EQ(engine.allocate(64, MemorySpace::kDevice).status().code(), Code::kInvalidArgument);
+  const auto memory = engine.allocate(64, MemorySpace::kHost);
+  ASSERT_TRUE(memory.ok()) << memory.status().to_string();
+  auto context = Context::create(engine);
+  ASSERT_TRUE(context.ok());
+  EXPECT_EQ(context->stream(), nullptr);
+  const Status refused = context->set_input(0, memory->get(), {4, 4}, MemorySpace::kDevice);
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_THAT(refused.message(), HasSubstr("input 'x': device memory for device 'cpu'"));
+  EXPECT_EQ(context->bind_output(0, memory->get(), 64, MemorySpace::kDevice).code(),
+            Code::kInvalidArgument);
+  EngineOptions options;
+  options.max_device_memory_bytes = -1;
+  EXPECT_EQ(build(make_mlp(), quick())->engine(options).status().code(), Code::kInvalidArgument);
+}
+
 TEST(Build, TakesCapsThroughTheCApi) {
   planish_network* network = nullptr;
   ASSERT_EQ(planish_network_load_onnx("examples/digits/digits.onnx", nullptr, &network), PLANISH_OK);

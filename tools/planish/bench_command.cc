@@ -243,8 +243,13 @@ int bench_command(const Options& options) {
     if (&worker == workers.data()) result.first_run_ms = ms_between(begin, Clock::now());
   }
   if (options.serve_rounds) return serve_rounds(workers[0]);
+  const auto note_state = [&](std::optional<DeviceState>& state) {
+    if (auto told = engine.device_state(); told.ok()) state = *told;
+  };
+  note_state(result.before);
   if (const Status status = measure_all(workers, options, result); !status.ok())
     return fail(status);
+  note_state(result.after);
   if (engine.device().kind != "cpu") {
     auto times = device_times(workers[0]);
     if (!times.ok()) return fail(times.status());

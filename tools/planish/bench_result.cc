@@ -23,14 +23,43 @@ std::string rate(double per_run, double us, double unit) {
 // What keeps the device from being busy; "" when nothing does.
 std::string bound_by(const RunTimes& t) {
   if (t.enqueue_us > t.compute_us)
-    return "warning: the host bounds the run: enqueueing takes longer than computing";
+    return "the host bounds the run: enqueueing takes longer than computing";
   if (t.h2d_us + t.d2h_us > t.compute_us)
-    return "warning: copies bound the run: they take longer than computing";
+    return "copies bound the run: they take longer than computing";
   return "";
+}
+
+std::string sources_of(const StepDesc& step) {
+  return shorten(printable(fmt::format("{}", fmt::join(step.sources, " + "))), 56);
+}
+
+// Of steps on a device: the functions that ran there, the units they ran on, and what bounds them.
+std::string device_table(const BenchResult& result, const Engine& engine,
+                         const std::vector<StepCost>& costs) {
+  double total = 0;
+  for (const StepMean& step : result.profile) total += step.us;
+  Table table({{"#", true}, {"from"}, {"kernel"}, {"cores"}, {"time", true}, {"share", true},
+               {"TFLOP/s", true}, {"GB/s", true}, {"of ceiling", true}, {"bound by"}});
+  for (const StepMean& mean : result.profile) {
+    const StepDesc& step = engine.steps()[size_t(mean.step)];
+    const StepCost cost = size_t(mean.step) < costs.size() ? costs[size_t(mean.step)] : StepCost{};
+    const Ceiling ceiling = ceiling_of(cost, mean.us);
+    const bool named = !cost.device_kernels.empty();
+    std::string kernel = named ? fmt::format("{}", fmt::join(cost.device_kernels, " + "))
+                               : step.kernel + (step.reference ? " (reference)" : "");
+    if (cost.any_size) kernel += " (any size)";
+    table.add({std::to_string(mean.step), sources_of(step), kernel,
+               !named ? "" : cost.tensor_cores ? "tensor" : "plain", format_us(mean.us),
+               fmt::format("{:.1f} %", total > 0 ? 100 * mean.us / total : 0),
+               rate(cost.flops, mean.us, 1e12), rate(double(cost.bytes_moved), mean.us, 1e9),
+               *ceiling.unit ? fmt::format("{:.0f} %", 100 * ceiling.fraction) : "", ceiling.unit});
+  }
+  return table.to_string() + fmt::format("  sum of steps {}\n", format_us(total));
 }
 
 std::string profile_table(const BenchResult& result, const Engine& engine,
                           const std::vector<StepCost>& costs) {
+  if (result.has_device_times) return device_table(result, engine, costs);
   double total = 0;
   for (const StepMean& step : result.profile) total += step.us;
   Table table({{"#", true}, {"from"}, {"kernel"}, {"time", true}, {"share", true},
@@ -38,16 +67,34 @@ std::string profile_table(const BenchResult& result, const Engine& engine,
   for (const StepMean& mean : result.profile) {
     const StepDesc& step = engine.steps()[size_t(mean.step)];
     const StepCost cost = size_t(mean.step) < costs.size() ? costs[size_t(mean.step)] : StepCost{};
-    table.add({std::to_string(mean.step),
-               shorten(printable(fmt::format("{}", fmt::join(step.sources, " + "))), 56),
-               step.kernel + (step.reference ? " (reference)" : ""), format_us(mean.us),
+    table.add({std::to_string(mean.step), sources_of(step), step.kernel + (step.reference ? " (reference)" : ""), format_us(mean.us),
                fmt::format("{:.1f} %", total > 0 ? 100 * mean.us / total : 0),
                rate(cost.flops, mean.us, 1e9), rate(double(cost.bytes_moved), mean.us, 1e9)});
   }
   return table.to_string() + fmt::format("  sum of steps {}\n", format_us(total));
 }
 
+std::string state_text(const DeviceState& s) {
+  return fmt::format("{:.0f} MHz, memory {:.0f} MHz, {:.0f} W, {:.0f} C", s.clock_mhz,
+                     s.memory_clock_mhz, s.power_watts, s.temperature_c);
+}
+
+nlohmann::ordered_json state_json(const DeviceState& s) {
+  return {{"clock_mhz", s.clock_mhz},
+          {"memory_clock_mhz", s.memory_clock_mhz},
+          {"power_watts", s.power_watts},
+          {"temperature_c", s.temperature_c}};
+}
+
 }  // namespace
+
+Ceiling ceiling_of(const StepCost& cost, double us) {
+  if (us <= 0 || cost.peak_bytes_per_s <= 0 || cost.peak_flops <= 0) return {};
+  const double memory_us = double(cost.bytes_moved) / cost.peak_bytes_per_s * 1e6;
+  const double compute_us = cost.flops / cost.peak_flops * 1e6;
+  if (memory_us >= compute_us) return {"memory", memory_us / us};
+  return {cost.tensor_cores ? "tensor cores" : "plain cores", compute_us / us};
+}
 
 LatencyStats latency_stats(std::vector<double> samples) {
   LatencyStats stats;
@@ -101,8 +148,10 @@ std::string to_text(const BenchResult& result, const Engine& engine,
     line("device", fmt::format("H2D {}, compute {}, D2H {}; enqueue {}", format_us(t.h2d_us),
                                format_us(t.compute_us), format_us(t.d2h_us),
                                format_us(t.enqueue_us)));
-    if (const std::string bound = bound_by(t); !bound.empty()) line("", bound);
+    if (const std::string bound = bound_by(t); !bound.empty()) line("", "warning: " + bound);
   }
+  if (result.before) line("clocks", "before " + state_text(*result.before));
+  if (result.after) line(result.before ? "" : "clocks", "after " + state_text(*result.after));
   if (result.build_ms > 0) line("build", fmt::format("{:.0f} ms", result.build_ms));
   line("load", fmt::format("{:.1f} ms, first run {:.1f} ms", result.load_ms, result.first_run_ms));
   line("memory", fmt::format("peak {}, arena {} per context, weights {}, packed {}",
@@ -144,7 +193,10 @@ nlohmann::ordered_json to_json(const BenchResult& result, const Engine& engine,
     const RunTimes& t = result.device_us;
     out["device_us"] = {{"h2d", t.h2d_us}, {"compute", t.compute_us}, {"d2h", t.d2h_us},
                         {"enqueue", t.enqueue_us}};
+    if (const std::string bound = bound_by(t); !bound.empty()) out["warning"] = bound;
   }
+  if (result.before) out["device_state"]["before"] = state_json(*result.before);
+  if (result.after) out["device_state"]["after"] = state_json(*result.after);
   nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
   for (size_t i = 0; i < result.input_dims.size(); ++i)
     inputs[engine.inputs()[i].name] = result.input_dims[i];
@@ -163,6 +215,13 @@ nlohmann::ordered_json to_json(const BenchResult& result, const Engine& engine,
                       {"us", mean.us},
                       {"flops", cost.flops},
                       {"bytes_moved", cost.bytes_moved}});
+    if (cost.device_kernels.empty()) continue;
+    const Ceiling ceiling = ceiling_of(cost, mean.us);
+    layers.back()["device_kernels"] = cost.device_kernels;
+    layers.back()["tensor_cores"] = cost.tensor_cores;
+    layers.back()["any_size"] = cost.any_size;
+    layers.back()["bound_by"] = ceiling.unit;
+    layers.back()["fraction_of_ceiling"] = ceiling.fraction;
   }
   out["layers"] = layers;
   return out;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct WorkerSpan {
 // From the first worker's begin to the last one's end, in seconds; 0 for no workers.
 double covered_seconds(const std::vector<WorkerSpan>& spans);
 
+// What bounds a step, and how near to that ceiling it came.
+struct Ceiling {
+  const char* unit = "";  // "memory", "tensor cores", "plain cores"; "" where no ceiling is known
+  double fraction = 0;    // of the ceiling; above 1 where operands were still in a cache
+};
+Ceiling ceiling_of(const StepCost& cost, double us);
+
 // Mean of one step over the profiled runs.
 struct StepMean {
   int step = 0;
@@ -42,6 +50,7 @@ struct BenchResult {
   MemoryReport memory;
   bool has_device_times = false;  // medians of RunTimes; the enqueue time is the calling thread's
   RunTimes device_us;
+  std::optional<DeviceState> before, after;  // the measuring, where the device tells
   std::vector<StepMean> profile;  // empty without --profile
 };
 

@@ -12,6 +12,22 @@ TEST(Bench, CountsFromTheFirstBeginToTheLastEnd) {
   EXPECT_DOUBLE_EQ(covered_seconds({{0, 4}, {-1, 3}, {2, 9}}), 0.010);
 }
 
+TEST(Bench, TheLargerOfTwoTimesIsTheCeiling) {
+  StepCost cost;
+  EXPECT_STREQ(ceiling_of(cost, 10).unit, "");
+  cost.flops = 2e9;         // 2 us
+  cost.bytes_moved = 8000;  // 8 us
+  cost.peak_flops = 1e15;
+  cost.peak_bytes_per_s = 1e9;
+  EXPECT_STREQ(ceiling_of(cost, 16).unit, "memory");
+  EXPECT_DOUBLE_EQ(ceiling_of(cost, 16).fraction, 0.5);
+  cost.bytes_moved = 1000;
+  EXPECT_STREQ(ceiling_of(cost, 16).unit, "plain cores");
+  EXPECT_DOUBLE_EQ(ceiling_of(cost, 16).fraction, 0.125);
+  cost.tensor_cores = true;
+  EXPECT_STREQ(ceiling_of(cost, 16).unit, "tensor cores");
+}
+
 TEST(Bench, PercentilesAreByNearestRank) {
   const LatencyStats stats = latency_stats({4, 1, 3, 2});
   EXPECT_EQ(stats.min, 1);

@@ -51,9 +51,13 @@ Precision precision_of(const std::string& name) {
                           : Precision::kFp32;
 }
 
-EngineOptions engine_options(const BuildFlags& flags) {
+Result<EngineOptions> engine_options(const BuildFlags& flags) {
   EngineOptions options;
   options.threads = flags.threads;
+  if (flags.max_memory.empty()) return options;
+  auto bytes = parse_bytes(flags.max_memory);
+  if (!bytes.ok()) return bytes.status();
+  options.max_device_memory_bytes = *bytes;
   return options;
 }
 
@@ -136,7 +140,8 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
       ->type_name("FILE");
   add(command.add_option("--max-workspace", max_workspace, "Kernels that take more scratch memory are not chosen"))
       ->type_name("BYTES");
-  add(command.add_option("--max-memory", max_memory, "Refuse a plan whose weights, packed weights and arena take more"))
+  add(command.add_option("--max-memory", max_memory, "Refuse a plan whose weights, packed weights and arena take more, and runs that take "
+                         "more of a GPU's memory"))
       ->type_name("BYTES");
   add(command.add_option("--plugin", plugins, "Load a plugin (its code runs); repeatable"))
       ->type_name("FILE")
@@ -266,8 +271,13 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
     if (!found.ok()) return refuse(found.status());
     plan_path = std::move(*found);
   }
+  auto engine_settings = engine_options(flags);
+  if (!engine_settings.ok()) {
+    opened.exit_code = fail_usage(engine_settings.status().message());
+    return opened;
+  }
   if (is_plan_file(plan_path)) {
-    auto engine = Engine::load(plan_path, engine_options(flags));
+    auto engine = Engine::load(plan_path, *engine_settings);
     if (!engine.ok()) return refuse(engine.status());
     if (const Status status = check_device(*engine, flags); !status.ok())
       return refuse(status.at(plan_path));
@@ -290,7 +300,7 @@ Opened open_source(const std::string& path, const BuildFlags& flags,
   if (!plan.ok()) return refuse(plan.status());
   source.build_ms = ms_since(begin);
   const auto built = Clock::now();
-  auto engine = plan->engine(engine_options(flags));
+  auto engine = plan->engine(*engine_settings);
   if (!engine.ok()) return refuse(engine.status());
   source.load_ms = ms_since(built);
   source.network = std::move(*network);

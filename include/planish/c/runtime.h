@@ -93,6 +93,8 @@ typedef struct planish_engine_options {
   int64_t max_memory_bytes;    /* 0: none */
   const planish_allocator* allocator; /* null: the system's */
   int64_t max_plan_bytes;      /* 0: none */
+  const planish_allocator* device_allocator; /* of the device's memory; null: the driver's */
+  int64_t max_device_memory_bytes; /* of the engine and its contexts; 0: none */
 } planish_engine_options;
 
 /* Null options: all defaults. */
@@ -142,6 +144,7 @@ typedef struct planish_context_options {
   size_t struct_size;
   int threads;                              /* 0: the engine's */
   const planish_parallel_for* parallel_for; /* null: our own threads */
+  void* stream;                             /* CUstream, borrowed; null: the context's own */
 } planish_context_options;
 
 PLANISH_C_API planish_code planish_context_create(const planish_engine* engine,
@@ -156,6 +159,14 @@ PLANISH_C_API planish_code planish_context_set_input(planish_context* context, i
 /* Null data: context-owned again. */
 PLANISH_C_API planish_code planish_context_bind_output(planish_context* context, int index,
                                                        void* data, int64_t bytes);
+/* The same for memory of the engine's device, read and written where it lies. */
+PLANISH_C_API planish_code planish_context_set_device_input(planish_context* context, int index,
+                                                            const void* data, const int64_t* dims,
+                                                            int rank);
+PLANISH_C_API planish_code planish_context_bind_device_output(planish_context* context, int index,
+                                                              void* data, int64_t bytes);
+/* The stream of its runs (CUstream); null on a device without streams. */
+PLANISH_C_API void* planish_context_stream(const planish_context* context);
 /* Memory for unbound outputs once their size is known; null from it: context-owned. */
 typedef void* (*planish_output_allocator)(void* user, int output, int64_t bytes);
 PLANISH_C_API planish_code planish_context_set_output_allocator(planish_context* context,
@@ -171,6 +182,7 @@ typedef struct planish_run_options {
   double timeout_ms;            /* deadline from now; 0 or less: none */
   planish_profiler profiler;    /* null: none */
   void* user;
+  int enqueue_only; /* 1: return once enqueued, when inputs and outputs are all on the device */
 } planish_run_options;
 
 PLANISH_C_API planish_code planish_context_run(planish_context* context,

@@ -54,6 +54,13 @@ v1::EngineOptions engine_options(const planish_engine_options* from) {
                                           from->allocator->user};
   }
   if (PLANISH_C_HAS(from, max_plan_bytes)) options.max_plan_bytes = from->max_plan_bytes;
+  if (PLANISH_C_HAS(from, device_allocator) && from->device_allocator) {
+    options.device_allocator =
+        v1::HostAllocator{from->device_allocator->allocate, from->device_allocator->deallocate,
+                          from->device_allocator->user};
+  }
+  if (PLANISH_C_HAS(from, max_device_memory_bytes))
+    options.max_device_memory_bytes = from->max_device_memory_bytes;
   return options;
 }
 
@@ -112,6 +119,7 @@ v1::RunOptions run_options(const planish_run_options* from) {
     options.deadline = std::chrono::steady_clock::now() +
                        std::chrono::microseconds(int64_t(ms * 1000));
   }
+  if (PLANISH_C_HAS(from, enqueue_only)) options.wait = !from->enqueue_only;
   if (PLANISH_C_HAS(from, user) && from->profiler) {
     options.profiler = [profiler = from->profiler, user = from->user](const v1::StepTiming& t) {
       profiler(user, t.step, t.start_us, t.duration_us);
@@ -283,6 +291,7 @@ planish_code planish_context_create(const planish_engine* engine,
                                                options->parallel_for->user,
                                                options->parallel_for->run};
     }
+    if (options && PLANISH_C_HAS(options, stream)) inner.stream = options->stream;
     auto made = v1::Context::create(engine->engine, inner);
     if (!made.ok()) return made.status();
     *context = new planish_context{std::move(*made), {}};
@@ -308,6 +317,28 @@ planish_code planish_context_bind_output(planish_context* context, int index, vo
     return context ? context->context.bind_output(index, data, bytes)
                    : api::null_argument("context");
   });
+}
+
+planish_code planish_context_set_device_input(planish_context* context, int index,
+                                              const void* data, const int64_t* dims, int rank) {
+  return api::c_call([&]() -> v1::Status {
+    if (!context) return api::null_argument("context");
+    if (rank < 0 || (rank && !dims)) return api::null_argument("dims");
+    return context->context.set_input(index, data, std::vector<int64_t>(dims, dims + rank),
+                                      v1::MemorySpace::kDevice);
+  });
+}
+
+planish_code planish_context_bind_device_output(planish_context* context, int index, void* data,
+                                                int64_t bytes) {
+  return api::c_call([&] {
+    return context ? context->context.bind_output(index, data, bytes, v1::MemorySpace::kDevice)
+                   : api::null_argument("context");
+  });
+}
+
+void* planish_context_stream(const planish_context* context) {
+  return context ? context->context.stream() : nullptr;
 }
 
 planish_code planish_context_set_output_allocator(planish_context* context,

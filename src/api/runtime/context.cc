@@ -10,6 +10,7 @@
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
 #include "base/text.h"
+#include "kernel/launch_info.h"
 #include "runtime/context.h"
 
 namespace planish::v1 {
@@ -73,6 +74,7 @@ Status Context::Impl::run(const RunOptions& options) {
   runtime::RunTimes times;
   if (options.times) inner.times = &times;
   inner.compute_repeats = options.compute_repeats;
+  inner.wait = options.wait;
   if (options.profiler) {
     inner.profiler = [&](const runtime::StepTime& time) {
       if (guard.failed()) return;
@@ -164,7 +166,7 @@ Status Context::bind_output(int index, void* data, int64_t bytes, MemorySpace sp
   });
 }
 
-Status Context::set_output_allocator(OutputAllocator allocator) {
+Status Context::set_output_allocator(OutputAllocator allocator, MemorySpace space) {
   if (impl_->busy) return Status(Code::kFailedPrecondition, "the context is running");
   impl_->allocator = std::move(allocator);
   if (!impl_->allocator) {
@@ -175,7 +177,7 @@ Status Context::set_output_allocator(OutputAllocator allocator) {
     void* memory = nullptr;
     impl->guard.call("output allocator", [&] { memory = impl->allocator(output, bytes); });
     return memory;
-  });
+  }, from_public(space));
   return {};
 }
 
@@ -227,6 +229,8 @@ Result<Tensor> Context::output(const std::string& name) const {
   return output(index);
 }
 
+void* Context::stream() const { return impl_->context->stream(); }
+
 int64_t Context::arena_bytes() const { return impl_->context->arena_bytes(); }
 
 std::vector<StepCost> Context::step_costs() const {
@@ -236,7 +240,18 @@ std::vector<StepCost> Context::step_costs() const {
   costs.resize(impl_->engine.steps().size());
   const runtime::Phase& phase = instance->first_phase();
   for (size_t i = 0; i < phase.steps.size(); ++i) {
-    costs[size_t(phase.first_step) + i] = {phase.steps[i].flops, phase.steps[i].bytes_moved};
+    StepCost& cost = costs[size_t(phase.first_step) + i];
+    cost.flops = phase.steps[i].flops;
+    cost.bytes_moved = phase.steps[i].bytes_moved;
+    const auto* described =
+        dynamic_cast<const kernel::DescribedLaunchable*>(phase.steps[i].launchable.get());
+    if (!described) continue;
+    const kernel::LaunchInfo& info = described->launch_info();
+    cost.device_kernels = info.kernels;
+    cost.tensor_cores = info.tensor_cores;
+    cost.any_size = info.any_size;
+    cost.peak_flops = info.peak_flops;
+    cost.peak_bytes_per_s = info.peak_bytes_per_s;
   }
   return costs;
 }

@@ -35,6 +35,23 @@ v1::StepDesc describe_step(const plan::Step& step) {
           step.sources, step.reference,          step.expected_us};
 }
 
+// The caller's device memory, or as much of the device's own as he allows.
+backend::MemorySource memory_source(const v1::EngineOptions& options) {
+  constexpr size_t kAlignment = 256;
+  backend::MemorySource source;
+  source.max_bytes = options.max_device_memory_bytes;
+  if (!options.device_allocator) return source;
+  const v1::HostAllocator own = *options.device_allocator;
+  source.allocate = [own](int64_t bytes) {
+    return own.allocate(own.user, size_t(bytes), kAlignment);
+  };
+  if (own.deallocate)
+    source.release = [own](void* data, int64_t bytes) {
+      own.deallocate(own.user, data, size_t(bytes));
+    };
+  return source;
+}
+
 int find(const std::vector<v1::TensorDesc>& descs, const std::string& name) {
   for (size_t i = 0; i < descs.size(); ++i)
     if (descs[i].name == name) return int(i);
@@ -51,6 +68,10 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   if ((options.allocator && !options.allocator->allocate) ||
       (options.device_allocator && !options.device_allocator->allocate))
     return v1::Status(v1::Code::kInvalidArgument, "the host's allocator has no allocate function");
+  if (options.max_device_memory_bytes < 0)
+    return v1::Status(v1::Code::kInvalidArgument,
+                      cat("max_device_memory_bytes: got ", options.max_device_memory_bytes,
+                          ", expected 0 (none) or more"));
   auto impl = std::make_shared<v1::Engine::Impl>();
   impl->registry = current_registry();
   PLANISH_API_RETURN_IF_ERROR(check_plugins(plan, *impl->registry));
@@ -68,13 +89,12 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
       on_cpu && !options.threads && tuned > 0 && tuned < device->info().threads) {
     PLANISH_API_ASSIGN_OR_RETURN(device, find_device(wanted, tuned));
   }
+  if (!on_cpu && (options.device_allocator || options.max_device_memory_bytes > 0)) {
+    PLANISH_API_ASSIGN_OR_RETURN(device, device->with_memory(memory_source(options)));
+  }
   if (const auto precision = plan.options.find("precision"); precision != plan.options.end())
     device = backend::with_precision(std::move(device), precision->second);
-  using ir::MemorySpace;
-  if (options.allocator)
-    device = with_host_allocator(std::move(device), *options.allocator, MemorySpace::kHost);
-  if (options.device_allocator)
-    device = with_host_allocator(std::move(device), *options.device_allocator, MemorySpace::kDevice);
+  if (options.allocator) device = with_host_allocator(std::move(device), *options.allocator);
 
   for (const int v : plan.program.inputs) {
     const plan::ProgramValue& value = plan.program.values[size_t(v)];
@@ -207,9 +227,34 @@ const std::vector<StepDesc>& Engine::steps() const { return impl_->steps; }
 
 DeviceDesc Engine::device() const {
   const kernel::DeviceInfo& info = impl_->engine->device().info();
-  return {info.kind, info.name, info.isa, info.threads, true, ""};
+  return {info.kind, info.name, info.isa, api::index_of(info), info.threads, true, ""};
 }
 int Engine::threads() const { return impl_->engine->device().info().threads; }
+
+Result<DeviceState> Engine::device_state() const {
+  return api::guarded([&]() -> Result<DeviceState> {
+    PLANISH_API_ASSIGN_OR_RETURN(const auto state, impl_->engine->device().state());
+    return DeviceState{state.clock_mhz, state.memory_clock_mhz, state.power_watts,
+                       state.temperature_c};
+  });
+}
+
+Result<std::shared_ptr<void>> Engine::allocate(int64_t bytes, MemorySpace space) const {
+  return api::guarded([&]() -> Result<std::shared_ptr<void>> {
+    if (bytes < 0)
+      return Status(Code::kInvalidArgument, cat("cannot allocate ", bytes, " bytes"));
+    backend::Device& device = impl_->engine->device();
+    if (space == MemorySpace::kDevice && device.home() == ir::MemorySpace::kHost)
+      return Status(Code::kInvalidArgument, "device memory for device '" + device.info().kind +
+                                                "', which computes in the host's");
+    PLANISH_API_ASSIGN_OR_RETURN(
+        auto memory, device.allocate(bytes, space == MemorySpace::kDevice
+                                                ? ir::MemorySpace::kDevice
+                                                : ir::MemorySpace::kHost));
+    const std::shared_ptr<backend::Memory> owner = std::move(memory);
+    return std::shared_ptr<void>(owner, owner->data());
+  });
+}
 
 Result<MemoryReport> Engine::memory(const std::vector<std::vector<int64_t>>& input_dims) const {
   return api::guarded([&]() -> Result<MemoryReport> {

@@ -46,6 +46,7 @@ std::vector<DeviceDesc> devices() {
         const kernel::DeviceInfo& info = (*device)->info();
         desc.name = info.name;
         desc.isa = info.isa;
+        desc.index = api::index_of(info);
         desc.threads = info.threads;
         desc.available = true;
       } else {

@@ -5,7 +5,7 @@
 namespace planish::api {
 namespace {
 
-constexpr size_t kHostAlignment = 64, kDeviceAlignment = 256;
+constexpr size_t kAlignment = 64;
 
 class LentMemory : public backend::Memory {
  public:
@@ -27,24 +27,22 @@ class LentMemory : public backend::Memory {
 
 class HostMemoryDevice : public backend::Device {
  public:
-  HostMemoryDevice(std::shared_ptr<backend::Device> device, const v1::HostAllocator& allocator,
-                   ir::MemorySpace space)
-      : device_(std::move(device)), allocator_(allocator), space_(space),
-        alignment_(space == ir::MemorySpace::kHost ? kHostAlignment : kDeviceAlignment) {}
+  HostMemoryDevice(std::shared_ptr<backend::Device> device, const v1::HostAllocator& allocator)
+      : device_(std::move(device)), allocator_(allocator) {}
 
   const kernel::DeviceInfo& info() const override { return device_->info(); }
   Result<std::unique_ptr<backend::Memory>> allocate(int64_t bytes,
                                                     ir::MemorySpace space) override {
-    if (space != space_) return device_->allocate(bytes, space);
+    if (space != ir::MemorySpace::kHost) return device_->allocate(bytes, space);
     if (bytes < 0) return invalid_argument(cat("cannot allocate ", bytes, " bytes"));
     const size_t wanted = size_t(bytes ? bytes : 1);
-    void* data = allocator_.allocate(allocator_.user, wanted, alignment_);
+    void* data = allocator_.allocate(allocator_.user, wanted, kAlignment);
     if (!data)
       return resource_exhausted(cat("the host's allocator has no room for ", bytes, " bytes"));
-    if (reinterpret_cast<uintptr_t>(data) % alignment_) {
+    if (reinterpret_cast<uintptr_t>(data) % kAlignment) {
       if (allocator_.deallocate) allocator_.deallocate(allocator_.user, data, wanted);
       return invalid_argument(cat("the host's allocator gave memory that is not aligned to ",
-                                  alignment_, " bytes"));
+                                  int64_t(kAlignment), " bytes"));
     }
     return std::unique_ptr<backend::Memory>(
         std::make_unique<LentMemory>(allocator_, data, int64_t(wanted)));
@@ -67,20 +65,21 @@ class HostMemoryDevice : public backend::Device {
                                       std::span<const kernel::RunArgs> args, int rounds) override {
     return device_->time_us(launchable, args, rounds);
   }
+  Result<backend::DeviceState> state() const override { return device_->state(); }
+  Status check_address(const void* address, ir::MemorySpace space) const override {
+    return device_->check_address(address, space);
+  }
 
  private:
   std::shared_ptr<backend::Device> device_;
   v1::HostAllocator allocator_;
-  ir::MemorySpace space_;
-  size_t alignment_;
 };
 
 }  // namespace
 
 std::shared_ptr<backend::Device> with_host_allocator(std::shared_ptr<backend::Device> device,
-                                                     const v1::HostAllocator& allocator,
-                                                     ir::MemorySpace space) {
-  return std::make_shared<HostMemoryDevice>(std::move(device), allocator, space);
+                                                     const v1::HostAllocator& allocator) {
+  return std::make_shared<HostMemoryDevice>(std::move(device), allocator);
 }
 
 }  // namespace planish::api

@@ -1,4 +1,4 @@
-// A device whose memory of one space comes from the host's allocator; all else is the device's own.
+// A device whose host memory comes from the host's allocator; all else is the device's own.
 #pragma once
 #include <memory>
 
@@ -8,7 +8,6 @@
 namespace planish::api {
 
 std::shared_ptr<backend::Device> with_host_allocator(std::shared_ptr<backend::Device> device,
-                                                     const v1::HostAllocator& allocator,
-                                                     ir::MemorySpace space);
+                                                     const v1::HostAllocator& allocator);
 
 }  // namespace planish::api

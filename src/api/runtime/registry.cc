@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 
@@ -128,6 +129,11 @@ Status add_plugin(const std::string& path) {
   PLANISH_ASSIGN_OR_RETURN(state().registry, make_registry(std::move(plugins)));
   PLANISH_LOG(kInfo, "plugin ", plugin->identity, " from ", plugin->path);
   return ok_status();
+}
+
+int index_of(const kernel::DeviceInfo& info) {
+  const auto ordinal = info.properties.find("ordinal");
+  return ordinal == info.properties.end() ? 0 : std::atoi(ordinal->second.c_str());
 }
 
 Result<std::shared_ptr<backend::Device>> find_device(const std::string& text, int threads) {

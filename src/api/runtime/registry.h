@@ -46,5 +46,7 @@ planish::Status check_libraries(const plan::Program& program);
 // "cpu", "cuda:1"; threads 0: all cores. kNotFound names the kinds there are.
 planish::Result<std::shared_ptr<backend::Device>> find_device(const std::string& text,
                                                               int threads);
+// A device's number among those of its kind.
+int index_of(const kernel::DeviceInfo& info);
 
 }  // namespace planish::api

@@ -56,6 +56,20 @@ class Stream {
   virtual Status record(Event&) { return unsupported("this device has no events"); }
 };
 
+// Clocks and power of a device at one moment; 0 for what it does not tell.
+struct DeviceState {
+  double clock_mhz = 0, memory_clock_mhz = 0;
+  double power_watts = 0, temperature_c = 0;
+};
+
+// Where a device's memory comes from for somebody who brings his own, or wants no more than a share.
+struct MemorySource {
+  // 256-byte aligned memory of the device; null: there is none. Unset: the device's own.
+  std::function<void*(int64_t bytes)> allocate;
+  std::function<void(void* data, int64_t bytes)> release;
+  int64_t max_bytes = 0;  // at once, of all that is asked for; 0: no cap
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -80,6 +94,20 @@ class Device {
   virtual Result<std::vector<double>> time_us(const kernel::Launchable& launchable,
                                               std::span<const kernel::RunArgs> args,
                                               int rounds) = 0;
+  virtual Result<DeviceState> state() const {
+    return unsupported(info().kind + ": the device does not tell its clocks and power");
+  }
+  // The same processor with its memory (arenas, constants, packed weights, staging) from `source`.
+  virtual Result<std::shared_ptr<Device>> with_memory(const MemorySource&) {
+    return unsupported(info().kind + ": the device has no memory of its own");
+  }
+  // kInvalidArgument when `address` is known not to lie in that space of this device.
+  virtual Status check_address(const void* /*address*/, ir::MemorySpace space) const {
+    return space == ir::MemorySpace::kDevice && home() == ir::MemorySpace::kHost
+               ? invalid_argument("device memory for device '" + info().kind +
+                                  "', which computes in the host's")
+               : ok_status();
+  }
 };
 
 class Backend {

@@ -30,6 +30,10 @@ class DeviceWithInfo : public Device {
                                       std::span<const kernel::RunArgs> args, int rounds) override {
     return device_->time_us(launchable, args, rounds);
   }
+  Result<DeviceState> state() const override { return device_->state(); }
+  Status check_address(const void* address, ir::MemorySpace space) const override {
+    return device_->check_address(address, space);
+  }
 
  private:
   std::shared_ptr<Device> device_;

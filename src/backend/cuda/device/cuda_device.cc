@@ -6,6 +6,8 @@
 #include <mutex>
 
 #include "backend/cuda/device/gpu.h"
+#include "backend/cuda/device/memory_share.h"
+#include "backend/cuda/device/nvml.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -17,8 +19,9 @@ CUdeviceptr address(const void* p) { return reinterpret_cast<CUdeviceptr>(p); }
 
 class GpuMemory : public backend::Memory {
  public:
-  GpuMemory(std::shared_ptr<Gpu> gpu, MemorySpace space, void* data, int64_t bytes)
-      : bytes_(std::move(gpu), space, data, bytes) {}
+  GpuMemory(std::shared_ptr<Gpu> gpu, MemorySpace space, void* data, int64_t bytes,
+            std::shared_ptr<MemoryShare> share = nullptr)
+      : bytes_(std::move(gpu), space, data, bytes, std::move(share)) {}
   std::byte* data() const override { return static_cast<std::byte*>(bytes_.data()); }
   int64_t bytes() const override { return bytes_.bytes(); }
 
@@ -34,7 +37,7 @@ class GpuGraph : public backend::CapturedGraph {
   }
   Status launch(void* stream) override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    PLANISH_CUDA(gpu_->driver().cuGraphLaunch(graph_, static_cast<CUstream>(stream)));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuGraphLaunch(graph_, static_cast<CUstream>(stream)));
     return ok_status();
   }
 
@@ -52,8 +55,8 @@ class GpuEvent : public backend::Event {
   CUevent handle() const { return event_; }
   Result<double> us_since(const backend::Event& earlier) const override {
     float ms = 0;
-    PLANISH_CUDA(gpu_->driver().cuEventSynchronize(event_));
-    PLANISH_CUDA(gpu_->driver().cuEventElapsedTime(
+    PLANISH_GPU(*gpu_, gpu_->driver().cuEventSynchronize(event_));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuEventElapsedTime(
         &ms, static_cast<const GpuEvent&>(earlier).event_, event_));
     return double(ms) * 1e3;
   }
@@ -73,29 +76,28 @@ class GpuStream : public backend::Stream {
   void* handle() const override { return stream_; }
   Status synchronize() override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    PLANISH_CUDA(gpu_->driver().cuStreamSynchronize(stream_));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuStreamSynchronize(stream_));
     return ok_status();
   }
-  // The legacy default stream cannot be captured.
-  bool can_capture() const override { return stream_ != nullptr; }
+  // The legacy default stream cannot be captured, by whichever of its names.
+  bool can_capture() const override { return stream_ != nullptr && stream_ != CU_STREAM_LEGACY; }
   Status begin_capture() override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    PLANISH_CUDA(
-        gpu_->driver().cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
     return ok_status();
   }
   Result<std::unique_ptr<backend::CapturedGraph>> end_capture() override {
     const Driver& driver = gpu_->driver();
     CUgraph graph = nullptr;
-    PLANISH_CUDA(driver.cuStreamEndCapture(stream_, &graph));
+    PLANISH_GPU(*gpu_, driver.cuStreamEndCapture(stream_, &graph));
     CUgraphExec executable = nullptr;
     const CUresult result = driver.cuGraphInstantiateWithFlags(&executable, graph, 0);
     driver.cuGraphDestroy(graph);
-    PLANISH_RETURN_IF_ERROR(driver_status(result, "cuGraphInstantiateWithFlags"));
+    PLANISH_RETURN_IF_ERROR(gpu_->check(result, "cuGraphInstantiateWithFlags"));
     return std::unique_ptr<backend::CapturedGraph>(std::make_unique<GpuGraph>(gpu_, executable));
   }
   Status record(backend::Event& event) override {
-    PLANISH_CUDA(gpu_->driver().cuEventRecord(static_cast<GpuEvent&>(event).handle(), stream_));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuEventRecord(static_cast<GpuEvent&>(event).handle(), stream_));
     return ok_status();
   }
 
@@ -107,12 +109,19 @@ class GpuStream : public backend::Stream {
 
 class CudaDevice : public backend::Device {
  public:
-  explicit CudaDevice(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {}
-  const kernel::DeviceInfo& info() const override { return gpu_->info(); }
+  explicit CudaDevice(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)), info_(gpu_->info()) {}
+  CudaDevice(std::shared_ptr<Gpu> gpu, std::shared_ptr<MemoryShare> share)
+      : gpu_(std::move(gpu)), info_(with_share(gpu_->info(), *share)), share_(std::move(share)) {}
+  const kernel::DeviceInfo& info() const override { return info_; }
   MemorySpace home() const override { return MemorySpace::kDevice; }
 
   Result<std::unique_ptr<backend::Memory>> allocate(int64_t bytes, MemorySpace space) override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
+    if (share_ && space == MemorySpace::kDevice) {
+      PLANISH_ASSIGN_OR_RETURN(void* lent, share_->allocate(bytes));
+      return std::unique_ptr<backend::Memory>(
+          std::make_unique<GpuMemory>(gpu_, space, lent, bytes, share_));
+    }
     PLANISH_ASSIGN_OR_RETURN(void* data, gpu_->pool(space).allocate(bytes));
     return std::unique_ptr<backend::Memory>(
         std::make_unique<GpuMemory>(gpu_, space, data, bytes));
@@ -121,7 +130,7 @@ class CudaDevice : public backend::Device {
   Result<std::unique_ptr<backend::Stream>> create_stream() override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
     CUstream stream = nullptr;
-    PLANISH_CUDA(gpu_->driver().cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
     return std::unique_ptr<backend::Stream>(std::make_unique<GpuStream>(gpu_, stream, true));
   }
   Result<std::unique_ptr<backend::Stream>> wrap_stream(void* handle) override {
@@ -131,7 +140,7 @@ class CudaDevice : public backend::Device {
   Result<std::unique_ptr<backend::Event>> create_event() override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
     CUevent event = nullptr;
-    PLANISH_CUDA(gpu_->driver().cuEventCreate(&event, CU_EVENT_DEFAULT));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuEventCreate(&event, CU_EVENT_DEFAULT));
     return std::unique_ptr<backend::Event>(std::make_unique<GpuEvent>(gpu_, event));
   }
 
@@ -142,8 +151,40 @@ class CudaDevice : public backend::Device {
       return ok_status();
     }
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    PLANISH_CUDA(gpu_->driver().cuMemcpyAsync(address(to), address(from), size_t(bytes),
+    PLANISH_GPU(*gpu_, gpu_->driver().cuMemcpyAsync(address(to), address(from), size_t(bytes),
                                               static_cast<CUstream>(stream.handle())));
+    return ok_status();
+  }
+
+  Result<backend::DeviceState> state() const override { return nvml_state(gpu_->pci_bus_id()); }
+
+  Result<std::shared_ptr<backend::Device>> with_memory(
+      const backend::MemorySource& source) override {
+    return std::shared_ptr<backend::Device>(
+        std::make_shared<CudaDevice>(gpu_, MemoryShare::create(gpu_, source)));
+  }
+
+  // Memory that the driver did not make is the host's; pinned memory is, too.
+  Status check_address(const void* data, MemorySpace space) const override {
+    PLANISH_RETURN_IF_ERROR(gpu_->make_current());
+    const Driver& driver = gpu_->driver();
+    unsigned type = 0, managed = 0;
+    int ordinal = 0;
+    const bool known = driver.cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+                                                    address(data)) == CUDA_SUCCESS;
+    const bool on_device = known && type == CU_MEMORYTYPE_DEVICE;
+    if (on_device)
+      driver.cuPointerGetAttribute(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, address(data));
+    if (managed) return ok_status();  // the driver moves it
+    if (on_device != (space == MemorySpace::kDevice))
+      return invalid_argument(cat("the address lies in ", on_device ? "a GPU's" : "the host's",
+                                  " memory, expected ", on_device ? "the host's" : "GPU memory"));
+    const std::string& own = info_.properties.at("ordinal");
+    if (on_device &&
+        driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+                                     address(data)) == CUDA_SUCCESS &&
+        std::to_string(ordinal) != own)
+      return invalid_argument(cat("the address lies on GPU ", ordinal, ", expected GPU ", own));
     return ok_status();
   }
 
@@ -199,6 +240,8 @@ class CudaDevice : public backend::Device {
   }
 
   std::shared_ptr<Gpu> gpu_;
+  const kernel::DeviceInfo info_;
+  std::shared_ptr<MemoryShare> share_;  // null: the pool's
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "backend/cuda/device/memory_share.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -10,6 +11,24 @@ namespace {
 // Kernels of one architecture's own instructions ("a") exist from 9.0 on.
 std::string isa_of(int major, int minor) {
   return cat("sm_", major, minor, major >= 9 ? "a" : "");
+}
+
+// What ends a context, and with it the process's use of the GPU ("sticky" errors).
+bool loses_context(CUresult result) {
+  switch (result) {
+    case CUDA_ERROR_ECC_UNCORRECTABLE:
+    case CUDA_ERROR_ILLEGAL_ADDRESS:
+    case CUDA_ERROR_LAUNCH_TIMEOUT:
+    case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+    case CUDA_ERROR_ASSERT:
+    case CUDA_ERROR_HARDWARE_STACK_ERROR:
+    case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+    case CUDA_ERROR_MISALIGNED_ADDRESS:
+    case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+    case CUDA_ERROR_INVALID_PC:
+    case CUDA_ERROR_LAUNCH_FAILED: return true;
+    default: return false;
+  }
 }
 
 }  // namespace
@@ -48,6 +67,8 @@ Status Gpu::describe(int ordinal) {
   if (major < 7)
     return unsupported(cat("GPU '", name, "' has compute capability ", major, ".", minor,
                            ", expected at least 7.0"));
+  char bus[64] = {};
+  if (driver_.cuDeviceGetPCIBusId(bus, sizeof(bus) - 1, device_) == CUDA_SUCCESS) pci_bus_id_ = bus;
   sm_count_ = int(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 1));
   const double clock_khz = double(attribute(CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1700000));
   const double memory_khz = double(attribute(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 0));
@@ -72,8 +93,23 @@ Status Gpu::describe(int ordinal) {
 }
 
 Status Gpu::make_current() const {
-  PLANISH_CUDA(driver_.cuCtxSetCurrent(context_));
-  return ok_status();
+  if (is_lost_.load(std::memory_order_acquire)) {
+    std::lock_guard lock(lost_mutex_);
+    return lost_;
+  }
+  return check(driver_.cuCtxSetCurrent(context_), "cuCtxSetCurrent");
+}
+
+Status Gpu::check(CUresult result, std::string_view call) const {
+  const Status status = driver_status(result, call);
+  if (!loses_context(result)) return status;
+  std::lock_guard lock(lost_mutex_);
+  if (!is_lost_.exchange(true, std::memory_order_acq_rel))
+    lost_ = Status(Code::kDeviceError,
+                   cat("GPU ", info_.properties.at("ordinal"), " (", info_.name,
+                       ") was lost to this process by an earlier error, and CUDA gives it back to a "
+                       "new process only: ", status.message()));
+  return status;
 }
 
 Result<std::shared_ptr<const Module>> Gpu::load_module(std::span<const std::byte> cubin) {
@@ -82,27 +118,29 @@ Result<std::shared_ptr<const Module>> Gpu::load_module(std::span<const std::byte
   if (auto known = modules_[key].lock()) return known;
   PLANISH_RETURN_IF_ERROR(make_current());
   CUmodule module = nullptr;
-  PLANISH_CUDA(driver_.cuModuleLoadData(&module, cubin.data()));
+  PLANISH_GPU(*this, driver_.cuModuleLoadData(&module, cubin.data()));
   auto loaded = std::make_shared<const Module>(driver_, module);
   std::erase_if(modules_, [](const auto& entry) { return entry.second.expired(); });
   modules_[key] = loaded;
   return loaded;
 }
 
-Result<std::shared_ptr<const DeviceBytes>> Gpu::upload(std::span<const std::byte> bytes) {
-  const Hash128 key = hash128(bytes);
+Result<std::shared_ptr<const DeviceBytes>> Gpu::upload(std::span<const std::byte> bytes,
+                                                       const std::shared_ptr<MemoryShare>& share) {
+  const std::pair key(share ? share->number() : 0, hash128(bytes));
   std::lock_guard lock(mutex_);
   if (auto known = uploads_[key].lock()) return known;
   PLANISH_RETURN_IF_ERROR(make_current());
-  PLANISH_ASSIGN_OR_RETURN(void* data, device_pool_.allocate(int64_t(bytes.size())));
+  const int64_t size = int64_t(bytes.size());
+  PLANISH_ASSIGN_OR_RETURN(void* data, share ? share->allocate(size) : device_pool_.allocate(size));
   auto made = std::make_shared<const DeviceBytes>(shared_from_this(), ir::MemorySpace::kDevice, data,
-                                                  int64_t(bytes.size()));
+                                                  size, share);
   // Pageable memory: the call returns when the bytes are on their way from a copy of them, and the
   // synchronization makes them visible to every stream.
-  PLANISH_CUDA(driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(data),
-                                     reinterpret_cast<CUdeviceptr>(bytes.data()), bytes.size(),
-                                     nullptr));
-  PLANISH_CUDA(driver_.cuStreamSynchronize(nullptr));
+  PLANISH_GPU(*this, driver_.cuMemcpyAsync(reinterpret_cast<CUdeviceptr>(data),
+                                           reinterpret_cast<CUdeviceptr>(bytes.data()),
+                                           bytes.size(), nullptr));
+  PLANISH_GPU(*this, driver_.cuStreamSynchronize(nullptr));
   std::erase_if(uploads_, [](const auto& entry) { return entry.second.expired(); });
   uploads_[key] = made;
   return made;

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "backend/cuda/device/gpu.h"
+#include "backend/cuda/device/memory_share.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -77,8 +78,9 @@ int64_t Pool::trim() {
 }
 
 DeviceBytes::~DeviceBytes() {
-  if (!gpu_->make_current().ok()) return;  // the context is gone, and its memory with it
-  gpu_->pool(space_).release(data_, bytes_);
+  const bool lives = gpu_->make_current().ok();  // else the context is gone, and its memory with it
+  if (share_) share_->release(data_, bytes_);    // its owner counts
+  else if (lives) gpu_->pool(space_).release(data_, bytes_);
 }
 
 }  // namespace planish::cuda

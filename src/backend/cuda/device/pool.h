@@ -34,12 +34,14 @@ class Pool {
 };
 
 class Gpu;
+class MemoryShare;
 
-// Owns device memory of a Gpu.
+// Owns memory of a Gpu, from its pools or from a share of device memory.
 class DeviceBytes {
  public:
-  DeviceBytes(std::shared_ptr<Gpu> gpu, ir::MemorySpace space, void* data, int64_t bytes)
-      : gpu_(std::move(gpu)), space_(space), data_(data), bytes_(bytes) {}
+  DeviceBytes(std::shared_ptr<Gpu> gpu, ir::MemorySpace space, void* data, int64_t bytes,
+              std::shared_ptr<MemoryShare> share = nullptr)
+      : gpu_(std::move(gpu)), share_(std::move(share)), space_(space), data_(data), bytes_(bytes) {}
   ~DeviceBytes();
   DeviceBytes(const DeviceBytes&) = delete;
   DeviceBytes& operator=(const DeviceBytes&) = delete;
@@ -48,6 +50,7 @@ class DeviceBytes {
 
  private:
   std::shared_ptr<Gpu> gpu_;
+  std::shared_ptr<MemoryShare> share_;
   ir::MemorySpace space_;
   void* data_;
   int64_t bytes_;

@@ -26,6 +26,8 @@ inline constexpr int kMinDriverVersion = 12040;
   X(cuDeviceGetName, (char*, int, CUdevice))                                                        \
   X(cuDeviceGetAttribute, (int*, CUdevice_attribute, CUdevice))                                     \
   X(cuDeviceTotalMem, (size_t*, CUdevice))                                                          \
+  X(cuDeviceGetPCIBusId, (char*, int, CUdevice))                                                    \
+  X(cuPointerGetAttribute, (void*, CUpointer_attribute, CUdeviceptr))                               \
   X(cuDevicePrimaryCtxRetain, (CUcontext*, CUdevice))                                               \
   X(cuCtxSetCurrent, (CUcontext))                                                                   \
   X(cuMemGetInfo, (size_t*, size_t*))                                                               \

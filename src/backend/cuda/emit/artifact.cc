@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x314B4350;  // "PCK1"
 constexpr uint64_t kMaxKernels = 64, kMaxArgs = 256, kMaxMaps = 32, kMaxDims = 5;
+constexpr uint64_t kMaxVariants = 64, kMaxSlots = 1 << 16;
 
 // One description of every field serves both directions: Visitor is Writer or Reader.
 class Writer {
@@ -132,14 +134,42 @@ void visit(V& v, ArtifactKernel& kernel) {
 }
 
 template <class V>
+void visit(V& v, SizePattern& pattern) {
+  v.number(pattern.common);
+  v.list(pattern.parameters, kMaxArgs, [&](NumberType& type) { v.number(type); });
+  v.list(pattern.slots, kMaxSlots, [&](NumberSlot& slot) { v.number(slot); });
+}
+
+template <class V>
+void visit(V& v, SizeVariant& variant) {
+  std::string tactic = variant.tactic.to_string();
+  v.text(tactic);
+  if (auto parsed = kernel::Tactic::parse(tactic); parsed.ok()) variant.tactic = std::move(*parsed);
+  v.list(variant.kernels, kMaxKernels, [&](AnySizeKernel& kernel) {
+    visit(v, kernel.pattern);
+    v.cubin(kernel.cubin);
+  });
+}
+
+template <class V>
 void visit(V& v, Artifact& artifact) {
   uint32_t magic = kMagic;
   v.number(magic);
   v.number(artifact.generator);
+  if (artifact.generator != kGeneratorVersion) return;
   v.text(artifact.arch);
   v.text(artifact.fingerprint);
   v.number(artifact.workspace_bytes);
   v.list(artifact.kernels, kMaxKernels, [&](ArtifactKernel& kernel) { visit(v, kernel); });
+  v.list(artifact.variants, kMaxVariants, [&](SizeVariant& variant) { visit(v, variant); });
+}
+
+bool is_sane(const SizePattern& pattern) {
+  for (const NumberType type : pattern.parameters)
+    if (type > NumberType::kF64) return false;
+  for (const NumberSlot& slot : pattern.slots)
+    if (slot.parameter >= pattern.parameters.size()) return false;
+  return true;
 }
 
 bool is_sane(const TensorMapSpec& map) {
@@ -181,12 +211,17 @@ Result<Artifact> decode(std::span<const std::byte> bytes) {
   Artifact artifact;
   Reader reader(bytes);
   visit(reader, artifact);
+  if (reader.good() && artifact.generator != kGeneratorVersion) return artifact;
   if (!reader.good() || !reader.at_end())
     return data_loss(cat("a CUDA artifact of ", bytes.size(), " bytes does not read to its end"));
   if (artifact.workspace_bytes < 0) return data_loss("a CUDA artifact has a negative workspace");
   for (const ArtifactKernel& kernel : artifact.kernels)
     if (!is_sane(kernel.launch))
       return data_loss(cat("kernel '", kernel.launch.entry, "' of a CUDA artifact has launch data out of range"));
+  for (const SizeVariant& variant : artifact.variants)
+    for (const AnySizeKernel& kernel : variant.kernels)
+      if (!is_sane(kernel.pattern))
+        return data_loss("a kernel of any size of a CUDA artifact has a pattern out of range");
   return artifact;
 }
 

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "backend/cuda/emit/emitted_kernel.h"
+#include "backend/cuda/emit/size_pattern.h"
 #include "base/status.h"
+#include "kernel/kernel_def.h"
 
 namespace planish::cuda {
 
@@ -19,16 +21,27 @@ struct ArtifactKernel {
   std::shared_ptr<const std::vector<std::byte>> cubin;
 };
 
+// Kernels of a step whose sizes are parameters (any_size.h), one for each that the step launches.
+struct AnySizeKernel {
+  SizePattern pattern;
+  std::shared_ptr<const std::vector<std::byte>> cubin;
+};
+struct SizeVariant {
+  kernel::Tactic tactic;
+  std::vector<AnySizeKernel> kernels;
+};
+
 struct Artifact {
   int generator = 0;
   std::string arch;         // "sm_90a"
   std::string fingerprint;  // of the problem that it was emitted for
   std::vector<ArtifactKernel> kernels;
   int64_t workspace_bytes = 0;
+  std::vector<SizeVariant> variants;  // for other sizes
 };
 
 std::vector<std::byte> encode(const Artifact& artifact);
-// kDataLoss names what does not read.
+// kDataLoss names what does not read. Of another generator's bytes only its number is read.
 Result<Artifact> decode(std::span<const std::byte> bytes);
 
 }  // namespace planish::cuda

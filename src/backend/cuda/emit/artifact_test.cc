@@ -4,12 +4,14 @@
 
 #include <cstring>
 
+#include "backend/cuda/emit/emitted_kernel_def.h"
+
 namespace planish::cuda {
 namespace {
 
 Artifact sample() {
   Artifact artifact;
-  artifact.generator = 3;
+  artifact.generator = kGeneratorVersion;
   artifact.arch = "sm_90a";
   artifact.fingerprint = "f32[2]";
   artifact.workspace_bytes = 4096;
@@ -38,6 +40,11 @@ Artifact sample() {
   const auto bytes = std::as_bytes(std::span(cubin));
   artifact.kernels.push_back(
       {launch, std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end())});
+  SizeVariant variant;
+  variant.tactic.params = {{"team", 32}};
+  variant.kernels.push_back(
+      {{{1, 2}, {NumberType::kI32, NumberType::kF32}, {{7, 0}, {9, 1}}}, artifact.kernels[0].cubin});
+  artifact.variants.push_back(variant);
   return artifact;
 }
 
@@ -52,6 +59,27 @@ TEST(Artifact, ReadsBackWhatWasWritten) {
   ASSERT_EQ(back->kernels.size(), 1u);
   EXPECT_EQ(back->kernels[0].launch, artifact.kernels[0].launch);
   EXPECT_EQ(*back->kernels[0].cubin, *artifact.kernels[0].cubin);
+  ASSERT_EQ(back->variants.size(), 1u);
+  EXPECT_EQ(back->variants[0].tactic, artifact.variants[0].tactic);
+  EXPECT_EQ(back->variants[0].kernels.at(0).pattern, artifact.variants[0].kernels[0].pattern);
+  EXPECT_EQ(*back->variants[0].kernels[0].cubin, *artifact.kernels[0].cubin);
+}
+
+TEST(Artifact, OfAnotherGeneratorOnlyItsNumberIsRead) {
+  Artifact artifact = sample();
+  artifact.generator = kGeneratorVersion + 1;
+  auto back = decode(encode(artifact));
+  ASSERT_TRUE(back.ok()) << back.status().to_string();
+  EXPECT_EQ(back->generator, kGeneratorVersion + 1);
+  EXPECT_TRUE(back->kernels.empty());
+}
+
+TEST(Artifact, APatternOutOfRangeIsRefused) {
+  Artifact artifact = sample();
+  artifact.variants[0].kernels[0].pattern.slots.push_back({11, 2});
+  auto got = decode(encode(artifact));
+  ASSERT_FALSE(got.ok());
+  EXPECT_NE(got.status().message().find("pattern"), std::string::npos);
 }
 
 TEST(Artifact, EveryPrefixIsRefused) {

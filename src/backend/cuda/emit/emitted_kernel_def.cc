@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "backend/cuda/device/ceiling.h"
 #include "backend/cuda/device/gpu.h"
+#include "backend/cuda/device/memory_share.h"
+#include "backend/cuda/emit/any_size.h"
 #include "backend/cuda/emit/artifact.h"
+#include "backend/cuda/emit/cubin.h"
 #include "backend/cuda/emit/launcher.h"
 #include "backend/cuda/emit/nvrtc.h"
+#include "base/log.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -52,6 +57,8 @@ Result<Artifact> make_artifact(const EmittedKernelDef& def, const kernel::Proble
   return artifact;
 }
 
+constexpr char kOtherSizes[] = "it was made for other shapes";
+
 // What keeps a stored artifact from being used here; "" when nothing does.
 std::string difference(const Artifact& artifact, const kernel::Problem& problem,
                        const kernel::DeviceInfo& device) {
@@ -60,8 +67,24 @@ std::string difference(const Artifact& artifact, const kernel::Problem& problem,
   if (artifact.arch != device.isa)
     return cat("it was made for ", artifact.arch, ", the device is ", device.isa);
   if (artifact.fingerprint != kernel::fingerprint(problem))
-    return "it was made for other shapes";
+    return kOtherSizes;
   return "";
+}
+
+// What runs, and what it could reach. A cubin that does not read counts as one without tensor cores.
+kernel::LaunchInfo describe(const Artifact& artifact, const kernel::Problem& problem,
+                            const kernel::DeviceInfo& device) {
+  kernel::LaunchInfo info;
+  for (const ArtifactKernel& kernel : artifact.kernels) {
+    info.kernels.push_back(kernel.launch.entry);
+    const auto counts = count_instructions(*kernel.cubin);
+    info.tensor_cores |= counts.ok() && counts->uses_tensor_cores();
+  }
+  const ir::DataType type =
+      problem.operands.empty() ? problem.result_type(0).dtype : problem.operands[0].type.dtype;
+  info.peak_flops = peak_flops(device, info.tensor_cores, type);
+  info.peak_bytes_per_s = device.memory_gbps * 1e9;
+  return info;
 }
 
 int64_t property(const kernel::DeviceInfo& device, const char* name, int64_t fallback) {
@@ -89,6 +112,16 @@ Result<kernel::Blob> EmittedKernelDef::compile(const kernel::Problem& problem,
   return kernel::Blob{ZeroedBytes(std::span<const std::byte>(encode(artifact)))};
 }
 
+Result<kernel::Blob> EmittedKernelDef::compile_any_size(const kernel::Problem& problem,
+                                                        std::span<const kernel::Problem> others,
+                                                        const kernel::Tactic& tactic,
+                                                        const kernel::DeviceInfo& device) const {
+  PLANISH_ASSIGN_OR_RETURN(const kernel::Blob exact, compile(problem, tactic, device));
+  PLANISH_ASSIGN_OR_RETURN(Artifact artifact, decode(exact.bytes));
+  artifact.variants = compile_variants(*this, others, tactic, device);
+  return kernel::Blob{ZeroedBytes(std::span<const std::byte>(encode(artifact)))};
+}
+
 Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
     const kernel::BindArgs& args) const {
   Artifact artifact;
@@ -99,11 +132,27 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
   }
   std::span<const std::byte> packed = args.packed;
   kernel::Blob repacked;
+  bool any_size = false;
+  if (why == kOtherSizes) {
+    if (auto fitting = fit(*this, artifact, *args.problem, *args.device)) {
+      if (!(fitting->tactic == *args.tactic)) {
+        PLANISH_ASSIGN_OR_RETURN(
+            repacked, pack(*args.problem, fitting->tactic, *args.device, args.constants));
+        packed = repacked.bytes;
+      }
+      artifact = std::move(fitting->artifact);
+      any_size = true;
+      why.clear();
+    } else if (!artifact.variants.empty()) {
+      why += cat(", and none of its ", artifact.variants.size(), " kernels of any size fits");
+    }
+  }
   if (!why.empty()) {
     if (const Status s = nvrtc_available(); !s.ok())
       return Status(Code::kIncompatible, cat("the compiled kernel does not fit (", why,
                                              ") and cannot be made anew: ", s.message()));
     PLANISH_RETURN_IF_ERROR(supports(*args.problem, *args.device));
+    PLANISH_LOG(kInfo, name(), ": compiling at run time: ", why);
     // The plan's tactic where it is legal for these shapes, else the best guess, weights and all.
     kernel::Tactic tactic = *args.tactic;
     const std::vector<kernel::Tactic> legal = tactics(*args.problem, *args.device);
@@ -119,7 +168,10 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
   for (const ArtifactKernel& kernel : artifact.kernels)
     PLANISH_RETURN_IF_ERROR(check_places(*args.problem, kernel.launch));
   PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> gpu, gpu_of(*args.device));
-  return make_launcher(std::move(gpu), std::move(artifact), packed);
+  PLANISH_ASSIGN_OR_RETURN(const auto share, share_of(*args.device));
+  kernel::LaunchInfo info = describe(artifact, *args.problem, *args.device);
+  info.any_size = any_size;
+  return make_launcher(std::move(gpu), std::move(artifact), packed, share, std::move(info));
 }
 
 }  // namespace planish::cuda

@@ -4,9 +4,10 @@
 // an EmittedStep. The rest is here: compile() runs NVRTC (or finds the cubin in the cache) and puts
 // cubins and launch data into the plan's artifact (a tactic that spills registers and is not the best
 // guess is refused there); bind() loads them, uploads packed weights once per
-// device and process, and launches. An artifact that is missing or made for another problem,
-// architecture or generator is emitted and compiled anew when NVRTC is at hand, and refused by name
-// of the difference when it is not.
+// device and process, and launches. For sizes that the artifact's exact kernels are not for, one of its
+// kernels of any size is launched where one fits (any_size.h). An artifact that is missing, made for
+// another architecture or generator, or fits no way, is emitted and compiled anew when NVRTC is at hand,
+// and refused by name of the difference when it is not.
 //
 // `problem` in emit() is concrete with layouts set; constants reach kernels through pack() or as
 // ordinary device operands. emit() must be a pure function: equal text is compiled once.
@@ -14,14 +15,15 @@
 #include <string>
 
 #include "backend/cuda/emit/emitted_kernel.h"
+#include "kernel/any_size_kernel.h"
 #include "kernel/kernel_def.h"
 
 namespace planish::cuda {
 
 // Raised when the launcher or the prelude change so that saved artifacts are void.
-inline constexpr int kGeneratorVersion = 1;
+inline constexpr int kGeneratorVersion = 2;
 
-class EmittedKernelDef : public kernel::KernelDef {
+class EmittedKernelDef : public kernel::KernelDef, public kernel::AnySizeKernel {
  public:
   std::string device_kind() const final { return "cuda"; }
   virtual Result<EmittedStep> emit(const kernel::Problem& problem, const kernel::Tactic& tactic,
@@ -29,6 +31,10 @@ class EmittedKernelDef : public kernel::KernelDef {
 
   Result<kernel::Blob> compile(const kernel::Problem& problem, const kernel::Tactic& tactic,
                                const kernel::DeviceInfo& device) const final;
+  Result<kernel::Blob> compile_any_size(const kernel::Problem& problem,
+                                        std::span<const kernel::Problem> others,
+                                        const kernel::Tactic& tactic,
+                                        const kernel::DeviceInfo& device) const final;
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const final;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/cuda/device/memory_share.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -55,15 +56,16 @@ struct LoadedKernel {
   CUfunction function = nullptr;
 };
 
-class Launcher : public kernel::Launchable {
+class Launcher : public kernel::DescribedLaunchable {
  public:
-  Launcher(std::shared_ptr<Gpu> gpu, int64_t workspace_bytes)
-      : gpu_(std::move(gpu)), workspace_bytes_(workspace_bytes) {}
+  Launcher(std::shared_ptr<Gpu> gpu, int64_t workspace_bytes, kernel::LaunchInfo info)
+      : gpu_(std::move(gpu)), workspace_bytes_(workspace_bytes), info_(std::move(info)) {}
 
-  Status load(Artifact artifact, std::span<const std::byte> packed) {
+  Status load(Artifact artifact, std::span<const std::byte> packed,
+              const std::shared_ptr<MemoryShare>& share) {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
     if (!packed.empty()) {
-      PLANISH_ASSIGN_OR_RETURN(packed_, gpu_->upload(packed));
+      PLANISH_ASSIGN_OR_RETURN(packed_, gpu_->upload(packed, share));
     }
     for (ArtifactKernel& one : artifact.kernels) {
       LoadedKernel kernel{std::move(one.launch), nullptr, nullptr};
@@ -79,6 +81,7 @@ class Launcher : public kernel::Launchable {
   }
 
   int64_t workspace_bytes() const override { return workspace_bytes_; }
+  const kernel::LaunchInfo& launch_info() const override { return info_; }
 
   Status run(const kernel::RunArgs& args) const override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
@@ -189,23 +192,25 @@ class Launcher : public kernel::Launchable {
     }
     CUlaunchAttribute attributes[2];
     const CUlaunchConfig config = configure(launch, args.stream, attributes);
-    PLANISH_CUDA(gpu_->driver().cuLaunchKernelEx(&config, kernel.function, parameters, nullptr));
+    PLANISH_GPU(*gpu_, gpu_->driver().cuLaunchKernelEx(&config, kernel.function, parameters, nullptr));
     return ok_status();
   }
 
   std::shared_ptr<Gpu> gpu_;
   int64_t workspace_bytes_;
+  kernel::LaunchInfo info_;
   std::shared_ptr<const DeviceBytes> packed_;
   std::vector<LoadedKernel> kernels_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<kernel::Launchable>> make_launcher(std::shared_ptr<Gpu> gpu,
-                                                          Artifact artifact,
-                                                          std::span<const std::byte> packed) {
-  auto launcher = std::make_unique<Launcher>(std::move(gpu), artifact.workspace_bytes);
-  PLANISH_RETURN_IF_ERROR(launcher->load(std::move(artifact), packed));
+Result<std::unique_ptr<kernel::Launchable>> make_launcher(
+    std::shared_ptr<Gpu> gpu, Artifact artifact, std::span<const std::byte> packed,
+    const std::shared_ptr<MemoryShare>& share, kernel::LaunchInfo info) {
+  auto launcher =
+      std::make_unique<Launcher>(std::move(gpu), artifact.workspace_bytes, std::move(info));
+  PLANISH_RETURN_IF_ERROR(launcher->load(std::move(artifact), packed, share));
   return std::unique_ptr<kernel::Launchable>(std::move(launcher));
 }
 

@@ -7,12 +7,13 @@
 
 #include "backend/cuda/device/gpu.h"
 #include "backend/cuda/emit/artifact.h"
-#include "kernel/kernel_def.h"
+#include "kernel/launch_info.h"
 
 namespace planish::cuda {
 
-Result<std::unique_ptr<kernel::Launchable>> make_launcher(std::shared_ptr<Gpu> gpu,
-                                                          Artifact artifact,
-                                                          std::span<const std::byte> packed);
+// `share`: whose device memory the packed weights take; null: the Gpu's pool.
+Result<std::unique_ptr<kernel::Launchable>> make_launcher(
+    std::shared_ptr<Gpu> gpu, Artifact artifact, std::span<const std::byte> packed,
+    const std::shared_ptr<MemoryShare>& share, kernel::LaunchInfo info);
 
 }  // namespace planish::cuda

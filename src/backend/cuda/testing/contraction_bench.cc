@@ -230,7 +230,7 @@ class Runner {
     const auto& def = static_cast<const EmittedKernelDef&>(*registry_.find(c.family));
     auto packed = def.pack(laid_, candidate.tactic, described(device_->info(), c), data_.operands);
     if (!packed.ok()) return failed(packed.status());
-    auto launcher = make_launcher(gpu_, candidate.artifact, packed->bytes);
+    auto launcher = make_launcher(gpu_, candidate.artifact, packed->bytes, nullptr, {});
     if (!launcher.ok()) { out += cat(",\"error\":\"", text_of(launcher.status()), "\"}"); return out; }
     std::vector<kernel::BufferRef> results = {{results_[0]->data(), 0}};
     kernel::RunArgs args;
@@ -578,7 +578,7 @@ int run(int argc, char** argv) {
     const Problem laid = laid_out(def, of.problem, device, of.layout);
     auto step = def.emit(laid, c.tactic, device);
     if (!step.ok()) { c.error = step.status().to_string(); ++failed; return; }
-    c.artifact = {kGeneratorVersion, info.isa, kernel::fingerprint(laid), {}, step->workspace_bytes};
+    c.artifact = {kGeneratorVersion, info.isa, kernel::fingerprint(laid), {}, step->workspace_bytes, {}};
     for (EmittedKernel& k : step->kernels) {
       c.entry = k.entry;
       auto compiled = compile_source("#define TRAP_ON_HANG\n" + k.source, info.isa);

@@ -8,10 +8,12 @@
 //   memory=1048576     bytes of device memory
 //   NAME=missing       the driver lacks function NAME
 //   NAME=RESULT@CALL   the call numbered CALL (from 1) of function NAME, and all later ones, give
-//                      CUresult RESULT
+//                      CUresult RESULT; behind it #N: only while device N is current
+// It is NVML as well (PLANISH_NVML): every GPU runs at 1,755 MHz and takes 350 W.
 #include <cuda.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -28,7 +30,10 @@ namespace {
 
 struct Settings {
   std::map<std::string, long> numbers;
-  std::map<std::string, std::pair<int, int>> failures;  // function -> result, from call
+  struct Failure {
+    int result, from_call, device;  // device -1: any
+  };
+  std::map<std::string, Failure> failures;  // by function
 };
 
 Settings read_settings() {
@@ -39,14 +44,24 @@ Settings read_settings() {
     if (eq == std::string::npos) continue;
     const std::string key = item.substr(0, eq);
     if (at == std::string::npos) settings.numbers[key] = std::atol(item.c_str() + eq + 1);
-    else settings.failures[key] = {std::atoi(item.c_str() + eq + 1), std::atoi(item.c_str() + at + 1)};
+    else {
+      const size_t device = item.find('#');
+      settings.failures[key] = {std::atoi(item.c_str() + eq + 1), std::atoi(item.c_str() + at + 1),
+                                device == std::string::npos ? -1 : std::atoi(item.c_str() + device + 1)};
+    }
   }
   return settings;
 }
 
 std::mutex mutex;
 std::map<std::string, int> calls;
-std::map<void*, size_t> device_blocks;
+struct Block {
+  size_t size;
+  int device;
+};
+std::map<void*, Block> device_blocks;
+std::map<void*, size_t> pinned_blocks;
+thread_local int current_device = 0;
 size_t device_bytes = 0;
 
 long setting(const char* name, long fallback) {
@@ -61,8 +76,9 @@ CUresult planted(const char* name) {
   std::lock_guard lock(mutex);
   const int call = ++calls[name];
   auto found = settings.failures.find(name);
-  if (found == settings.failures.end() || call < found->second.second) return CUDA_SUCCESS;
-  return CUresult(found->second.first);
+  if (found == settings.failures.end() || call < found->second.from_call) return CUDA_SUCCESS;
+  if (found->second.device >= 0 && found->second.device != current_device) return CUDA_SUCCESS;
+  return CUresult(found->second.result);
 }
 #define PLANTED(name) \
   if (const CUresult planted_result = planted(#name)) return planted_result
@@ -121,11 +137,41 @@ size_t memory_size() { return size_t(setting("memory", 1L << 34)); }
 CUresult fake_cuDeviceTotalMem(size_t* bytes, CUdevice) {
   return *bytes = memory_size(), CUDA_SUCCESS;
 }
-CUresult fake_cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
-  PLANTED(cuDevicePrimaryCtxRetain);
-  return *context = reinterpret_cast<CUcontext>(1), CUDA_SUCCESS;
+CUresult fake_cuDeviceGetPCIBusId(char* text, int size, CUdevice device) {
+  std::snprintf(text, size_t(size), "0000:%02x:00.0", device + 1);
+  return CUDA_SUCCESS;
 }
-CUresult fake_cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
+CUresult fake_cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
+  PLANTED(cuDevicePrimaryCtxRetain);
+  return *context = reinterpret_cast<CUcontext>(uintptr_t(device) + 1), CUDA_SUCCESS;
+}
+CUresult fake_cuCtxSetCurrent(CUcontext context) {
+  current_device = int(reinterpret_cast<uintptr_t>(context)) - 1;
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdeviceptr address) {
+  std::lock_guard lock(mutex);
+  const auto inside = [&](const auto& blocks, const auto& size_of) {
+    auto found = blocks.upper_bound(reinterpret_cast<void*>(address));
+    if (found == blocks.begin()) return blocks.end();
+    --found;
+    const auto begin = reinterpret_cast<CUdeviceptr>(found->first);
+    return address < begin + size_of(found->second) ? found : blocks.end();
+  };
+  const auto block = inside(device_blocks, [](const Block& b) { return b.size; });
+  const bool on_device = block != device_blocks.end();
+  if (!on_device && inside(pinned_blocks, [](size_t size) { return size; }) == pinned_blocks.end())
+    return CUDA_ERROR_INVALID_VALUE;
+  switch (which) {
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+      *static_cast<unsigned*>(value) = on_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+      return CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED: return *static_cast<unsigned*>(value) = 0, CUDA_SUCCESS;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      return *static_cast<int*>(value) = on_device ? block->second.device : 0, CUDA_SUCCESS;
+    default: return CUDA_ERROR_INVALID_VALUE;
+  }
+}
 CUresult fake_cuMemGetInfo(size_t* free_bytes, size_t* total) {
   *total = memory_size();
   *free_bytes = *total - device_bytes;
@@ -137,7 +183,7 @@ CUresult fake_cuMemAlloc(CUdeviceptr* out, size_t size) {
   if (device_bytes + size > memory_size()) return CUDA_ERROR_OUT_OF_MEMORY;
   void* data = std::aligned_alloc(512, (size + 511) / 512 * 512);
   std::memset(data, 0xff, size);  // floats are NaN
-  device_blocks[data] = size;
+  device_blocks[data] = {size, current_device};
   device_bytes += size;
   *out = reinterpret_cast<CUdeviceptr>(data);
   return CUDA_SUCCESS;
@@ -146,16 +192,23 @@ CUresult fake_cuMemFree(CUdeviceptr address) {
   std::lock_guard lock(mutex);
   auto found = device_blocks.find(reinterpret_cast<void*>(address));
   if (found == device_blocks.end()) return CUDA_ERROR_INVALID_VALUE;
-  device_bytes -= found->second;
+  device_bytes -= found->second.size;
   std::free(found->first);
   device_blocks.erase(found);
   return CUDA_SUCCESS;
 }
 CUresult fake_cuMemHostAlloc(void** out, size_t size, unsigned) {
   PLANTED(cuMemHostAlloc);
-  return *out = std::aligned_alloc(512, (size + 511) / 512 * 512), CUDA_SUCCESS;
+  std::lock_guard lock(mutex);
+  *out = std::aligned_alloc(512, (size + 511) / 512 * 512);
+  pinned_blocks[*out] = size;
+  return CUDA_SUCCESS;
 }
-CUresult fake_cuMemFreeHost(void* data) { return std::free(data), CUDA_SUCCESS; }
+CUresult fake_cuMemFreeHost(void* data) {
+  std::lock_guard lock(mutex);
+  pinned_blocks.erase(data);
+  return std::free(data), CUDA_SUCCESS;
+}
 CUresult fake_cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream) {
   PLANTED(cuMemcpyAsync);
   return enqueue(stream, [=] {
@@ -198,12 +251,12 @@ CUresult fake_cuOccupancyMaxActiveBlocksPerMultiprocessor(int* count, CUfunction
 CUresult fake_cuOccupancyMaxActiveClusters(int* count, CUfunction, const CUlaunchConfig*) {
   return *count = 66, CUDA_SUCCESS;
 }
-std::atomic<bool> broken{false};  // a kernel failed: the context is lost
+std::atomic<uint64_t> broken{0};  // a bit per device: a kernel failed there, the context is lost
 CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** parameters, void**) {
   PLANTED(cuLaunchKernelEx);
   auto run = planish_fake::launch(*config, reinterpret_cast<planish_fake::Function*>(function), parameters);
-  return enqueue(config->hStream, [run = std::move(run)] {
-    if (!run()) broken = true;
+  return enqueue(config->hStream, [run = std::move(run), device = current_device] {
+    if (!run()) broken |= uint64_t(1) << device;
   });
 }
 CUresult fake_cuStreamCreate(CUstream* stream, unsigned) {
@@ -215,7 +268,7 @@ CUresult fake_cuStreamDestroy(CUstream stream) {
 }
 CUresult fake_cuStreamSynchronize(CUstream stream) {
   PLANTED(cuStreamSynchronize);
-  if (broken) return CUDA_ERROR_LAUNCH_FAILED;
+  if (broken >> current_device & 1) return CUDA_ERROR_LAUNCH_FAILED;
   return stream_of(stream).capturing ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 CUresult fake_cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
@@ -287,6 +340,18 @@ EXPORT cuDriverGetVersion(int* version) {
   return *version = int(setting("version", 13000)), CUDA_SUCCESS;
 }
 
+#define NVML_EXPORT extern "C" __attribute__((visibility("default"))) int
+NVML_EXPORT nvmlInit_v2() { return 0; }
+NVML_EXPORT nvmlDeviceGetHandleByPciBusId_v2(const char* bus, void** device) {
+  constexpr int kNotFound = 6;
+  return *device = nullptr, std::strncmp(bus, "0000:", 5) == 0 ? 0 : kNotFound;
+}
+NVML_EXPORT nvmlDeviceGetClockInfo(void*, int clock, unsigned* mhz) {
+  return *mhz = clock == 2 ? 3201 : 1755, 0;
+}
+NVML_EXPORT nvmlDeviceGetPowerUsage(void*, unsigned* milliwatts) { return *milliwatts = 350000, 0; }
+NVML_EXPORT nvmlDeviceGetTemperature(void*, int, unsigned* celsius) { return *celsius = 41, 0; }
+
 EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
                            CUdriverProcAddressQueryResult* outcome) {
   static const std::map<std::string, void*> functions = {
@@ -294,7 +359,8 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE(cuInit), FAKE(cuGetErrorName), FAKE(cuGetErrorString), FAKE(cuDeviceGet),
       FAKE(cuDeviceGetCount), FAKE(cuDeviceGetName), FAKE(cuDeviceGetAttribute),
       {"cuDeviceTotalMem", reinterpret_cast<void*>(&fake_cuDeviceTotalMem)},
-      FAKE(cuDevicePrimaryCtxRetain), FAKE(cuCtxSetCurrent), FAKE(cuModuleLoadData),
+      FAKE(cuDeviceGetPCIBusId), FAKE(cuPointerGetAttribute), FAKE(cuDevicePrimaryCtxRetain),
+      FAKE(cuCtxSetCurrent), FAKE(cuModuleLoadData),
       FAKE(cuModuleUnload), FAKE(cuModuleGetFunction), FAKE(cuFuncGetAttribute),
       FAKE(cuFuncSetAttribute), FAKE(cuOccupancyMaxActiveBlocksPerMultiprocessor),
       FAKE(cuOccupancyMaxActiveClusters), FAKE(cuLaunchKernelEx), FAKE(cuStreamCreate),

@@ -5,6 +5,7 @@
 #include <nvrtc.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -58,8 +59,12 @@ EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source,
   return NVRTC_SUCCESS;
 }
 EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) { return delete *program, NVRTC_SUCCESS; }
+// $FAKE_NVRTC=refuse: no text compiles any more.
 EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
-  const planish::Status status = compile(*program);
+  const char* setting = std::getenv("FAKE_NVRTC");
+  const bool refuses = setting && std::strcmp(setting, "refuse") == 0;
+  const planish::Status status =
+      refuses ? planish::internal_error("the fake NVRTC was told to refuse") : compile(*program);
   program->log = status.message();
   return status.ok() ? NVRTC_SUCCESS : NVRTC_ERROR_COMPILATION;
 }

@@ -61,7 +61,7 @@ class RowBuilder {
     if (!view.reduces) type_ = sum_type(in_.dtype);
     const int64_t groups = view_.strided ? view_.length : view_.length / tactic_.width;
     steps_ = (groups + tactic_.team - 1) / tactic_.team;
-    held_ = steps_ * tactic_.width <= kHeldElements;
+    held_ = tactic_.held && steps_ * tactic_.width <= kHeldElements;
     exact_ = groups % tactic_.team == 0;
     groups_ = groups;
   }

@@ -10,6 +10,7 @@ namespace planish::cuda {
 struct RowTactic {
   int team = 32;  // threads a row
   int width = 1;  // elements a vector
+  bool held = true;  // a row that fits in registers stays there, in a text of its length
 };
 
 // The greatest width that divides what lanes run along.

@@ -2,6 +2,7 @@
 // before and behind them.
 #include <algorithm>
 
+#include "backend/cuda/emit/any_size_tactics.h"
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/rows/row_kernel.h"
@@ -16,7 +17,7 @@ using kernel::LayoutChoice;
 using kernel::Problem;
 using kernel::Tactic;
 
-class RowsFamily : public EmittedKernelDef {
+class RowsFamily : public EmittedKernelDef, public AnySizeTactics {
  public:
   std::string name() const override { return "cuda.rows"; }
 
@@ -61,6 +62,13 @@ class RowsFamily : public EmittedKernelDef {
     return out;
   }
 
+  // Read from memory each time, an element at a time: a loop for rows of every length.
+  std::vector<Tactic> any_size_tactics(const Problem& problem, const DeviceInfo&) const override {
+    auto view = row_view(problem);
+    if (!view.ok()) return {};
+    return {{{{"held", 0}, {"team", view->strided ? 8 : 32}, {"v", 1}}}};
+  }
+
   double predict_us(const Problem& problem, const Tactic&,
                     const DeviceInfo& device) const override {
     return 0.5 + memory_us(device, double(kernel::bytes_moved(problem)));
@@ -72,7 +80,8 @@ class RowsFamily : public EmittedKernelDef {
     EmittedStep step;
     PLANISH_ASSIGN_OR_RETURN(
         EmittedKernel kernel,
-        emit_rows(problem, view, {int(tactic.get("team", 32)), int(tactic.get("v", 1))}));
+        emit_rows(problem, view, {int(tactic.get("team", 32)), int(tactic.get("v", 1)),
+                                      tactic.get("held", 1) != 0}));
     step.kernels.push_back(std::move(kernel));
     return step;
   }
