@@ -91,7 +91,10 @@ class Writer {
       scale_ = join->outputs[1];
       PLANISH_RETURN_IF_ERROR(use.node->op == "Add" ? write_sum(use) : write_product(use.node));
     }
-    erase_unused(graph_, m_.norm);
+    // With its last reader, a product, it is gone already.
+    const auto is_norm = [&](const auto& node) { return node.get() == m_.norm; };
+    if (std::any_of(graph_.nodes().begin(), graph_.nodes().end(), is_norm))
+      erase_unused(graph_, m_.norm);
     return ok_status();
   }
 

@@ -33,6 +33,16 @@ TEST(DeferLayerNorm, BecomesPartOfItsReaders) {
   EXPECT_EQ(count_nodes(*result.graph, "JoinMoments"), 2);  // one for each reader
 }
 
+TEST(DeferLayerNorm, GoesWithItsOnlyReader) {
+  std::string text = layer("f16", "%e");
+  const size_t rest = text.find("  %f:");
+  text.erase(rest, text.find("  output") - rest);
+  const auto result = rewritten(defer_layer_norm, text);
+  EXPECT_TRUE(result.changed);
+  EXPECT_EQ(count_nodes(*result.graph, "LayerNormalization"), 0);
+  EXPECT_EQ(count_nodes(*result.graph, "JoinMoments"), 1);
+}
+
 TEST(DeferLayerNorm, LeavesWhatSomebodyElseReads) {
   expect_unchanged(defer_layer_norm, layer("f16", "%y, %n"));
   expect_unchanged(defer_layer_norm, layer("f32", "%y"));
