@@ -10,6 +10,8 @@ BATCHES = (1, 8)
 
 def lines_of(head, rows):
     columns = head.split(" | ")
+    if not rows:
+        return "(Not measured on a quiet machine yet.)"
     return "\n".join([f"| {head} |", "|" + "---|" * len(columns), *(f"| {' | '.join(row)} |" for row in rows)])
 
 
