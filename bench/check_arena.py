@@ -8,6 +8,7 @@ the arena are not listed) it checks that
   - no two values that live at the same step share a byte,
   - `arena_bytes`, `sum_bytes` and `lower_bound_bytes` are what the values say,
   - the arena is at most 1.1 times the lower bound: the largest sum of what is alive at a step.
+Values take whole units of ALIGNMENT bytes.
 It shares no code with the planner. Exit status 1 if a check fails.
 """
 
@@ -18,6 +19,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
+ALIGNMENT = {"cpu": 64}  # other devices: 256
 MAX_OVER_BOUND = 1.1
 
 
@@ -54,9 +56,10 @@ def place(value):
     )
 
 
-def check(memory):
-    """The list of faults of one memory map, and its arena, sum and lower bound."""
-    values = memory["values"]
+def check(report):
+    """The list of faults of a plan's memory map, and its arena, sum and lower bound."""
+    memory, unit = report["memory"], ALIGNMENT.get(report["device"]["kind"], 256)
+    values = [{**v, "bytes": -(-v["bytes"] // unit) * unit} for v in memory["values"]]
     faults = [f"{place(a)} and {place(b)} share bytes" for a, b in overlaps(values)]
     for value in values:
         if value["first_step"] > value["last_step"] or value["offset"] < 0 or value["bytes"] < 0:
@@ -91,7 +94,7 @@ def main():
         else:
             line = [arguments.planish, "inspect", file, "--json"]
             text = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
-        faults, arena, total, bound = check(json.loads(text)["memory"])
+        faults, arena, total, bound = check(json.loads(text))
         state = "FAILED" if faults else "ok"
         sizes = "arena {:.2f} MiB, lower bound {:.2f} MiB, sum {:.2f} MiB".format(
             *(count / 2**20 for count in (arena, bound, total))
