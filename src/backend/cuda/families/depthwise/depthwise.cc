@@ -3,27 +3,20 @@
 // whatever expression follows is printed on them.
 #include <cstring>
 
-#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/emit/expr_text.h"
 #include "backend/cuda/families/depthwise/patch.h"
 #include "backend/cuda/families/element/element_ops.h"
 #include "backend/cuda/families/register_families.h"
 #include "base/text.h"
-#include "kernel/window.h"
 #include "kernel/stage_input.h"
-#include "kernel/strided.h"
 
 namespace planish::cuda {
 namespace {
 
-using ir::Layout;
 using kernel::DeviceInfo;
-using kernel::LayoutChoice;
 using kernel::Problem;
 using kernel::Stage;
 using kernel::Tactic;
-
-constexpr int64_t kMostTaps = 49;
 
 struct DepthwiseView {
   PatchGeometry geometry;
@@ -41,34 +34,13 @@ Result<DepthwiseView> depthwise_view(const Problem& problem) {
   DepthwiseView v;
   if (in.size() != 4 || int_attr(stage, "group", 1) != in[1] || w[0] != in[1] || w[1] != 1)
     return other_family();
-  PatchGeometry& g = v.geometry;
-  g.input = stage.inputs[0];
   v.weights = stage.inputs[1];
   v.bias = has_input(stage, 2) ? stage.inputs[2] : -1;
-  for (const kernel::Operand& operand : problem.operands)
-    if (operand.present && !is_loadable(operand.type.dtype))
-      return unsupported(cat("an operand of ", ir::name_of(operand.type.dtype)));
   if (x.dtype == ir::DataType::kF64) return unsupported("f64");
   if (!problem.operands[size_t(v.weights)].constant) return unsupported("computed weights");
   if (v.bias >= 0 && !problem.operands[size_t(v.bias)].constant)
     return unsupported("a computed bias");
-  if (parts->epilogue) PLANISH_RETURN_IF_ERROR(can_print(*parts->epilogue));
-  for (size_t i = 0; i < problem.results.size(); ++i) {
-    const ir::TensorType& type = problem.result_type(int(i));
-    if (!is_loadable(type.dtype)) return unsupported(cat("a result of ", ir::name_of(type.dtype)));
-    if (type.shape != stage.outputs[0].shape) return unsupported("a result of another shape");
-  }
-  PLANISH_ASSIGN_OR_RETURN(g.window, kernel::window_of(stage.attrs, 2, std::span(w).subspan(2)));
-  kernel::resolve_pads(g.window, std::span(in).subspan(2));
-  if (v.taps() > kMostTaps) return unsupported(cat("a window of ", v.taps(), " elements"));
-  const std::vector<int64_t> out = dims_of(stage.outputs[0]);
-  g.batch = in[0];
-  g.channels = in[1];
-  g.in_height = in[2];
-  g.in_width = in[3];
-  g.out_height = out[2];
-  g.out_width = out[3];
-  if (ir::element_count(out) == 0) return unsupported("an empty result");
+  PLANISH_ASSIGN_OR_RETURN(v.geometry, patch_geometry(problem, *parts, std::span(w).subspan(2)));
   return v;
 }
 
@@ -130,23 +102,12 @@ class DepthwiseBuilder {
   Patch patch_;
 };
 
-class Depthwise : public EmittedKernelDef {
+class Depthwise : public PatchDef {
  public:
   std::string name() const override { return "cuda.depthwise"; }
 
   Status supports(const Problem& problem, const DeviceInfo&) const override {
     return depthwise_view(problem).status();
-  }
-
-  std::vector<LayoutChoice> layouts(const Problem& problem,
-                                    const DeviceInfo& device) const override {
-    LayoutChoice last = KernelDef::layouts(problem, device)[0];
-    for (size_t i = 0; i < last.operands.size(); ++i)
-      if (problem.operands[i].present && !problem.operands[i].constant &&
-          problem.operands[i].type.rank() == 4)
-        last.operands[i] = Layout::channels_last(4);
-    for (Layout& layout : last.results) layout = Layout::channels_last(4);
-    return {std::move(last)};
   }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
@@ -160,10 +121,6 @@ class Depthwise : public EmittedKernelDef {
     auto v = depthwise_view(problem);
     if (!v.ok()) return 1e12;
     return predict_share_us(problem, v->geometry, read_share(tactic), device, double(v->taps()), double(v->taps()));
-  }
-
-  bool takes_strided(const Problem& problem, bool result, int index) const override {
-    return result && kernel::pixels_lie_apart(problem.result_type(index));
   }
 
   bool packs(const Problem& problem, int operand) const override {

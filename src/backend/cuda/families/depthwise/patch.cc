@@ -4,11 +4,11 @@
 #include <cmath>
 #include <set>
 
-#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/emit/expr_text.h"
 #include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/emit/thread_text.h"
 #include "backend/cuda/families/element/element_kernel.h"
+#include "backend/cuda/families/element/element_ops.h"
 #include "base/text.h"
 #include "kernel/cost.h"
 #include "kernel/strided.h"
@@ -17,6 +17,7 @@ namespace planish::cuda {
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int64_t kMostTaps = 49;
 
 int widest(const kernel::Problem& problem, const PatchGeometry& g) {
   int width = std::min(8, 128 / ir::bits_of(problem.type_of(g.input).dtype));
@@ -41,6 +42,49 @@ int64_t PatchGeometry::taken(int axis, int outputs) const {
 }
 int64_t PatchGeometry::open_rows() const {
   return (window.kernel[0] - 1) * window.dilations[0] / window.strides[0] + 1;
+}
+
+Result<PatchGeometry> patch_geometry(const kernel::Problem& problem, const kernel::RootAndEpilogue& parts,
+                                     std::span<const int64_t> kernel_dims) {
+  const kernel::Stage& stage = *parts.root;
+  for (const kernel::Operand& operand : problem.operands)
+    if (operand.present && !is_loadable(operand.type.dtype))
+      return unsupported(cat("an operand of ", ir::name_of(operand.type.dtype)));
+  if (parts.epilogue) PLANISH_RETURN_IF_ERROR(can_print(*parts.epilogue));
+  for (size_t i = 0; i < problem.results.size(); ++i) {
+    const ir::TensorType& type = problem.result_type(int(i));
+    if (!is_loadable(type.dtype)) return unsupported(cat("a result of ", ir::name_of(type.dtype)));
+    if (type.shape != stage.outputs[0].shape) return unsupported("a result of another shape");
+  }
+  const std::vector<int64_t> in = dims_of(problem.type_of(stage.inputs[0])), out = dims_of(stage.outputs[0]);
+  if (in.size() != 4) return unsupported(cat("an input of rank ", in.size(), ", expected 4"));
+  PatchGeometry g;
+  g.input = stage.inputs[0];
+  PLANISH_ASSIGN_OR_RETURN(g.window, kernel::window_of(stage.attrs, 2, kernel_dims));
+  kernel::resolve_pads(g.window, std::span(in).subspan(2));
+  if (g.window.volume() > kMostTaps) return unsupported(cat("a window of ", g.window.volume(), " elements"));
+  g.batch = in[0];
+  g.channels = in[1];
+  g.in_height = in[2];
+  g.in_width = in[3];
+  g.out_height = out[2];
+  g.out_width = out[3];
+  if (ir::element_count(out) == 0) return unsupported("an empty result");
+  return g;
+}
+
+std::vector<kernel::LayoutChoice> PatchDef::layouts(const kernel::Problem& problem,
+                                                    const kernel::DeviceInfo& device) const {
+  kernel::LayoutChoice last = KernelDef::layouts(problem, device)[0];
+  for (size_t i = 0; i < last.operands.size(); ++i)
+    if (problem.operands[i].present && !problem.operands[i].constant && problem.operands[i].type.rank() == 4)
+      last.operands[i] = ir::Layout::channels_last(4);
+  for (ir::Layout& layout : last.results) layout = ir::Layout::channels_last(4);
+  return {std::move(last)};
+}
+
+bool PatchDef::takes_strided(const kernel::Problem& problem, bool result, int index) const {
+  return result && kernel::pixels_lie_apart(problem.result_type(index));
 }
 
 std::vector<kernel::Tactic> share_tactics(const kernel::Problem& problem, const PatchGeometry& g,

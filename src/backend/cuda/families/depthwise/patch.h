@@ -6,7 +6,7 @@
 #pragma once
 #include <functional>
 
-#include "backend/cuda/emit/emitted_kernel.h"
+#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/families/element/element_emitter.h"
 #include "kernel/kernel_def.h"
 #include "kernel/window.h"
@@ -28,6 +28,19 @@ struct PatchGeometry {
   int64_t taken(int axis, int outputs) const;
   // Rows of outputs whose sums are not complete at the same time.
   int64_t open_rows() const;
+};
+
+// Of a window over two spatial dims of operand `stage.inputs[0]`: its geometry, and that what follows and
+// what is beside it can be printed. `kernel_dims`: of the weights, where no attribute has them.
+Result<PatchGeometry> patch_geometry(const kernel::Problem& problem, const kernel::RootAndEpilogue& parts,
+                                     std::span<const int64_t> kernel_dims = {});
+
+// What KernelDefs on patches share: channels last everywhere, results whose pixels lie apart.
+class PatchDef : public EmittedKernelDef {
+ public:
+  std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
+                                            const kernel::DeviceInfo& device) const override;
+  bool takes_strided(const kernel::Problem& problem, bool result, int index) const override;
 };
 
 // Shares worth timing, best prediction first, at most 8. `held`: floats that a thread holds beside sums

@@ -3,25 +3,19 @@
 // lies under.
 #include <algorithm>
 
-#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/emit/expr_text.h"
 #include "backend/cuda/families/depthwise/patch.h"
 #include "backend/cuda/families/element/element_ops.h"
 #include "backend/cuda/families/register_families.h"
 #include "base/text.h"
-#include "kernel/strided.h"
 
 namespace planish::cuda {
 namespace {
 
 using ir::DataType;
-using ir::Layout;
 using kernel::DeviceInfo;
-using kernel::LayoutChoice;
 using kernel::Problem;
 using kernel::Tactic;
-
-constexpr int64_t kMostTaps = 49;
 
 struct PoolView {
   PatchGeometry geometry;
@@ -37,38 +31,18 @@ Result<PoolView> pool_view(const Problem& problem) {
   const kernel::Stage& stage = *parts->root;
   const ir::TensorType& x = problem.type_of(stage.inputs[0]);
   if (stage.outputs.size() != 1) return unsupported("indices of the largest elements");
-  const std::vector<int64_t> in = dims_of(x), out = dims_of(stage.outputs[0]);
-  if (in.size() != 4) return unsupported(cat("an input of rank ", in.size(), ", expected 4"));
   if (x.dtype != DataType::kF16 && x.dtype != DataType::kBF16 && x.dtype != DataType::kF32)
     return unsupported(cat("a pool of ", ir::name_of(x.dtype)));
-  for (const kernel::Operand& operand : problem.operands)
-    if (operand.present && !is_loadable(operand.type.dtype))
-      return unsupported(cat("an operand of ", ir::name_of(operand.type.dtype)));
-  if (parts->epilogue) PLANISH_RETURN_IF_ERROR(can_print(*parts->epilogue));
-  for (size_t i = 0; i < problem.results.size(); ++i) {
-    const ir::TensorType& type = problem.result_type(int(i));
-    if (!is_loadable(type.dtype)) return unsupported(cat("a result of ", ir::name_of(type.dtype)));
-    if (type.shape != stage.outputs[0].shape) return unsupported("a result of another shape");
-  }
   PoolView v;
   v.maximum = op == "MaxPool";
   v.counts_padding = int_attr(stage, "count_include_pad", 0) != 0;
-  PatchGeometry& g = v.geometry;
-  g.input = stage.inputs[0];
-  PLANISH_ASSIGN_OR_RETURN(g.window, kernel::window_of(stage.attrs, 2));
-  kernel::resolve_pads(g.window, std::span(in).subspan(2));
-  if (g.window.volume() > kMostTaps) return unsupported(cat("a window of ", g.window.volume(), " elements"));
-  g.batch = in[0];
-  g.channels = in[1];
-  g.in_height = in[2];
-  g.in_width = in[3];
-  g.out_height = out[2];
-  g.out_width = out[3];
-  if (ir::element_count(out) == 0) return unsupported("an empty result");
+  PLANISH_ASSIGN_OR_RETURN(v.geometry, patch_geometry(problem, *parts));
+  const PatchGeometry& g = v.geometry;
+  const int64_t in[] = {g.in_height, g.in_width}, out[] = {g.out_height, g.out_width};
   for (size_t d = 0; d < 2 && !v.maximum; ++d) {
     if (g.window.dilations[d] != 1) return unsupported("an average over a dilated window");
-    const int64_t end = (out[2 + d] - 1) * g.window.strides[d] - g.window.pads_begin[d] + g.window.kernel[d];
-    if (end > in[2 + d] + g.window.pads_end[d]) return unsupported("an average beyond the padding");
+    const int64_t end = (out[d] - 1) * g.window.strides[d] - g.window.pads_begin[d] + g.window.kernel[d];
+    if (end > in[d] + g.window.pads_end[d]) return unsupported("an average beyond the padding");
   }
   return v;
 }
@@ -148,19 +122,10 @@ class PoolBuilder {
   Patch patch_;
 };
 
-class Pool : public EmittedKernelDef {
+class Pool : public PatchDef {
  public:
   std::string name() const override { return "cuda.pool"; }
   Status supports(const Problem& problem, const DeviceInfo&) const override { return pool_view(problem).status(); }
-
-  std::vector<LayoutChoice> layouts(const Problem& problem, const DeviceInfo& device) const override {
-    LayoutChoice last = KernelDef::layouts(problem, device)[0];
-    for (size_t i = 0; i < last.operands.size(); ++i)
-      if (problem.operands[i].present && !problem.operands[i].constant && problem.operands[i].type.rank() == 4)
-        last.operands[i] = Layout::channels_last(4);
-    for (Layout& layout : last.results) layout = Layout::channels_last(4);
-    return {std::move(last)};
-  }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
     auto v = pool_view(problem);
@@ -172,10 +137,6 @@ class Pool : public EmittedKernelDef {
     auto v = pool_view(problem);
     if (!v.ok()) return 1e12;
     return predict_share_us(problem, v->geometry, read_share(tactic), device, 0, work(*v));
-  }
-
-  bool takes_strided(const Problem& problem, bool result, int index) const override {
-    return result && kernel::pixels_lie_apart(problem.result_type(index));
   }
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic, const DeviceInfo&) const override {
