@@ -12,11 +12,10 @@ from . import _library
 
 
 class Record(NamedTuple):
-    """An engine for one range of shapes: shapes as JSON, decisions, plan (empty: it came from a file)."""
+    """An engine for one range of shapes: shapes as JSON, decisions."""
 
     shapes: str
     decisions: str
-    plan: bytes
 
 
 def control(name: str, command: str, argument: str = "", session: Any = None) -> List[bytes]:
@@ -35,8 +34,17 @@ def control(name: str, command: str, argument: str = "", session: Any = None) ->
 
 def records(name: str) -> List[Record]:
     flat = control(name, "engines")
-    return [Record(shapes.decode(), decisions.decode(), plan)
-            for shapes, decisions, plan in zip(flat[0::3], flat[1::3], flat[2::3])]
+    return [Record(shapes.decode(), decisions.decode()) for shapes, decisions in zip(flat[0::2], flat[1::2])]
+
+
+def write_plan(name: str, index: int, path: str) -> bool:
+    """Writes the plan of the engine that is records(name)[index]; False: it has none, it came from a file."""
+    return bool(control(name, "write", f"{index} {path}"))
+
+
+def first_plan(name: str) -> bytes:
+    """Of records(name)[0]; empty where there is none."""
+    return control(name, "embed")[0]
 
 
 class Held:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import hashlib
 import json
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
-from . import _library
+from . import _library, _weights
+from ._functions import calling, function_def, is_stateful, split_name, tensor_name, with_effects
 
 
 class EngineOptions(NamedTuple):
@@ -38,84 +39,7 @@ class Rewritten(NamedTuple):
     graph_def: Any
     engines: List[Engine]
     names: Dict[str, str]  # where the tensor of a name is now
-
-
-def split_name(text: str) -> Tuple[str, int]:
-    """"node:1" to ("node", 1); "node" is its output 0."""
-    node, _, port = text.partition(":")
-    return node, int(port or 0)
-
-
-def tensor_name(text: str) -> str:
-    node, port = split_name(text)
-    return f"{node}:{port}"
-
-
-def function_def(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str], name: str) -> Any:
-    """The FunctionDef of a graph between two lists of tensors."""
-    wrapped = tf.compat.v1.wrap_function(
-        lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
-    pruned = wrapped.prune([tensor_name(one) for one in inputs], [tensor_name(one) for one in outputs])
-    made = tf.compat.v1.GraphDef().library.function.add()
-    made.CopyFrom(pruned.function_def)
-    made.signature.name = name
-    return made
-
-
-def _calling(inner: Any, name: str, is_stateful: bool) -> Any:
-    """A function that only calls `inner`. Run by it, a segment is optimized as any function of
-    TensorFlow's is; instantiated by a kernel directly, it would not be."""
-    made = tf.compat.v1.GraphDef().library.function.add()
-    made.signature.CopyFrom(inner.signature)
-    made.signature.name = name
-    made.signature.ClearField("control_output")
-    call = made.node_def.add(name="call",
-                             op="StatefulPartitionedCall" if is_stateful else "PartitionedCall")
-    call.attr["f"].func.name = inner.signature.name
-    call.attr["Tin"].list.type.extend(arg.type for arg in inner.signature.input_arg)
-    call.attr["Tout"].list.type.extend(arg.type for arg in inner.signature.output_arg)
-    call.input.extend(arg.name for arg in inner.signature.input_arg)
-    for i, arg in enumerate(inner.signature.output_arg):
-        made.ret[arg.name] = f"call:output:{i}"
-    return made
-
-
-# They do what the functions do that they call.
-CALLS = ("Case", "If", "PartitionedCall", "StatefulPartitionedCall", "While")
-
-
-def _is_stateful(nodes: Iterable[Any], functions: Mapping[str, Any] = {}, depth: int = 0) -> bool:
-    from tensorflow.python.framework import op_def_registry
-
-    def one(node: Any) -> bool:
-        definition = op_def_registry.get(node.op)
-        if definition is None:
-            return True
-        if node.op not in CALLS:
-            return definition.is_stateful
-        called = [attr.func.name for attr in node.attr.values() if attr.HasField("func")]
-        called += [one.name for attr in node.attr.values() for one in attr.list.func]
-        return depth > 16 or any(
-            name not in functions or _is_stateful(functions[name].node_def, functions, depth + 1)
-            for name in called)
-
-    return any(one(node) for node in nodes)
-
-
-def _with_effects(graph_def: Any) -> set:
-    """Nodes that do something besides giving results, and all that stand behind such nodes."""
-    functions = {function.signature.name: function for function in graph_def.library.function}
-    readers = collections.defaultdict(list)
-    for node in graph_def.node:
-        for text in node.input:
-            readers[split_name(text.lstrip("^"))[0]].append(node.name)
-    out, stack = set(), [node.name for node in graph_def.node if _is_stateful([node], functions)]
-    while stack:
-        name = stack.pop()
-        if name not in out:
-            out.add(name)
-            stack.extend(readers[name])
-    return out
+    weights: Dict[str, tf.Variable]  # by the placeholder that stands for one's handle
 
 
 def without_idle_waits(graph_def: Any) -> Any:
@@ -127,7 +51,7 @@ def without_idle_waits(graph_def: Any) -> Any:
     """
     if any(node.op in ("Enter", "RefEnter", "Switch", "RefSwitch") for node in graph_def.node):
         return graph_def
-    effects = _with_effects(graph_def)
+    effects = with_effects(graph_def)
     out = tf.compat.v1.GraphDef()
     out.CopyFrom(graph_def)
     for node in out.node:
@@ -190,8 +114,9 @@ def _engine_node(node: Any, name: str, native: str, specs: Tuple[Any, Any],
         node.attr[key].list.SetInParent()
 
 
-def _hash_of(segment: Any, specs: Any, options: EngineOptions) -> str:
+def _hash_of(segment: Any, specs: Any, options: EngineOptions, weights: bytes) -> str:
     digest = hashlib.sha256(segment.key.encode())
+    digest.update(weights)
     digest.update(repr([[(s.dtype, s.shape) for s in one] for one in specs]).encode())
     digest.update(json.dumps(options._asdict(), sort_keys=True).encode())
     return digest.hexdigest()[:16]
@@ -209,41 +134,99 @@ def _reachable(nodes: Iterable[Any], roots: Iterable[str]) -> set:
     return seen
 
 
+class WeightStore:
+    """The elements of a graph's large constants (_weights.take_out), and the variables that hold an
+    engine's. Without variables the elements go back into constants of the engine's function."""
+
+    def __init__(self, arrays: _weights.Arrays, variables: Optional[Dict[str, tf.Variable]] = None):
+        self.arrays = arrays
+        self.variables = variables  # by the engine's name; equal engines share one
+
+
 class _Made(NamedTuple):
     """One segment as an engine."""
 
     engine: Engine
     node: Any
     functions: Tuple[Any, Any]
+    variable: Optional[tf.Variable]
 
 
-def _make(graph: tf.Graph, index: int, segment: Any, options: EngineOptions) -> _Made:
+def _make(graph: tf.Graph, index: int, segment: Any, options: EngineOptions, store: WeightStore) -> _Made:
     specs = _specs(graph, segment.inputs), _specs(graph, segment.outputs)
-    name = f"PlanishEngine_{index:03d}_{_hash_of(segment, specs, options)}"
-    inner = function_def(tf.compat.v1.GraphDef.FromString(segment.graph_def), segment.placeholders,
-                         segment.outputs, f"{name}_segment")
-    outer = _calling(inner, f"{name}_native_segment", _is_stateful(inner.node_def))
+    held = [one for one in segment.copied if one in store.arrays]
+    name = (f"PlanishEngine_{index:03d}_"
+            f"{_hash_of(segment, specs, options, _weights.digest(held, store.arrays))}")
+    body = tf.compat.v1.GraphDef.FromString(segment.graph_def)
+    variable, inputs, layout = None, list(segment.placeholders), _weights.layout_of(held, store.arrays)
+    with_variable = store.variables is not None and bool(held)
+    if with_variable:
+        variable = store.variables.get(name)
+        if variable is None:
+            variable = store.variables[name] = _weights.variable_of(layout, store.arrays, name)
+        body = _weights.with_slices(body, layout, store.arrays)
+        inputs.append(_weights.INPUT)
+    inner = function_def(body, inputs, segment.outputs, f"{name}_segment")
+    if not with_variable:
+        _weights.put_back(inner.node_def, store.arrays)
+    outer = calling(inner, f"{name}_native_segment", is_stateful(inner.node_def))
     for function in (inner, outer):
         # TensorFlow leaves functions so marked alone when it optimizes the graph they are in: an engine
         # is built from these nodes, not from what its CPU kernels fuse them to. Run, they are optimized.
         function.attr["_tf_data_function"].b = True
     node = tf.compat.v1.NodeDef()
-    _engine_node(node, name, outer.signature.name, specs, options)
+    flat = [tf.TensorSpec([layout.elements], tf.float32)] if with_variable else []
+    _engine_node(node, name, outer.signature.name, ([*specs[0], *flat], specs[1]), options)
+    node.attr["weight_inputs"].i = len(flat)
     node.device = segment.device
     types = {operation.name: operation.type for operation in graph.get_operations()}
     counts = collections.Counter(types[member] for member in segment.nodes
                                  if types[member] != "Const")
-    return _Made(Engine(name, sum(counts.values()), dict(counts), *specs), node, (inner, outer))
+    return _Made(Engine(name, sum(counts.values()), dict(counts), *specs), node, (inner, outer), variable)
+
+
+def _add_weights(nodes: List[Any], made: _Made) -> str:
+    """Adds what reads the engine's variable; gives the placeholder of the variable's handle."""
+    name = made.engine.name
+    handle = tf.compat.v1.NodeDef(name=f"{name}/handle", op="Placeholder")
+    handle.attr["dtype"].type = tf.resource.as_datatype_enum
+    handle.attr["shape"].shape.SetInParent()
+    read = tf.compat.v1.NodeDef(name=f"{name}/weights", op="ReadVariableOp", input=[handle.name])
+    read.attr["dtype"].type = tf.float32.as_datatype_enum
+    nodes.extend((handle, read))
+    return handle.name
+
+
+def _named_results(fetches: Sequence[str], owner: Mapping[str, str], moved: Mapping[str, str],
+                   graph: tf.Graph) -> Iterator[Any]:
+    """Nodes under the names of fetched ones that are in engines now, which hand on what they gave."""
+    ports: Dict[str, int] = {}
+    for name, port in map(split_name, fetches):
+        if name in owner:
+            ports[name] = max(port, ports.get(name, 0))
+    for name, last in ports.items():
+        tensors = [f"{name}:{port}" for port in range(last + 1)]
+        if any(one not in moved for one in tensors):
+            continue  # there is nothing to give for an output that nobody reads
+        node = tf.compat.v1.NodeDef(name=name, op="IdentityN" if last else "Identity",
+                                    input=[moved[one] for one in tensors])
+        types = [graph.get_tensor_by_name(one).dtype.as_datatype_enum for one in tensors]
+        if last:
+            node.attr["T"].list.type.extend(types)
+        else:
+            node.attr["T"].type = types[0]
+        yield node
 
 
 def rewrite(graph_def: Any, graph: tf.Graph, segments: Sequence[Any], fetches: Sequence[str],
-            feeds: Sequence[str], options: EngineOptions) -> Rewritten:
+            feeds: Sequence[str], options: EngineOptions, store: WeightStore) -> Rewritten:
     """Puts an engine in place of each segment that planish.partition has found.
 
-    fetches stay reachable; a fetched node that is in an engine keeps its name, by an Identity.
+    fetches stay reachable; a fetched node that is in an engine keeps its name, by an Identity. The graph's
+    large constants are without their elements; those that stay in TensorFlow get them back.
     """
     _library.load()
-    made = [_make(graph, index, segment, options) for index, segment in enumerate(segments)]
+    made = [_make(graph, index, segment, options, store) for index, segment in enumerate(segments)]
     owner = {member: one.engine.name for one, segment in zip(made, segments)
              for member in segment.nodes}
     moved = {tensor_name(output): f"{one.engine.name}:{port}"
@@ -264,22 +247,24 @@ def rewrite(graph_def: Any, graph: tf.Graph, segments: Sequence[Any], fetches: S
         del copy.input[:]
         copy.input.extend(new_inputs(node.input))
         nodes.append(copy)
+    handles = {}
     for one, segment in zip(made, segments):
-        one.node.input.extend(new_inputs([*segment.inputs,
-                                          *(f"^{name}" for name in segment.control_inputs)]))
+        inputs = list(segment.inputs)
+        if one.variable is not None:
+            handles[_add_weights(nodes, one)] = one.variable
+            inputs.append(nodes[-1].name)
+        one.node.input.extend(new_inputs([*inputs, *(f"^{name}" for name in segment.control_inputs)]))
         nodes.append(one.node)
     where = {name: moved.get(tensor_name(name), tensor_name(name)) for name in fetches}
-    for fetch, (name, port) in ((fetch, split_name(fetch)) for fetch in dict.fromkeys(fetches)):
-        if name in owner and port == 0 and where[fetch] != f"{name}:0":
-            node = tf.compat.v1.NodeDef(name=name, op="Identity", input=[where[fetch]])
-            node.attr["T"].type = graph.get_tensor_by_name(f"{name}:0").dtype.as_datatype_enum
-            if name not in (other.name for other in nodes):
-                nodes.append(node)
-            where[fetch] = f"{name}:0"
+    for node in _named_results(fetches, owner, moved, graph):
+        nodes.append(node)
+        where.update({one: tensor_name(one) for one in fetches if split_name(one)[0] == node.name})
     out = tf.compat.v1.GraphDef()
     out.versions.CopyFrom(graph_def.versions)
     out.library.CopyFrom(graph_def.library)
     out.library.function.extend(function for one in made for function in one.functions)
     keep = _reachable(nodes, [split_name(one)[0] for one in [*where.values(), *feeds]])
     out.node.extend(node for node in nodes if node.name in keep)
-    return Rewritten(out, [one.engine for one in made], where)
+    _weights.put_back(out.node, store.arrays)
+    return Rewritten(out, [one.engine for one in made], where,
+                     {name: variable for name, variable in handles.items() if name in keep})

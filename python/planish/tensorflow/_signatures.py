@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from planish import ResourceExhaustedError
+from tensorflow.python.framework import convert_to_constants
+
+from . import _weights
+
+# What a graph as a protobuf message can hold, less what its nodes take.
+MOST_WEIGHT_BYTES = (1 << 31) - (16 << 20)
 
 # Operators that change state which a frozen copy would not have.
 WRITES = ("Assign", "Scatter", "ResourceApply", "Save", "LookupTableImport", "LookupTableInsert")
@@ -14,7 +21,8 @@ WRITES = ("Assign", "Scatter", "ResourceApply", "Save", "LookupTableImport", "Lo
 class Frozen(NamedTuple):
     """A signature as one graph: variables are constants, calls are inlined."""
 
-    graph_def: Any
+    graph_def: Any                   # large constants without their elements
+    weights: _weights.Arrays         # their elements
     feeds: Tuple[str, ...]           # tensors, in the order of the sorted argument names
     fetches: Dict[str, str]          # output key to tensor
     captures: Tuple[Tuple[str, Any], ...]  # placeholder tensor, what it stands for (a table)
@@ -37,9 +45,25 @@ def reason_to_keep(function: Any) -> Optional[str]:
     return None
 
 
+def _check_size(function: Any) -> None:
+    byte_count = sum(one.dtype.size * (one.shape.num_elements() or 0) for one in function.graph.variables)
+    if byte_count > MOST_WEIGHT_BYTES:
+        raise ResourceExhaustedError(
+            f"the signature's variables take {byte_count} bytes: TensorFlow freezes graphs as protobuf "
+            f"messages, which end at 2 GiB (expected at most {MOST_WEIGHT_BYTES})")
+
+
 def freeze(function: Any) -> Frozen:
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False,
-                                               aggressive_inlining=True)
+    """As TensorFlow's convert_variables_to_constants_v2 does it, but that the weights leave the graph before
+    it becomes a function again: that takes seven copies more."""
+    _check_size(function)
+    data = convert_to_constants._FunctionConverterDataInEager(
+        func=function, lower_control_flow=False, aggressive_inlining=True)
+    graph_def, indices = convert_to_constants._replace_variables_by_constants(converter_data=data)
+    data = None
+    graph_def, weights = _weights.take_out(graph_def)
+    gc.collect()  # TensorFlow's converter is full of cycles that hold its graphs
+    frozen = convert_to_constants._construct_concrete_function(function, graph_def, indices)
     graph_def = frozen.graph.as_graph_def()
     for nodes in [graph_def.node, *(one.node_def for one in graph_def.library.function)]:
         for node in nodes:
@@ -49,7 +73,7 @@ def freeze(function: Any) -> Frozen:
     feeds = [one for one in frozen.inputs if id(one) not in captured]
     keys = sorted(function.structured_outputs)
     outputs = tf.nest.flatten(frozen.outputs)
-    return Frozen(graph_def, tuple(one.name for one in feeds),
+    return Frozen(graph_def, weights, tuple(one.name for one in feeds),
                   {key: one.name for key, one in zip(keys, outputs)},
                   tuple((inner.name, outer) for outer, inner in frozen.graph.captures))
 

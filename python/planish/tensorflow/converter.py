@@ -15,7 +15,8 @@ import tensorflow as tf
 import planish
 from planish import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
-from . import _engines, _graph, _library, _loading, _parameters, _signatures, _summary
+from . import (_engines, _graph, _library, _loading, _parameters, _signatures, _summary,
+               _weights)
 from ._parameters import ConversionParams, ProfileStrategy
 
 SAVE_KINDS = ("plan", "decisions", "none")
@@ -87,6 +88,8 @@ class Converter:
         self._converted: Dict[str, Converted] = {}
         self._built = False
         self._held: Optional[_engines.Held] = None
+        self._weights: Dict[str, tf.Variable] = {}
+        self._reads_original = False  # tables, or variables of a signature that is kept
         _library.load()
 
     def convert(self, calibration_input_fn: Optional[Callable] = None) -> Any:
@@ -101,6 +104,8 @@ class Converter:
             raise NotFoundError(f"{self._folder} has no signature {self._key!r}; there are: "
                                 f"{', '.join(sorted(signatures)) or 'none'}")
         self._converted = {key: self._convert(function) for key, function in signatures.items()}
+        if not self._reads_original:
+            self._model = None
         names = {engine.name for one in self._converted.values() for engine in one.engines}
         self._held = _engines.Held(sorted(names))
         return self._converted[self._key].function
@@ -108,17 +113,24 @@ class Converter:
     def _convert(self, function: Any) -> Converted:
         kept = _signatures.reason_to_keep(function)
         if kept:
+            self._reads_original = True
             return Converted(function, [], len(function.graph.as_graph_def().node), 0, None, kept)
         frozen = _signatures.freeze(function)
+        self._reads_original = self._reads_original or bool(frozen.captures)
         before = len(frozen.graph_def.node)
         frozen = frozen._replace(graph_def=_graph.without_idle_waits(frozen.graph_def))
+        store = _graph.WeightStore(frozen.weights, self._weights)
         graph = _graph.imported(frozen.graph_def)
         segments, report = self._segments(frozen, graph)
+        if _weights.is_known_by(frozen.graph_def, segments, store.arrays):
+            _weights.put_back(frozen.graph_def.node, store.arrays)
+            store = _graph.WeightStore({}, None)
+            segments, report = self._segments(frozen, graph)
         made = _graph.rewrite(frozen.graph_def, graph, segments, list(frozen.fetches.values()),
-                              [*frozen.feeds, *(name for name, _ in frozen.captures)], self._options)
+                              [*frozen.feeds, *(name for name, _ in frozen.captures)], self._options, store)
         fetches = {key: made.names[name] for key, name in frozen.fetches.items()}
-        converted = _signatures.signature_of(function, made.graph_def, frozen.feeds, fetches,
-                                             frozen.captures)
+        captures = [*frozen.captures, *((f"{name}:0", one.handle) for name, one in made.weights.items())]
+        converted = _signatures.signature_of(function, made.graph_def, frozen.feeds, fetches, captures)
         return Converted(converted, made.engines, before, len(made.graph_def.node), report, None)
 
     def _segments(self, frozen: _signatures.Frozen, graph: tf.Graph) -> Any:
@@ -130,7 +142,7 @@ class Converter:
             minimum_segment_size=self._params.minimum_segment_size, deny_nodes=self._deny[0],
             deny_ops=self._deny[1], maximum_engines=self._maximum_engines,
             tensors=_graph.known_tensors(graph), **self._partition_options)
-        # The report is kept; the segments' graphs, with their weights, are not.
+        # The report is kept; the segments' graphs are not.
         kept = [dataclasses.replace(one, graph_def=b"") for one in result.segments]
         return result.segments, dataclasses.replace(result, segments=kept)
 
@@ -184,8 +196,9 @@ class Converter:
             raise InvalidArgumentError(f"save_engines: got {kind!r}, expected one of {SAVE_KINDS}")
         module = tf.Module()
         signatures = {key: self._exported(one, key) for key, one in self._converted.items()}
-        if any(one.kept or one.function.captured_inputs for one in self._converted.values()):
-            module.original = self._model  # tables and variables that signatures still read
+        if self._reads_original:
+            module.original = self._model
+        module.weights = list(self._weights.values())
         module.files, module.engines = [], []
         folder = tempfile.mkdtemp(prefix="planish-")
         try:
@@ -193,10 +206,9 @@ class Converter:
             for name in names:
                 assets, shapes = [], []
                 for i, record in enumerate(_engines.records(name) if kind != "none" else []):
-                    path = _write_record(pathlib.Path(folder), f"planish-{name}-{i}", record, kind)
-                    if path:
-                        assets.append(tf.saved_model.Asset(str(path)))
-                        shapes.append(record.shapes)
+                    path = _write_record(pathlib.Path(folder), name, i, record, kind)
+                    assets.append(tf.saved_model.Asset(str(path)))
+                    shapes.append(record.shapes)
                 module.files.append(assets)
                 module.engines.append(_engines.EngineResource(name, assets, shapes))
             tf.saved_model.save(module, os.fspath(output_saved_model_dir), signatures=signatures,
@@ -261,12 +273,12 @@ def _elementwise(choose: Callable, shapes: Sequence[Any]) -> List[List[int]]:
     return [[choose(dims) for dims in zip(*one_input)] for one_input in zip(*shapes)]
 
 
-def _write_record(folder: pathlib.Path, stem: str, record: _engines.Record,
-                  kind: str) -> Optional[pathlib.Path]:
-    if kind == "plan" and record.plan:
-        path = folder / f"{stem}.plan"
-        path.write_bytes(record.plan)
-        return path
+def _write_record(folder: pathlib.Path, name: str, index: int, record: _engines.Record,
+                  kind: str) -> pathlib.Path:
+    stem = f"planish-{name}-{index}"
+    plan = folder / f"{stem}.plan"
+    if kind == "plan" and _engines.write_plan(name, index, str(plan)):
+        return plan
     path = folder / f"{stem}.json"
     path.write_text(json.dumps({"shapes": json.loads(record.shapes), "decisions": record.decisions,
                                 "planish": planish.__version__}))

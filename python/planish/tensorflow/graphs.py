@@ -11,7 +11,7 @@ import tensorflow as tf
 import planish
 from planish import InvalidArgumentError, NotFoundError
 
-from . import _engines, _graph, _library, _loading, _parameters
+from . import _engines, _functions, _graph, _library, _loading, _parameters, _weights
 from ._parameters import ConversionParams
 
 V1 = tf.compat.v1
@@ -78,25 +78,34 @@ def _convert(graph_def: Any, fetches: List[str], params: ConversionParams, deny:
         return graph_def
     there = {node.name for node in graph_def.node}
     for name in fetches:
-        if _graph.split_name(name)[0] not in there:
+        if _functions.split_name(name)[0] not in there:
             raise NotFoundError(f"output {name!r}: the graph has no such node")
-    graph_def = _graph.without_idle_waits(graph_def)
+    graph_def, arrays = _weights.take_out(_graph.without_idle_waits(graph_def))
     graph = _graph.imported(graph_def)
-    found = planish.partition(graph_def.SerializeToString(deterministic=True), fetches=fetches,
-                              minimum_segment_size=params.minimum_segment_size,
-                              deny_nodes=_parameters.split_denylist(deny),
-                              tensors=_graph.known_tensors(graph), **dict(partition_options or {}))
+
+    def partition() -> planish.Partition:
+        return planish.partition(graph_def.SerializeToString(deterministic=True), fetches=fetches,
+                                 minimum_segment_size=params.minimum_segment_size,
+                                 deny_nodes=_parameters.split_denylist(deny),
+                                 tensors=_graph.known_tensors(graph), **dict(partition_options or {}))
+
+    found = partition()
+    if _weights.is_known_by(graph_def, found.segments, arrays):
+        _weights.put_back(graph_def.node, arrays)
+        arrays = {}
+        found = partition()
     options = _parameters.engine_options(params, 0, True, build_options)
     feeds = [node.name for node in graph_def.node if node.op == "Placeholder"]
-    made = _graph.rewrite(graph_def, graph, found.segments, fetches, feeds, options)
+    made = _graph.rewrite(graph_def, graph, found.segments, fetches, feeds, options,
+                          _graph.WeightStore(arrays))
     if batch:
         for engine, segment in zip(made.engines, found.segments):
             node = next(node for node in made.graph_def.node if node.name == engine.name)
-            _embed(node, engine, segment, batch)
+            _embed(node, engine, segment, batch, arrays)
     return made.graph_def
 
 
-def _embed(node: Any, engine: _graph.Engine, segment: Any, batch: int) -> None:
+def _embed(node: Any, engine: _graph.Engine, segment: Any, batch: int, arrays: _weights.Arrays) -> None:
     """Builds the engine by running it once and puts its plan into the node."""
     shapes = []
     for spec in engine.inputs:
@@ -109,8 +118,9 @@ def _embed(node: Any, engine: _graph.Engine, segment: Any, batch: int) -> None:
         warnings.warn(f"{engine.name}: its shapes are open beyond the batch, so it is built at run time")
         return
     graph_def = tf.compat.v1.GraphDef.FromString(segment.graph_def)
+    _weights.put_back(graph_def.node, arrays)
     wrapped = V1.wrap_function(lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
-    native = wrapped.prune([_graph.tensor_name(one) for one in segment.placeholders],
+    native = wrapped.prune([_functions.tensor_name(one) for one in segment.placeholders],
                            list(segment.outputs))
     name = f"{engine.name}_static_{batch}"
     with tf.device("/CPU:0"):
@@ -121,13 +131,13 @@ def _embed(node: Any, engine: _graph.Engine, segment: Any, batch: int) -> None:
             output_shapes=[spec.shape for spec in engine.outputs],
             workspace_size_bytes=node.attr["workspace_size_bytes"].i,
             build_options=node.attr["build_options"].s)
-    records = _engines.records(name)
-    if not records:
+    plan = _engines.first_plan(name)
+    if not plan:
         told = _engines.control(name, "statistics")[0].decode()
         node.attr["allow_build_at_runtime"].b = True
         warnings.warn(f"{engine.name}: no engine could be built now: {told}")
         return
-    node.attr["serialized_engine"].s = records[0].plan
+    node.attr["serialized_engine"].s = plan
     _engines.control(name, "forget")
 
 
@@ -139,7 +149,7 @@ def _frozen(folder: str, tags: Optional[Sequence[str]], key: Optional[str]) -> A
             raise NotFoundError(f"{folder} has no signature {key!r}; there are: "
                                 f"{', '.join(sorted(meta.signature_def))}")
         signature = meta.signature_def[key]
-        nodes = [_graph.split_name(info.name)[0] for info in signature.outputs.values()]
+        nodes = [_functions.split_name(info.name)[0] for info in signature.outputs.values()]
         frozen = V1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(),
                                                               nodes)
     return frozen, signature

@@ -164,8 +164,13 @@ Result<RangedNetwork> network_for(const ShapeRange& wanted, const std::vector<st
   RangedNetwork made{std::move(*loaded), {}, wanted};
   ir::Graph& graph = *made.network.impl().graph;
   PLANISH_API_ASSIGN_OR_RETURN(const Places places, places_of(graph, inputs, wanted));
+  if (std::any_of(places.begin(), places.end(), [&](const auto& one) {
+        return one.first.empty() || !agree(one.second, wanted);
+      })) {
+    { const v1::Network gone = std::move(made.network); }  // not two networks with their weights
+    return fixed();
+  }
   for (const auto& [symbol, all] : places) {
-    if (symbol.empty() || !agree(all, wanted)) return fixed();
     // A batch: first dim of whatever it occurs in.
     if (share_batches &&
         std::all_of(all.begin(), all.end(), [](const Place& place) { return place.axis == 0; }))

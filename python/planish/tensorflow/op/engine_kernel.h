@@ -42,7 +42,7 @@ class EngineOp : public AsyncOpKernel {
     std::vector<planish_tensor> inputs;
     std::vector<absl::InlinedVector<int64_t, 4>> dims;
     dims.reserve(border_.input_types.size());
-    for (int i = 0; i < ctx->num_inputs(); ++i) {
+    for (int i = 0; i < border_.input_count(); ++i) {
       const Tensor& tensor = ctx->input(i);
       dims.push_back(tensor.shape().dim_sizes());
       inputs.push_back({tensor.data(), planish_dtype(planish_type(tensor.dtype())),
@@ -117,7 +117,8 @@ class EngineOp : public AsyncOpKernel {
     planish_engine_set_options options;
     planish_engine_set_options_init(&options);
     std::vector<const char*> inputs, outputs;
-    for (const std::string& name : border_.input_names) inputs.push_back(name.c_str());
+    for (int i = 0; i < border_.input_count(); ++i)
+      inputs.push_back(border_.input_names[size_t(i)].c_str());
     for (const std::string& name : border_.output_names) outputs.push_back(name.c_str());
     options.inputs = inputs.data();
     options.input_count = int(inputs.size());

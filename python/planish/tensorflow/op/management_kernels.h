@@ -1,11 +1,14 @@
 // The kernels around PlanishEngineOp: what Python asks engines, and the resource that makes TensorFlow hand
 // over the files of a SavedModel.
 #pragma once
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine_resource.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/platform/env.h"
 
 namespace planish_tensorflow {
 
@@ -36,6 +39,8 @@ class ControlOp : public OpKernel {
       else if (command_ == "recorded") reply = {resource->stop_recording()};
       else if (command_ == "prepare") resource->add_range(argument);
       else if (command_ == "engines") reply = engines(resource);
+      else if (command_ == "embed") reply = {first_plan(resource)};
+      else if (command_ == "write") OP_REQUIRES_OK(ctx, write(ctx, resource, argument, &reply));
       else ctx->SetStatus(absl::InvalidArgumentError("there is no command '" + command_ + "'"));
     }
     Tensor* output = nullptr;
@@ -55,19 +60,45 @@ class ControlOp : public OpKernel {
     return absl::OkStatus();
   }
 
-  // Per engine: shapes, decisions, plan ("" when it came from a file).
+  using Records = std::unique_ptr<planish_engine_records, void (*)(planish_engine_records*)>;
+  static Records records_of(EngineResource* resource) {
+    return Records(resource->records(), planish_engine_records_free);
+  }
+
+  // Per engine: shapes and decisions.
   static std::vector<std::string> engines(EngineResource* resource) {
     std::vector<std::string> out;
-    planish_engine_records* records = resource->records();
-    for (int i = 0; i < planish_engine_records_count(records); ++i) {
-      size_t bytes = 0;
-      const void* plan = planish_engine_records_plan(records, i, &bytes);
-      out.push_back(planish_engine_records_shapes_json(records, i));
-      out.push_back(planish_engine_records_decisions(records, i));
-      out.emplace_back(static_cast<const char*>(plan), bytes);
+    const Records records = records_of(resource);
+    for (int i = 0; i < planish_engine_records_count(records.get()); ++i) {
+      out.push_back(planish_engine_records_shapes_json(records.get(), i));
+      out.push_back(planish_engine_records_decisions(records.get(), i));
     }
-    planish_engine_records_free(records);
     return out;
+  }
+  // Empty: there is no engine, or it came from a file.
+  static std::string first_plan(EngineResource* resource) {
+    size_t bytes = 0;
+    const Records records = records_of(resource);
+    const void* plan = planish_engine_records_plan(records.get(), 0, &bytes);
+    return plan ? std::string(static_cast<const char*>(plan), bytes) : std::string();
+  }
+  // "3 path": the plan of engine 3 into the file; replies nothing where the engine has no plan.
+  static absl::Status write(OpKernelContext* ctx, EngineResource* resource, const std::string& argument,
+                            std::vector<std::string>* reply) {
+    const size_t space = argument.find(' ');
+    if (space == std::string::npos)
+      return absl::InvalidArgumentError("write: expected a number and a path, got '" + argument + "'");
+    size_t bytes = 0;
+    const Records records = records_of(resource);
+    const void* plan = planish_engine_records_plan(records.get(), std::atoi(argument.c_str()), &bytes);
+    if (!plan) return absl::OkStatus();
+    const std::string path = argument.substr(space + 1);
+    std::unique_ptr<WritableFile> file;
+    TF_RETURN_IF_ERROR(ctx->env()->NewWritableFile(path, &file));
+    TF_RETURN_IF_ERROR(file->Append(absl::string_view(static_cast<const char*>(plan), bytes)));
+    TF_RETURN_IF_ERROR(file->Close());
+    *reply = {path};
+    return absl::OkStatus();
   }
   std::string name_, command_;
 };

@@ -28,11 +28,13 @@ inline void drop_hints(NodeDef* node) {
 
 // What goes in and out of a segment, and under which names libplanish knows it.
 struct SegmentBorder {
+  int weight_count = 0;  // the last inputs: what an engine is built with, not what it is run on
   std::vector<DataType> input_types, output_types;
   std::vector<PartialTensorShape> input_shapes;
   std::vector<std::string> input_names, output_names;
 
   absl::Status read(OpKernelConstruction* ctx) {
+    TF_RETURN_IF_ERROR(ctx->GetAttr("weight_inputs", &weight_count));
     TF_RETURN_IF_ERROR(ctx->GetAttr("InT", &input_types));
     TF_RETURN_IF_ERROR(ctx->GetAttr("OutT", &output_types));
     TF_RETURN_IF_ERROR(ctx->GetAttr("input_shapes", &input_shapes));
@@ -42,8 +44,12 @@ struct SegmentBorder {
       output_names.push_back("segment:" + std::to_string(i));
     if (input_shapes.size() != input_types.size())
       return absl::InvalidArgumentError("input_shapes: one per input is expected");
+    if (weight_count < 0 || size_t(weight_count) > input_types.size())
+      return absl::InvalidArgumentError("weight_inputs: at most one per input is expected");
     return absl::OkStatus();
   }
+  // Inputs of engines.
+  int input_count() const { return int(input_types.size()) - weight_count; }
 };
 
 class NativeSegment {
@@ -82,16 +88,21 @@ class NativeSegment {
                  });
   }
 
-  // As a GraphDef: placeholders and one call of the function. PLANISH_TF_DUMP names a folder for a
-  // copy of it.
+  // As a GraphDef: placeholders, weights as they are now, and one call of the function. PLANISH_TF_DUMP
+  // names a folder for a copy of it.
   bool write_graph(OpKernelContext* ctx, const SegmentBorder& border, const std::string& name,
                    std::string* bytes) const {
     GraphDef graph;
     for (size_t i = 0; i < border.input_names.size(); ++i) {
       NodeDef* node = graph.add_node();
       node->set_name(border.input_names[i]);
-      node->set_op("Placeholder");
       (*node->mutable_attr())["dtype"].set_type(border.input_types[i]);
+      if (int(i) >= border.input_count()) {
+        node->set_op("Const");
+        ctx->input(int(i)).AsProtoTensorContent((*node->mutable_attr())["value"].mutable_tensor());
+        continue;
+      }
+      node->set_op("Placeholder");
       border.input_shapes[i].AsProto((*node->mutable_attr())["shape"].mutable_shape());
     }
     NodeDef* call = graph.add_node();
