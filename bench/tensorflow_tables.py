@@ -66,11 +66,10 @@ def costs(results):
         predicted = row.get("costs") or []
         if not ms or not predicted:
             continue
-        if any(cost is None for cost in predicted):
-            told = ["not known"] * 4
-        else:
-            told = [f"{sum(cost[key] for cost in predicted) / 1e3:.2f}" for key in
-                    ("tensorflow_us", "engine_us", "border_us", "gain_us")]
+        told = [f"{sum(cost[key] for cost in predicted) / 1e3:.2f}" for key in
+                ("tensorflow_us", "engine_us", "border_us", "gain_us")]
+        if not all(cost["is_known"] for cost in predicted):
+            name += " (assumed)"
         rows.append([name, told[0], f"{ms['tensorflow'] - ms['empty']:.2f}", told[1], f"{ms['engine']:.2f}",
                      told[2], f"{ms['converted'] - ms['empty'] - ms['engine']:.2f}", told[3],
                      f"{ms['tensorflow'] - ms['converted']:.2f}"])

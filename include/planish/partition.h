@@ -70,7 +70,7 @@ struct SegmentEdge {
 
 // Microseconds of one call, predicted by a plain model or measured.
 struct SegmentCost {
-  bool is_known = false;     // false: a shape is not known, so nothing is claimed
+  bool is_known = false;     // false: unknown dims count as 32, loops that data end as 8 iterations
   bool is_measured = false;
   double tensorflow_us = 0, engine_us = 0;
   double border_us = 0;      // the engine's call, and copies of what crosses the border

@@ -25,6 +25,7 @@ class Cost(NamedTuple):
     engine_us: float
     border_us: float
     is_measured: bool
+    is_known: bool                      # False: unknown dims count as 32, loops that data end as 8 iterations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Segment:
     output_edges: List[Edge]
     control_inputs: List[str]           # nodes outside that must run before
     control_outputs: List[str]          # nodes outside that wait for a member
-    cost: Optional[Cost]                # None: a shape is not known, so nothing is claimed
+    cost: Cost
     graph_def: bytes                    # the segment alone: placeholders, constants, nodes
 
     @property
@@ -73,7 +74,7 @@ class Dropped(NamedTuple):
 
     nodes: List[str]
     reason: str
-    cost: Optional[Cost]
+    cost: Cost
 
 
 class Left(NamedTuple):
@@ -106,15 +107,11 @@ class Partition:
                 f"{len(self.segments)} segments)")
 
 
-def _cost(values: Optional[Mapping[str, Any]]) -> Optional[Cost]:
-    return None if values is None else Cost(**values)
-
-
 def _segment(values: Dict[str, Any]) -> Segment:
     values = dict(values)
     inputs, outputs = values.pop("inputs"), values.pop("outputs")
     return Segment(input_edges=[Edge(*one) for one in inputs],
-                   output_edges=[Edge(*one) for one in outputs], cost=_cost(values.pop("cost")),
+                   output_edges=[Edge(*one) for one in outputs], cost=Cost(**values.pop("cost")),
                    **values)
 
 
@@ -152,7 +149,7 @@ def partition(graph_def: bytes, *, fetches: Sequence[str] = (), feeds: Sequence[
         minimum_segment_size, list(deny_ops), list(deny_nodes), maximum_engines or 0, device_type,
         cost_gate, assumed_batch, {key: (host, engine) for key, (host, engine) in (measured or {}).items()})
     found["segments"] = [_segment(one) for one in found["segments"]]
-    found["dropped"] = [Dropped(nodes, reason, _cost(cost))
+    found["dropped"] = [Dropped(nodes, reason, Cost(**cost))
                         for nodes, reason, cost in found["dropped"]]
     found["left"] = [Left(*one) for one in found["left"]]
     return Partition(**found)

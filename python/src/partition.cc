@@ -21,13 +21,13 @@ using Hints =
 using Times = std::map<std::string, std::pair<std::optional<double>, std::optional<double>>>;
 
 nb::object describe(const SegmentCost& cost) {
-  if (!cost.is_known) return nb::none();
   nb::dict out;
   out["gain_us"] = cost.gain_us;
   out["tensorflow_us"] = cost.tensorflow_us;
   out["engine_us"] = cost.engine_us;
   out["border_us"] = cost.border_us;
   out["is_measured"] = cost.is_measured;
+  out["is_known"] = cost.is_known;
   return out;
 }
 

@@ -62,8 +62,8 @@ TEST(ControlFlow, ConditionStaysWhole) {
   EXPECT_EQ(reason_of(p, "yes"), "not an operator that Planish knows");
 }
 
-// for (i = 0; i < 300; ++i) y = inside(y), more rounds than are unrolled.
-GraphText loop(const std::string& inside) {
+// for (i = 0; i < rounds; ++i) y = inside(y); 300 are more than are unrolled.
+GraphText loop(const std::string& inside, int rounds = 300) {
   GraphText text;
   text.placeholder("x", {2, 4}).constant_i32("start", {0}, true).constant("half", {}, 0.5);
   // Only the body reads it: the Exit depends on it through the back edge alone.
@@ -72,7 +72,7 @@ GraphText loop(const std::string& inside) {
   const std::string frame = "frame_name: s: \"loop\"", i32 = "T: type: DT_INT32";
   text.node("enter_i", "Enter", {"start"}, {i32, frame}).node("enter_y", "Enter", {"before"}, {float_type("T"), frame});
   text.node("merge_i", "Merge", {"enter_i", "next_i"}, {i32}).op("merge_y", "Merge", {"enter_y", "next_y"});
-  text.constant_i32("limit", {300}, true).node("less", "Less", {"merge_i", "limit"}, {i32});
+  text.constant_i32("limit", {rounds}, true).node("less", "Less", {"merge_i", "limit"}, {i32});
   text.node("cond", "LoopCond", {"less"});
   text.node("switch_i", "Switch", {"merge_i", "cond"}, {i32}).op("switch_y", "Switch", {"merge_y", "cond"});
   text.node("one", "Const", {"^switch_i"}, {"dtype: type: DT_INT32",
@@ -92,6 +92,15 @@ TEST(ControlFlow, WhileFrameGoesWhole) {
     EXPECT_THAT(p.segments[0].nodes, Contains(name));
   EXPECT_EQ(p.segments[0].inputs.size(), 1u);
   EXPECT_EQ(p.segments[0].outputs.size(), 1u);
+}
+
+TEST(ControlFlow, LoopsCountAsOftenAsTheyRun) {
+  const auto cost = [](int rounds) { return partition_of(loop("Relu", rounds)).segments.at(0).cost; };
+  const SegmentCost few = cost(4), many = cost(40), open = cost(300);
+  EXPECT_TRUE(few.is_known);
+  EXPECT_TRUE(many.is_known);
+  EXPECT_GE(many.tensorflow_us, few.tensorflow_us + 36);  // one operator per round at least
+  EXPECT_FALSE(open.is_known);
 }
 
 TEST(ControlFlow, WhileFrameStaysWhole) {
@@ -152,6 +161,7 @@ TEST(Unknown, ShapesBehindAForeignNode) {
   EXPECT_EQ(p.segments[0].inputs[0].shape, (std::vector<int64_t>{-1, -1, -1, 3}));
   EXPECT_EQ(p.segments[0].outputs[0].shape, (std::vector<int64_t>{-1, -1, -1, 5}));
   EXPECT_FALSE(p.segments[0].cost.is_known);
+  EXPECT_GT(p.segments[0].cost.tensorflow_us, 2);  // of images of an assumed size
   PartitionOptions options;
   options.tensors["odd:0"] = {ir::DataType::kF32, std::vector<int64_t>{-1, 8, 8, 3}};
   p = partition_of(text, options);

@@ -17,7 +17,7 @@ struct MeasuredTimes {
 };
 
 struct SegmentCost {
-  bool is_known = false;      // false: a shape is not known, so nothing is claimed
+  bool is_known = false;      // false: sizes or lengths of loops are assumed (frontend::SurveyOptions)
   bool is_measured = false;   // engine_us or tensorflow_us was given
   double tensorflow_us = 0;   // the nodes run by TensorFlow
   double engine_us = 0;       // the engine's own time

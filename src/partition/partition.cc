@@ -194,7 +194,7 @@ Status Partitioner::find_segments() {
       count_cost(segment);
       if (segment.inputs.empty()) drop(segment, "its segment reads nothing: TensorFlow folds it");
       else if (segment.outputs.empty()) drop(segment, "nothing reads its segment");
-      else if (options_.cost_gate && segment.cost.is_known && segment.cost.gain_us() <= 0)
+      else if (options_.cost_gate && segment.cost.gain_us() <= 0)
         drop(segment, "its segment gains less than its border costs");
       else out_.segments.push_back(std::move(segment));
     }
@@ -205,13 +205,12 @@ Status Partitioner::find_segments() {
 
 void Partitioner::keep_best() {
   if (options_.maximum_engines == 0 || int(out_.segments.size()) <= options_.maximum_engines) return;
-  // What is known to gain most; then the largest.
+  // What gains most; then the largest.
   std::vector<size_t> ranking(out_.segments.size());
   for (size_t i = 0; i < ranking.size(); ++i) ranking[i] = i;
   std::stable_sort(ranking.begin(), ranking.end(), [&](size_t a, size_t b) {
     const Segment &x = out_.segments[a], &y = out_.segments[b];
-    const double gain_x = x.cost.is_known ? x.cost.gain_us() : 0;
-    const double gain_y = y.cost.is_known ? y.cost.gain_us() : 0;
+    const double gain_x = x.cost.gain_us(), gain_y = y.cost.gain_us();
     return gain_x != gain_y ? gain_x > gain_y : x.nodes.size() > y.nodes.size();
   });
   const std::set<size_t> kept(ranking.begin(), ranking.begin() + options_.maximum_engines);

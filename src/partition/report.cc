@@ -15,8 +15,9 @@ std::string us(double value) {
 }
 
 std::string cost_text(const SegmentCost& cost) {
-  if (!cost.is_known) return "gain not known";
-  return cat("gains ", us(cost.gain_us()), cost.is_measured ? " (measured)" : " (predicted)",
+  const char* source = cost.is_measured ? " (measured)" : " (predicted)";
+  if (!cost.is_known) source = " (sizes assumed)";
+  return cat("gains ", us(cost.gain_us()), source,
              ": TensorFlow ", us(cost.tensorflow_us), ", engine ", us(cost.engine_us), ", border ",
              us(cost.border_us));
 }
@@ -38,10 +39,9 @@ std::string field(const std::string& text) {
 }
 
 nlohmann::ordered_json to_json(const SegmentCost& cost) {
-  if (!cost.is_known) return nullptr;
   return {{"gain_us", cost.gain_us()},     {"tensorflow_us", cost.tensorflow_us},
           {"engine_us", cost.engine_us},   {"border_us", cost.border_us},
-          {"is_measured", cost.is_measured}};
+          {"is_measured", cost.is_measured}, {"is_known", cost.is_known}};
 }
 
 nlohmann::ordered_json to_json(const std::vector<SegmentEdge>& edges) {

@@ -3,7 +3,7 @@ create_inference_graph; what came of it, and how far its results are from Tensor
 
 import dataclasses
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +26,7 @@ class Conversion:
     engine_nodes: List[int]
     left: List[Any]                 # what the partition left to TensorFlow: op, reason, nodes
     dropped: List[Any]
-    costs: List[Any]                # predicted, per engine: a dict, or None where a shape is not known
+    costs: List[Any]                # predicted, per engine
     results: Dict[str, np.ndarray]
     statistics: List[Dict[str, Any]]
     converter: Any = None           # of a SavedModel
@@ -73,7 +73,7 @@ def _engine_sizes(graph_def) -> List[int]:
 
 
 def _costs(found: Any) -> List[Any]:
-    return [None if segment.cost is None else segment.cost._asdict() for segment in found.segments]
+    return [segment.cost._asdict() for segment in found.segments]
 
 
 def _frozen(saved: model_zoo.Saved, options: Dict[str, Any]) -> Conversion:
@@ -94,9 +94,9 @@ def _frozen(saved: model_zoo.Saved, options: Dict[str, Any]) -> Conversion:
 
 
 def convert(name: str, is_full: bool, folder: Any, build_options: Dict[str, Any],
-            partition_options: Dict[str, Any]) -> Conversion:
-    """Converts the model and runs it once, with the fallback forbidden."""
-    saved = model_zoo.MODELS[name].build(tf, folder, is_full)
+            partition_options: Dict[str, Any], saved: Optional[model_zoo.Saved] = None) -> Conversion:
+    """Converts the model and runs it once, with the fallback forbidden. saved: of an earlier conversion."""
+    saved = saved or model_zoo.MODELS[name].build(tf, folder, is_full)
     options = {"build_options": build_options, "partition_options": partition_options}
     was = os.environ.get("PLANISH_TF_ALLOW_NATIVE_SEGMENT")
     os.environ["PLANISH_TF_ALLOW_NATIVE_SEGMENT"] = "0"

@@ -37,14 +37,19 @@ struct SurveyOptions {
   // Tensors that are given from outside, besides all placeholders.
   std::vector<std::string> feeds;
   std::map<std::string, TensorHint> tensors;  // by "node:port"
-  // What an unknown first dim and any other unknown dim are taken for when work is counted.
+  // What an unknown first dim is taken for when work is counted, any other unknown dim, and the length
+  // of a loop whose condition only data decide.
   int64_t assumed_batch = 1;
+  int64_t assumed_dim = 32;
+  int64_t assumed_iterations = 8;
 };
 
-// Multiply-adds count two. Of a node's fused whole, not of its parts.
+// Multiply-adds count two. Of a node's fused whole, not of its parts; loops count as often as they run.
 struct NodeWork {
-  bool is_known = false;       // false: a shape is unknown, or a loop's length
-  double contraction_flops = 0;  // convolutions and matrix products
+  bool is_known = false;       // false: a dim or a loop's length is assumed, or a rank is not known
+  double steps = 0;            // operators that run: more than one where the node calls functions
+  double contractions = 0;     // those among them that are convolutions and matrix products
+  double contraction_flops = 0;
   double other_flops = 0;
   double read_bytes = 0, written_bytes = 0;  // activations
   double weight_bytes = 0;

@@ -1,5 +1,6 @@
 // Nodes that read tensors of unknown shape are tried alone, and the work of nodes is counted.
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "frontend/tensorflow/survey_walk.h"
@@ -109,8 +110,10 @@ bool GraphSurvey::attempt(int node, const std::vector<Tensor>& open, ir::DataTyp
     if (trials.first_reason.empty()) trials.first_reason = std::move(reason);
     return false;
   }
+  const NodeWork counted = out(node).work;
   count_work(node, *graph, nullptr);
-  out(node).work = {};
+  if (!trials.accepted.empty()) out(node).work = counted;  // of the likeliest rank
+  out(node).work.is_known = false;
   Trial trial;
   for (const Binding& binding : scope.done[node])
     trial.outputs.push_back(binding.kind == Binding::Kind::kValue
@@ -207,6 +210,51 @@ std::optional<double> GraphSurvey::count_of(const ir::Shape& shape) const {
   return count;
 }
 
+// With numbers for dims that are not known: a leading one is a batch.
+double GraphSurvey::assumed_count(const ir::Shape& shape, bool& is_known) const {
+  if (const std::optional<double> count = count_of(shape)) return *count;
+  is_known = false;
+  double count = 1;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    const bool is_batch = axis == 0 && shape.size() > 1 && !shape[0].symbol_name().empty();
+    const auto value = shape[axis].evaluate([&](std::string_view symbol) -> std::optional<int64_t> {
+      return is_batch || batch_symbols_.count(symbol) ? options_.assumed_batch : options_.assumed_dim;
+    });
+    count *= std::max(1.0, double(value.value_or(options_.assumed_dim)));
+  }
+  return count;
+}
+
+// One operator that runs `times` times, with what it holds.
+void GraphSurvey::count_step(const ir::Node& made, double times, NodeWork& work) const {
+  const opdef::OpDef* op = registry_.find(made.op);
+  work.steps += times;
+  if (op->has_subgraphs) work.is_known = false;
+  const double inside = times * (made.op == "If" ? 1.0 : double(options_.assumed_iterations));
+  for (const auto& [key, attr] : made.attrs)
+    if (const auto* body = std::get_if<ir::GraphPtr>(&attr))
+      for (const auto& one : (*body)->nodes()) count_step(*one, inside, work);
+  double inputs = 0, outputs = 0, constants = 0;
+  for (const ir::Value* value : made.inputs) {
+    if (!value) continue;
+    const double count = assumed_count(value->type.shape, work.is_known);
+    inputs += count;
+    if (value->is_constant()) constants += count * double(ir::bits_of(value->type.dtype)) / 8;
+  }
+  for (const ir::Value* value : made.outputs)
+    if (value) outputs += assumed_count(value->type.shape, work.is_known);
+  switch (op->kind) {
+    case opdef::FusionKind::kContraction:
+      work.contractions += times;
+      work.contraction_flops += 2 * times * outputs * double(op->accumulation ? op->accumulation(made) : 1);
+      work.weight_bytes += times * constants;
+      break;
+    case opdef::FusionKind::kInjective: break;
+    case opdef::FusionKind::kElementwise: work.other_flops += times * outputs; break;
+    default: work.other_flops += times * std::max(inputs, outputs);
+  }
+}
+
 void GraphSurvey::count_work(int node, const ir::Graph& graph, const ir::Node* before) {
   SurveyedNode& to = out(node);
   NodeWork work;
@@ -218,28 +266,15 @@ void GraphSurvey::count_work(int node, const ir::Graph& graph, const ir::Node* b
   for (; at != graph.nodes().end(); ++at) {
     const ir::Node& made = **at;
     ++to.made_nodes;
-    const opdef::OpDef* op = registry_.find(made.op);
-    to.is_view = to.is_view && op->is_view;
+    to.is_view = to.is_view && registry_.find(made.op)->is_view;
     for (const auto& [key, attr] : made.attrs)
       if (const auto* body = std::get_if<ir::GraphPtr>(&attr)) to.made_nodes += (*body)->node_count();
-    double inputs = 0, outputs = 0;
-    const auto add = [&](const ir::Value* value, double& sum) {
-      const std::optional<double> count = value ? count_of(value->type.shape) : 0.0;
-      if (!count) work.is_known = false;
-      else sum += *count;
-    };
-    for (const ir::Value* value : made.inputs) add(value, inputs);
-    for (const ir::Value* value : made.outputs) add(value, outputs);
-    if (op->has_subgraphs) work.is_known = false;
-    switch (op->kind) {
-      case opdef::FusionKind::kContraction:
-        work.contraction_flops += 2 * outputs * double(op->accumulation ? op->accumulation(made) : 1);
-        break;
-      case opdef::FusionKind::kInjective: break;
-      case opdef::FusionKind::kElementwise: work.other_flops += outputs; break;
-      default: work.other_flops += std::max(inputs, outputs);
-    }
+    count_step(made, 1, work);
   }
+  // A node of TensorFlow is one step of it, whatever Planish makes of it; functions and loops are many.
+  const bool holds_many = to.calls_functions || to.unit >= 0;
+  if (!holds_many) work.steps = 1;
+  const double weights_of_steps = std::exchange(work.weight_bytes, 0);
   for (const SurveyedInput& input : to.inputs) {
     if (input.is_control) continue;
     const SurveyedPort& port = out(input.node).outputs[size_t(input.port)];
@@ -251,6 +286,7 @@ void GraphSurvey::count_work(int node, const ir::Graph& graph, const ir::Node* b
       if (binding.kind == Binding::Kind::kValue)
         work.written_bytes += count_of(binding.value->type.shape).value_or(0) *
                               double(ir::bits_of(binding.value->type.dtype)) / 8;
+  if (holds_many) work.weight_bytes = std::max(work.weight_bytes, weights_of_steps);
   to.work = work;
 }
 

@@ -60,6 +60,8 @@ class GraphSurvey {
                        const std::vector<int64_t>& shape, bool has_batch);
   void describe_outputs(int node);
   void count_work(int node, const ir::Graph& graph, const ir::Node* before);
+  void count_step(const ir::Node& made, double times, NodeWork& work) const;
+  double assumed_count(const ir::Shape& shape, bool& is_known) const;
   void judge_units();
   std::optional<double> count_of(const ir::Shape& shape) const;
   SurveyedNode& out(int node) { return survey_.nodes[size_t(node)]; }

@@ -19,6 +19,7 @@ void register_cpu_kernels(kernel::KernelRegistry& registry) {
   register_pointwise_kernel(registry);
   register_pool_kernels(registry);
   register_recurrent_kernel(registry);
+  register_resize_kernel(registry);
   register_row_kernels(registry);
   register_top_k_kernel(registry);
 }

@@ -23,6 +23,7 @@ void register_non_max_suppression_kernel(kernel::KernelRegistry& registry);
 void register_pointwise_kernel(kernel::KernelRegistry& registry);
 void register_pool_kernels(kernel::KernelRegistry& registry);
 void register_recurrent_kernel(kernel::KernelRegistry& registry);
+void register_resize_kernel(kernel::KernelRegistry& registry);
 void register_row_kernels(kernel::KernelRegistry& registry);
 void register_top_k_kernel(kernel::KernelRegistry& registry);
 
