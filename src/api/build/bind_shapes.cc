@@ -50,6 +50,8 @@ void substitute(ir::Graph& graph, const Binding& binding) {
       if (auto* body = std::get_if<ir::GraphPtr>(&attribute)) substitute(**body, binding);
   }
   for (const auto& [symbol, size] : binding) graph.symbols.erase(symbol);
+  for (auto& [symbol, info] : graph.symbols)
+    if (info.upper_bound) info.upper_bound = info.upper_bound->substitute(replace);
 }
 
 }  // namespace
