@@ -190,6 +190,8 @@ std::vector<BadCase> recurrent_cases() {
        "max_tensor_elements"},
       {"uniform_negative", "RandomUniform", {}, {{"shape", ints({-2})}}, bad, "negative"},
       {"det_square", "Det", {zeros({2, 3})}, {}, bad, "last dim"},
+      {"solve_square", "MatrixSolve", {zeros({2, 3}), zeros({2, 1})}, {}, bad, "last dim"},
+      {"solve_rows", "MatrixSolve", {zeros({2, 2}), zeros({3, 1})}, {}, bad, "dim 0"},
   };
 }
 

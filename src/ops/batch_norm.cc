@@ -64,6 +64,14 @@ Status import_batch_norm(const NodeView& node, ImportContext& ctx) {
   return ok_status();
 }
 
+// The variance of a batch as TensorFlow hands it on: of n elements, over n - 1 (at least 1).
+ir::Value* unbiased_variance(Composer& c, ir::Value* x, ir::Value* variance) {
+  ir::Value* count = c.cast(c.op("Size", {x}), c.dtype(variance));
+  count = c.div(count, c.cast(c.op("Size", {variance}), c.dtype(variance)));
+  ir::Value* one = c.scalar_like(1, variance);
+  return c.mul(variance, c.div(count, c.op("Max", {c.sub(count, one), one})));
+}
+
 // Training (the default of is_training) normalizes with the batch's own statistics.
 Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
@@ -71,6 +79,7 @@ Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
   ir::Value *x = c.in(0), *scale = c.in(1), *offset = c.in(2), *mean = c.in(3), *variance = c.in(4);
   if (!c.has_rank(x, 4, 5, "input 0")) return c.finish({});
   if (last) x = c.to_channels_first(x);
+  ir::Value* unbiased = nullptr;
   if (c.attr_int("is_training", 1) != 0) {
     std::vector<int64_t> axes = {0};
     for (int i = 2; i < c.rank(x); ++i) axes.push_back(i);
@@ -78,6 +87,7 @@ Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
     ir::Value* distance = c.sub(x, kept);
     mean = c.reduce("ReduceMean", x, axes, false);
     variance = c.reduce("ReduceMean", c.mul(distance, distance), axes, false);
+    unbiased = unbiased_variance(c, x, variance);
   }
   ir::Value* y = c.op("BatchNormalization", {x, scale, offset, mean, variance},
                       {{"epsilon", c.attr_float("epsilon", double(1e-4f))}});
@@ -86,7 +96,7 @@ Status import_fused_batch_norm(const NodeView& node, ImportContext& ctx) {
     if (c.attr_int("num_side_inputs", 0) > 0) y = c.add(y, c.in(5));
     y = apply_activation(c, y, c.attr_string("activation_mode", "Identity"));
   }
-  return c.finish({y, mean, variance, mean, variance, mean});
+  return c.finish({y, mean, unbiased ? unbiased : variance, mean, variance, mean});
 }
 Status import_global_batch_norm(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);

@@ -183,12 +183,23 @@ Status import_shift(const NodeView& node, ImportContext& ctx) {
   return c.finish({c.op("BitShift", {c.in(0), c.in(1)}, {{"direction", direction}})});
 }
 
+// Of vectors of three elements, the last dim.
+Status import_cross(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  const auto turned = [&](int input, std::vector<int64_t> order) {
+    return c.op("Gather", {c.in(input), c.ints(std::move(order))}, {{"axis", int64_t(-1)}});
+  };
+  return c.finish({c.sub(c.mul(turned(0, {1, 2, 0}), turned(1, {2, 0, 1})),
+                         c.mul(turned(0, {2, 0, 1}), turned(1, {1, 2, 0})))});
+}
+
 std::vector<opdef::ImportRule> tensorflow_rules(std::string_view op) {
   if (op == "Add")
     return {tensorflow("Add"), tensorflow("AddV2"), tensorflow("BiasAdd", import_bias_add),
             tensorflow("BiasAddV1", import_bias_add)};
   if (op == "Sub")
-    return {tensorflow("Sub"), tensorflow("SquaredDifference", import_squared_difference)};
+    return {tensorflow("Sub"), tensorflow("SquaredDifference", import_squared_difference),
+            tensorflow("Cross", import_cross)};
   if (op == "Mul")
     return {tensorflow("Mul"), tensorflow("Square", import_square),
             tensorflow("MulNoNan", import_mul_no_nan), tensorflow("Xlogy", import_xlogy),

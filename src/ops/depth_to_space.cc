@@ -106,18 +106,27 @@ Status import_blocks(const opdef::NodeView& node, opdef::ImportContext& ctx) {
   return c.finish({last ? c.to_channels_last(y) : y});
 }
 
-// Block shape, and [n, 2] paddings or crops, of the four batch operators.
+// Block shape, and [n, 2] paddings or crops, of the four batch operators. Convolutions with holes over
+// images of open size compute their edges when they run.
 struct Blocks {
-  std::vector<int64_t> block, edges;
+  std::vector<int64_t> block;
+  std::optional<std::vector<int64_t>> known;
+  ir::Value* edges = nullptr;
+
+  // The edges of one side, as a list over the blocks.
+  ir::Value* side(Composer& c, int64_t index) const { return c.gather(edges, index, 1); }
 };
 Blocks blocks_of(Composer& c) {
   Blocks out;
   const bool is_square = c.node().has_attr("block_size");
   if (is_square) out.block = {c.attr_int("block_size", 1), c.attr_int("block_size", 1)};
   else out.block = c.need(1, "block_shape");
-  out.edges = c.need(is_square ? 1 : 2, "paddings or crops");
-  if (out.edges.size() != 2 * out.block.size())
-    c.fail(invalid_argument(cat("got ", out.edges.size(), " paddings for ", out.block.size(), " blocks")));
+  out.edges = c.i64(c.in(is_square ? 1 : 2));
+  out.known = c.known(out.edges);
+  const ir::Shape expected = {int64_t(out.block.size()), 2};
+  if (out.edges->type.shape != expected)
+    c.fail(invalid_argument(cat("the paddings or crops are ", ir::to_string(out.edges->type),
+                                ", expected shape ", ir::to_string(expected))));
   for (int64_t b : out.block)
     if (b < 1) c.fail(invalid_argument(cat("got the block size ", b, ", expected 1 or more")));
   if (c.rank(c.in(0)) < int(out.block.size()) + 1) c.fail(invalid_argument("too few dims"));
@@ -130,12 +139,10 @@ Status import_space_to_batch(const opdef::NodeView& node, opdef::ImportContext& 
   const Blocks blocks = blocks_of(c);
   if (!c.ok()) return c.finish({});
   const int64_t n = int64_t(blocks.block.size()), rank = c.rank(x);
-  std::vector<int64_t> pads(size_t(2 * rank), 0);
-  for (int64_t i = 0; i < n; ++i) {
-    pads[size_t(1 + i)] = blocks.edges[size_t(2 * i)];
-    pads[size_t(rank + 1 + i)] = blocks.edges[size_t(2 * i + 1)];
-  }
-  x = c.op("Pad", {x, c.ints(pads)});
+  std::vector<int64_t> axes;
+  for (int64_t i = 0; i < n; ++i) axes.push_back(1 + i);
+  x = c.op("Pad", {x, c.concat({blocks.side(c, 0), blocks.side(c, 1)}, 0), c.scalar_like(0, x),
+                   c.ints(axes)});
   Composer::Values cut = {c.dim_of(x, 0)}, whole;
   std::vector<int64_t> perm;
   int64_t batches = 1;
@@ -188,8 +195,18 @@ Status import_batch_to_space(const opdef::NodeView& node, opdef::ImportContext& 
   }
   ir::Value* y = c.transpose(c.op("Reshape", {x, c.concat(cut, 0)}), perm);
   y = c.op("Reshape", {y, c.concat(whole, 0)});
+  if (!blocks.known) {
+    std::vector<int64_t> axes;
+    Composer::Values dims;
+    for (int64_t i = 0; i < n; ++i) {
+      axes.push_back(1 + i);
+      dims.push_back(c.dim_of(y, 1 + i));
+    }
+    ir::Value* end = c.sub(c.concat(dims, 0), blocks.side(c, 1));
+    return c.finish({c.op("Slice", {y, blocks.side(c, 0), end, c.ints(axes)})});
+  }
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t begin = blocks.edges[size_t(2 * i)], end = blocks.edges[size_t(2 * i + 1)];
+    const int64_t begin = (*blocks.known)[size_t(2 * i)], end = (*blocks.known)[size_t(2 * i + 1)];
     if (begin || end) y = c.slice(y, 1 + i, begin, end ? -end : INT64_MAX);
   }
   return c.finish({y});

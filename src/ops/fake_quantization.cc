@@ -187,10 +187,66 @@ Status import_dequantize(const NodeView& node, ImportContext& ctx) {
   return c.finish({c.add(c.mul(c.cast(x, DataType::kF32), scalar(scale)), scalar(offset))});
 }
 
+// To the nearest integer, halves away from zero.
+ir::Value* rounded_away(Composer& c, ir::Value* x) {
+  ir::Value* whole = c.op("Floor", {c.add(c.op("Abs", {x}), c.scalar_like(0.5, x))});
+  return c.mul(whole, c.op("Sign", {x}));
+}
+
+// QuantizeV2: integers of 8 or 16 bits over a range, which is widened until it holds zero, and the
+// range's ends.
+Status import_quantize(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value* x = c.in(0);
+  const std::string mode = c.attr_string("mode", "MIN_COMBINED");
+  // HALF_TO_EVEN does not do what it says in all of TensorFlow's kernels.
+  if (c.attr_string("round_mode", "HALF_AWAY_FROM_ZERO") != "HALF_AWAY_FROM_ZERO")
+    return unsupported("another attribute 'round_mode' than 'HALF_AWAY_FROM_ZERO'");
+  const DataType type = c.attr_type("T", DataType::kU8);
+  const std::vector<double> lows = c.need_floats(1, "min_range"), highs = c.need_floats(2, "max_range");
+  if (c.attr_int("axis", -1) != -1) return unsupported("a range per channel (axis)");
+  const int bits = ir::bits_of(type);
+  if (c.ok() && (bits > 16 || ir::is_float(type) || lows.size() != 1 || highs.size() != 1))
+    return unsupported(cat("values of ", ir::name_of(type)));
+  if (!c.ok()) return c.finish({});
+  const double count = double((int64_t(1) << bits) - 1);
+  const double least = ir::is_signed_int(type) ? -(count + 1) / 2 : 0, most = least + count;
+  double low = std::fmin(0, lows[0]);
+  const double widest = std::fmax(1, std::fmax(std::fabs(lows[0]), std::fabs(highs[0])));
+  double high = std::fmax(0, std::fmax(highs[0], low + widest * c.attr_float("ensure_minimum_range", 0.01)));
+  const auto number = [&](double value) { return c.scalar(value, DataType::kF32); };
+  ir::Value* steps = nullptr;
+  if (mode == "SCALED") {
+    const double lowest = c.attr_int("narrow_range", 0) ? least + 1 : least;
+    double scale = lowest * low > 0 ? lowest / low : HUGE_VAL;
+    if (most * high > 0) scale = std::fmin(scale, most / high);
+    low = lowest / scale;
+    high = most / scale;
+    steps = c.mul(c.op("Clip", {x, number(low), number(high)}), number(scale));
+    steps = rounded_away(c, steps);
+  } else if (mode == "MIN_COMBINED") {
+    const double scale = count / (high - low);
+    steps = c.mul(c.sub(c.op("Clip", {x, number(low), number(high)}), number(low)), number(scale));
+    if (least == 0) steps = c.op("Floor", {c.add(steps, number(0.5))});
+    else steps = rounded_away(c, c.sub(steps, number((count + 1) / 2)));
+  } else if (mode == "MIN_FIRST") {
+    const double scale = count / (high - low);
+    // Bytes without sign are counted from the range's begin, others from zero.
+    steps = least == 0 ? rounded_away(c, c.mul(c.sub(x, number(low)), number(scale)))
+                       : c.sub(rounded_away(c, c.mul(x, number(scale))),
+                               number(std::round(low * scale) - least));
+  } else {
+    return unsupported(cat("attribute 'mode' is '", mode, "'"));
+  }
+  steps = c.op("Clip", {steps, number(least), number(most)});
+  return c.finish({c.cast(steps, type), number(low), number(high)});
+}
+
 }  // namespace
 
 std::vector<opdef::ImportRule> fake_quantization_rules() {
-  return {tensorflow("FakeQuantWithMinMaxArgs", import_fake_quant),
+  return {tensorflow("QuantizeV2", import_quantize),
+          tensorflow("FakeQuantWithMinMaxArgs", import_fake_quant),
           tensorflow("FakeQuantWithMinMaxVars", import_fake_quant),
           tensorflow("FakeQuantWithMinMaxVarsPerChannel", import_fake_quant),
           tensorflow("QuantizeAndDequantizeV2", import_quantize_and_dequantize),

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/composer.h"
 #include "ops/lines.h"
 #include "ops/shape_rules.h"
 
@@ -79,6 +80,30 @@ Status evaluate_cross_entropy(EvalContext& ctx) {
   return finish_loss(ctx, log_p);
 }
 
+// Of rows of scores: the loss, and its gradient.
+Status import_rows(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *scores = c.in(0), *target = c.in(1);
+  if (!c.has_rank(scores, 2, 2, "input 0 (features)")) return c.finish({});
+  const ir::Attributes rows = {{"axis", int64_t(1)}};
+  ir::Value* log_p = c.op("LogSoftmax", {scores}, rows);
+  const bool is_sparse = node.op_type() == "SparseSoftmaxCrossEntropyWithLogits";
+  ir::Value* loss = nullptr;
+  if (is_sparse) {
+    ir::Value* place = c.unsqueeze(c.i64(target), {1});
+    loss = c.squeeze(c.op("GatherElements", {log_p, place}, rows), {1});
+    if (node.output_count() > 1) {
+      ir::Value* ends = c.constant(Tensor::from_f64(c.dtype(scores), {2}, std::vector<double>{0, 1}));
+      target = c.op("OneHot", {c.i64(target), c.dim_of(scores, 1), ends}, rows);
+    }
+  } else {
+    loss = c.reduce("ReduceSum", c.mul(target, log_p), {1}, false);
+  }
+  loss = c.op("Neg", {loss});
+  if (node.output_count() < 2) return c.finish({loss});
+  return c.finish({loss, c.sub(c.op("Softmax", {scores}, rows), target)});
+}
+
 opdef::OpDef loss_def(std::string name, std::string doc, std::string input, std::string target,
                       std::string weights, std::string output) {
   opdef::OpDef def;
@@ -109,6 +134,8 @@ void register_loss(opdef::OpRegistry& registry) {
                  "scores", "labels", "weights", "output");
   def.outputs.push_back(optional_operand("log_prob", kFloats, "N C places"));
   def.evaluate = evaluate_cross_entropy;
+  def.tensorflow = {tensorflow("SoftmaxCrossEntropyWithLogits", import_rows),
+                    tensorflow("SparseSoftmaxCrossEntropyWithLogits", import_rows)};
   registry.add(std::move(def));
 }
 

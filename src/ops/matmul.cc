@@ -7,6 +7,7 @@
 #include "ops/matmul.h"
 #include "ops/movement.h"
 #include "ops/numeric.h"
+#include "ops/resampling.h"
 #include "opdef/import.h"
 
 namespace planish::ops {
@@ -252,6 +253,7 @@ void register_matmul(opdef::OpRegistry& registry) {
   for (const char* tf : {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "MatMul", "SparseMatMul",
                          "_FusedMatMul"})
     def.tensorflow.push_back(tensorflow(tf, import_tensorflow_matmul));
+  for (opdef::ImportRule& rule : resampling_rules()) def.tensorflow.push_back(std::move(rule));
   registry.add(std::move(def));
 
   TypeSet bytes{DataType::kI8, DataType::kU8};

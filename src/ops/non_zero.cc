@@ -2,6 +2,7 @@
 // output is a symbol that the data bind, at most the count of what they look at.
 #include "base/text.h"
 #include "ops/composer.h"
+#include "ops/ctc.h"
 #include "ops/dims.h"
 #include "ops/movement.h"
 
@@ -131,7 +132,9 @@ void register_non_zero(opdef::OpRegistry& registry) {
   non_zero.outputs = {operand("Y", opdef::kInt64, "[rank, count]", "")};
   non_zero.infer = infer_non_zero;
   non_zero.evaluate = evaluate_non_zero;
-  non_zero.tensorflow = {tensorflow("Where", import_where), tensorflow("ListDiff", import_list_diff)};
+  non_zero.tensorflow = ctc_rules();
+  non_zero.tensorflow.push_back(tensorflow("Where", import_where));
+  non_zero.tensorflow.push_back(tensorflow("ListDiff", import_list_diff));
   registry.add(std::move(non_zero));
 
   opdef::OpDef compress;

@@ -96,7 +96,7 @@ ir::Value* sorted_segments(Composer& c, Kind kind, ir::Value* x, ir::Value* ids,
 // One more than the last id.
 ir::Value* count_of_sorted(Composer& c, ir::Value* ids) {
   if (const auto all = c.known(ids)) return c.ints({all->empty() ? 0 : all->back() + 1});
-  return c.add(c.slice(ids, 0, -1, INT64_MAX), c.ints({1}));
+  return c.add(c.reduce("ReduceMax", c.concat({c.ints({-1}), ids}, 0), {0}, true), c.ints({1}));
 }
 
 Status import_segments(const NodeView& node, ImportContext& ctx) {
@@ -171,6 +171,20 @@ Status import_sparse_product(const NodeView& node, ImportContext& ctx) {
   return c.finish({segments(c, Kind::kSum, products, c.gather(places, row, 1), count)});
 }
 
+// How many values lie in each of n steps between two ends; what lies beyond counts in the last step.
+Status import_histogram(const NodeView& node, ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *x = c.reshape(c.in(0), {-1}), *ends = c.in(1);
+  const int64_t steps = c.need_one(2, "nbins");
+  const DataType type = c.attr_type("dtype", DataType::kI32);
+  ir::Value* low = c.gather(ends, 0, 0);
+  ir::Value* step = c.div(c.sub(c.gather(ends, 1, 0), low), c.scalar_like(double(steps), x));
+  ir::Value* place = c.op("Floor", {c.div(c.sub(x, low), step)});
+  place = c.op("Clip", {place, c.scalar_like(0, x), c.scalar_like(double(steps - 1), x)});
+  ir::Value* ones = c.filled(c.op("Shape", {x}), 1, type);
+  return c.finish({scattered(c, c.filled(c.ints({steps}), 0, type), c.i64(place), ones, "add")});
+}
+
 Status import_scatter_add(const NodeView& node, ImportContext& ctx) {
   Composer c(node, ctx);
   return c.finish({c.op("ScatterND", {c.in(0), c.i64(c.in(1)), c.in(2)},
@@ -182,6 +196,7 @@ Status import_scatter_add(const NodeView& node, ImportContext& ctx) {
 std::vector<opdef::ImportRule> segment_rules() {
   std::vector<opdef::ImportRule> rules = {
       tensorflow("DynamicStitch", import_dynamic_stitch),
+      tensorflow("HistogramFixedWidth", import_histogram),
       tensorflow("ParallelDynamicStitch", import_dynamic_stitch),
       tensorflow("ScatterNdNonAliasingAdd", import_scatter_add),
       tensorflow("SparseTensorDenseMatMul", import_sparse_product),

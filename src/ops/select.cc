@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "ops/color.h"
 #include "ops/composer.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
@@ -99,7 +100,9 @@ void register_select(opdef::OpRegistry& registry) {
        operand("Y", kAnyType, "where false")},
       operand("output", kAnyType, "result"), where);
   def.infer = infer_where;
-  def.tensorflow = {tensorflow("SelectV2"), tensorflow("Select", import_select)};
+  def.tensorflow = color_rules();
+  def.tensorflow.push_back(tensorflow("SelectV2"));
+  def.tensorflow.push_back(tensorflow("Select", import_select));
   registry.add(std::move(def));
 
   def = elementwise_def(

@@ -1,4 +1,4 @@
-// Cases of Fourier transforms (lengths of every kind of factor), windows, mel filters and Det.
+// Cases of Fourier transforms (lengths of every kind of factor), windows, mel filters and small linear systems.
 #include "ops/case_builder.h"
 
 namespace planish::ops {
@@ -28,6 +28,18 @@ void add_signal(CaseList& cases) {
                              constant(DataType::kF32, {}, {4096})}));
   cases.push_back(known_case("Det", "known", {given(DataType::kF32, {2, 2}, {0, 1, 2, 3})}, {{-2}}));
   cases.push_back(make_case("Det", "batch", {random({3, 4, 4})}));
+  const auto square = [](std::vector<double> elements) {
+    return given(DataType::kF32, {2, 2}, std::move(elements));
+  };
+  const auto column = [](std::vector<double> elements) {
+    return given(DataType::kF32, {2, 1}, std::move(elements));
+  };
+  cases.push_back(known_case("MatrixSolve", "known", {square({0, 3, 2, 1}), column({3, 5})}, {{2, 1}}));
+  cases.push_back(make_case("MatrixSolve", "batch", {random({3, 4, 4}), random({3, 4, 2})}));
+  cases.push_back(known_case("TriangularSolve", "lower", {square({2, 9, 1, 3}), column({4, 5})}, {{2, 1}}));
+  cases.push_back(known_case("TriangularSolve", "upper", {square({2, 1, 9, 3}), column({5, 3})}, {{2, 1}},
+                             {{"lower", integer(0)}}));
+  cases.push_back(known_case("Cholesky", "known", {square({4, 9, 2, 5})}, {{2, 0, 1, 2}}));
 }
 
 }  // namespace

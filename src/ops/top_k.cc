@@ -101,6 +101,17 @@ Status import_nth_element(const opdef::NodeView& node, opdef::ImportContext& ctx
   return c.finish({c.gather(found[0], n, -1)});
 }
 
+// Whether fewer than k classes of the row score more than its target.
+Status import_in_top_k(const opdef::NodeView& node, opdef::ImportContext& ctx) {
+  Composer c(node, ctx);
+  ir::Value *scores = c.in(0), *target = c.unsqueeze(c.i64(c.in(1)), {1});
+  ir::Value* k = node.op_type() == "InTopK" ? c.constant(Tensor::scalar_i64(c.attr_int("k", 0)))
+                                            : c.i64(c.in(2));
+  ir::Value* own = c.op("GatherElements", {scores, target}, {{"axis", int64_t(1)}});
+  ir::Value* above = c.cast(c.op("Greater", {scores, own}), DataType::kI64);
+  return c.finish({c.op("Less", {c.reduce("ReduceSum", above, {1}, false), k})});
+}
+
 }  // namespace
 
 void register_top_k(opdef::OpRegistry& registry) {
@@ -118,7 +129,8 @@ void register_top_k(opdef::OpRegistry& registry) {
   def.evaluate = evaluate_top_k;
   def.onnx = {{"TopK", "", 1, 9, import_top_k_1}, {"TopK", "", 10, 1 << 30, nullptr}};
   def.tensorflow = {tensorflow("TopK", import_tensorflow), tensorflow("TopKV2", import_tensorflow),
-                    tensorflow("NthElement", import_nth_element)};
+                    tensorflow("NthElement", import_nth_element),
+                    tensorflow("InTopK", import_in_top_k), tensorflow("InTopKV2", import_in_top_k)};
   registry.add(std::move(def));
 }
 

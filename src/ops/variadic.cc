@@ -1,5 +1,6 @@
 // Max, Min, Sum and Mean over any number of broadcast operands.
 #include "ops/composer.h"
+#include "ops/dilation.h"
 #include "ops/known_elements.h"
 #include "ops/elementwise.h"
 
@@ -61,7 +62,10 @@ void register_variadic(opdef::OpRegistry& registry) {
         elementwise_def(name, doc, {variadic_operand("data_0", types, "one or more operands")},
                         operand("result", types, "result"), expression);
     def.infer = infer;
-    if (def.name == "Max") def.tensorflow = {tensorflow("Maximum")};
+    if (def.name == "Max") {
+      def.tensorflow = dilation_rules();
+      def.tensorflow.push_back(tensorflow("Maximum"));
+    }
     if (def.name == "Min") def.tensorflow = {tensorflow("Minimum")};
     if (def.name == "Sum")
       def.tensorflow = {tensorflow("AddN", import_add_n), tensorflow("AccumulateNV2", import_add_n)};

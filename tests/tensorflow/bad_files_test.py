@@ -209,6 +209,34 @@ class BadFiles(unittest.TestCase):
         model.write_bytes(model.read_bytes() + field(1234, b"new") + field(1235, 7))
         self.loads(path)
 
+    def test_signatures_that_keep_something(self):
+        """What a signature leaves for its next run is nothing that a plan could do: a counter, and a buffer
+        that is shifted after it was read, in a function of its own."""
+        module = tf.Module()
+        module.runs, module.seen = tf.Variable(0.0), tf.Variable(tf.zeros([3, 4]))
+        module.unread = tf.Variable(0.0)
+        spec = tf.TensorSpec([1, 4], tf.float32, name="x")
+        shift = tf.function(lambda y: module.seen.assign(y))
+
+        def stream(x):
+            window = tf.concat([module.seen[1:], x], 0)
+            shift(window)
+            return {"y": tf.reduce_sum(window, 0)}
+
+        def counted(x):
+            module.unread.assign_add(1.0)
+            return {"y": x * 2.0}
+
+        path = self.folder / "stateful"
+        tf.saved_model.save(module, str(path), signatures={
+            name: tf.function(body, input_signature=[spec]).get_concrete_function()
+            for name, body in {"count": lambda x: {"y": x + module.runs.assign_add(1.0)}, "stream": stream,
+                               "counted": counted}.items()})
+        for name, op in (("count", "AssignAddVariableOp"), ("stream", "AssignVariableOp")):
+            self.refused(op, "it changes the variable", "keeps nothing from run to run", path=path,
+                         options=["--signature", name])
+        self.loads(path, "--signature", "counted")
+
     def test_meta_graphs(self):
         path = self.saved_model()
         good = (path / "saved_model.pb").read_bytes()

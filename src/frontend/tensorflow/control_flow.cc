@@ -43,7 +43,7 @@ Result<Binding> GraphImporter::into_body(ir::Graph& outer, ir::Graph& body, cons
     PLANISH_ASSIGN_OR_RETURN(ir::Value * all, dense(outer, *binding.list));
     PLANISH_ASSIGN_OR_RETURN(const Binding inner,
                              into_body(outer, body, Binding::of(all), captured));
-    return list_of(body, inner.value);
+    return list_of(body, inner.value, binding.list.get());
   }
   if (binding.kind != Binding::Kind::kValue) return out;
   ir::Value* value = binding.value;
@@ -135,7 +135,7 @@ Status GraphImporter::import_if(Scope& scope, int node) {
   return ok_status();
 }
 
-// Taken when the index is known; the last branch stands for every index outside of the list.
+// The last branch stands for every index outside of the list.
 Status GraphImporter::import_case(Scope& scope, int node) {
   const NodeDesc& desc = scope.source->node(node);
   PLANISH_ASSIGN_OR_RETURN(Bindings args, arguments(scope, node));
@@ -144,16 +144,82 @@ Status GraphImporter::import_case(Scope& scope, int node) {
     return invalid_argument("it has no index or no branches");
   const Binding index = args[0];
   args.erase(args.begin());
-  if (index.kind != Binding::Kind::kValue || !index.value->constant)
-    return unsupported("its branch is only known at run time");
-  const int64_t last = int64_t(branches->functions.size()) - 1;
-  int64_t chosen = index.value->constant->i64(0);
-  if (chosen < 0 || chosen > last) chosen = last;
-  const auto found = functions_.find(branches->functions[size_t(chosen)].name);
-  if (found == functions_.end()) return invalid_argument("a branch is not in the library");
-  PLANISH_ASSIGN_OR_RETURN(Bindings out, call(scope, *found->second, args, scope.prefix));
+  if (index.kind == Binding::Kind::kRefused) return refuse_outputs(scope, node), ok_status();
+  if (index.kind != Binding::Kind::kValue) return unsupported("its index is no tensor");
+  std::vector<const Source*> functions;
+  for (const auto& branch : branches->functions) {
+    const auto found = functions_.find(branch.name);
+    if (found == functions_.end()) return invalid_argument("a branch is not in the library");
+    functions.push_back(found->second);
+  }
+  Bindings out;
+  if (index.value->constant) {
+    const size_t chosen = std::min(size_t(index.value->constant->i64(0)), functions.size() - 1);
+    PLANISH_ASSIGN_OR_RETURN(out, call(scope, *functions[chosen], args, scope.prefix));
+  } else {
+    args.insert(args.begin(), index);
+    const std::string source = source_name(scope, desc);
+    PLANISH_ASSIGN_OR_RETURN(out, import_branches(scope, functions, args, source));
+    if (out.empty() && refusals_.empty())
+      return unsupported("a branch gives something that is no tensor of numbers");
+    if (out.empty()) return refuse_outputs(scope, node), ok_status();
+    for (const Binding& one : out) give_name(*scope.graph, one.value, source);
+  }
   set_outputs(scope, node, std::move(out));
   return ok_status();
+}
+
+// An If that asks for the first branch and holds the others; `args` begin with the index. Nothing when a
+// branch is refused.
+Result<GraphImporter::Bindings> GraphImporter::import_branches(
+    Scope& scope, std::span<const Source* const> functions, const Bindings& args,
+    const std::string& name) {
+  if (functions.size() == 1)
+    return call(scope, *functions[0], {args.begin() + 1, args.end()}, scope.prefix);
+  opdef::ImportContext context = this->context(scope, name);
+  ir::Tensor first_index(args[0].value->type.dtype, {});
+  first_index.set_i64(0, 0);
+  PLANISH_ASSIGN_OR_RETURN(
+      ir::Value * flag, context.add1("Equal", {args[0].value, context.constant(std::move(first_index))}));
+  std::vector<ir::Value*> inputs = {flag};
+  bool refused = false;
+  PLANISH_ASSIGN_OR_RETURN(
+      ir::GraphPtr first,
+      import_branch(scope, *functions[0], {args.begin() + 1, args.end()}, inputs, refused));
+  if (refused) return Bindings();
+  if (body_depth_ >= options_.limits.max_nesting)
+    return resource_exhausted(cat("graphs are nested deeper than the limit max_nesting (",
+                                  options_.limits.max_nesting, ")"));
+  auto rest = std::make_shared<ir::Graph>();
+  bodies_.push_back(rest);
+  Scope inner;
+  inner.graph = rest.get();
+  Bindings given;
+  for (const Binding& arg : args) {
+    PLANISH_ASSIGN_OR_RETURN(Binding one, into_body(*scope.graph, *rest, arg, inputs));
+    given.push_back(std::move(one));
+  }
+  opdef::ImportContext inside = this->context(inner, name);
+  ir::Tensor one(given[0].value->type.dtype, {});
+  one.set_i64(0, 1);
+  PLANISH_ASSIGN_OR_RETURN(given[0].value,
+                           inside.add1("Sub", {given[0].value, inside.constant(std::move(one))}));
+  ++body_depth_;
+  auto others = import_branches(inner, functions.subspan(1), given, name);
+  --body_depth_;
+  if (!others.ok()) return others.status();
+  for (const Binding& other : *others) {
+    if (other.kind != Binding::Kind::kValue) return Bindings();
+    rest->outputs.push_back(other.value);
+  }
+  if (rest->outputs.size() != first->outputs.size()) return Bindings();
+  const int count = int(first->outputs.size());
+  PLANISH_ASSIGN_OR_RETURN(
+      const std::vector<ir::Value*> outputs,
+      context.add("If", std::move(inputs), {{"then_branch", first}, {"else_branch", rest}}, count));
+  Bindings out;
+  for (ir::Value* value : outputs) out.push_back(Binding::of(value));
+  return out;
 }
 
 Status GraphImporter::import_switch(Scope& scope, int node) {
@@ -189,7 +255,11 @@ Ports ports_behind(const Source& source, Ref from) {
       out[{predicate.node, predicate.port}] |= 1 << (ref.port ? 1 : 0);
     }
     if (!seen.insert(ref.node).second) continue;
-    for (const Ref& input : source.inputs(ref.node)) stack.push_back(input);
+    for (const Ref& input : source.inputs(ref.node)) {
+      // What an iteration handed on came through branches of its own.
+      const std::string_view from_op = input.node < 0 ? "" : source.node(input.node).op;
+      if (from_op != "NextIteration" && from_op != "RefNextIteration") stack.push_back(input);
+    }
   }
   return out;
 }

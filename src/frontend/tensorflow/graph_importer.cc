@@ -18,6 +18,19 @@ bool is_refusal(const Status& status) {
   return status.code() == Code::kUnsupported || status.code() == Code::kUnimplemented;
 }
 
+// The elements of sizes that are known although what they were taken from is not: of Shape and what is
+// computed from it.
+std::optional<ir::Tensor> known_content(const ir::Value& value) {
+  if (!value.content || !ir::is_constant(value.type.shape)) return std::nullopt;
+  std::vector<int64_t> elements;
+  for (const ir::Dim& dim : *value.content) {
+    const std::optional<int64_t> element = dim.constant();
+    if (!element) return std::nullopt;
+    elements.push_back(*element);
+  }
+  return ir::Tensor::from_i64(value.type.dtype, ir::to_dims(value.type.shape), elements);
+}
+
 }  // namespace
 
 Status GraphImporter::index() {
@@ -334,12 +347,15 @@ Status GraphImporter::fold_new_nodes(ir::Graph& graph, const ir::Node* before,
     const opdef::OpDef* op = registry_.find(node->op);
     if (!op || op->random || op->has_subgraphs || node->inputs.empty()) continue;
     std::vector<const ir::Tensor*> inputs;
+    std::deque<ir::Tensor> contents;
     int64_t elements = 0;
     bool foldable = true;
     for (const ir::Value* input : node->inputs) {
-      inputs.push_back(input && input->constant ? &*input->constant : nullptr);
-      if (!input) continue;
-      foldable = foldable && input->constant && input->constant->count() <= kFoldedElements;
+      const ir::Tensor* known = input && input->constant ? &*input->constant : nullptr;
+      if (input && !known)
+        if (auto content = known_content(*input)) known = &contents.emplace_back(std::move(*content));
+      inputs.push_back(known);
+      foldable = foldable && (!input || (known && known->count() <= kFoldedElements));
     }
     for (const ir::Value* output : node->outputs) {
       if (!ir::is_constant(output->type.shape)) {

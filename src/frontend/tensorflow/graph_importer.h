@@ -14,6 +14,7 @@
 #include <functional>
 #include <list>
 #include <set>
+#include <span>
 #include <unordered_set>
 
 #include "frontend/tensorflow/node_view.h"
@@ -57,6 +58,7 @@ struct ListDesc {
   std::optional<int64_t> static_length;
   ir::Value* dense = nullptr;                // [length, element...]; null: zeros
   std::map<int64_t, ir::Value*> elements;    // these stand instead
+  bool grows = false;                        // when it is set behind its end
 };
 
 // Nodes that nobody reads and that are no results: they are run for what they do.
@@ -140,6 +142,10 @@ class GraphImporter {
   Result<const Source*> function_of(const NodeDesc& node, std::string_view attr) const;
   Result<ir::Value*> variable_value(ir::Graph& graph, const std::string& name);
 
+  // writes.cc: variables that a signature changes.
+  void note_writes(const Source& function, const Bindings& args, std::set<std::string>& seen);
+  void refuse_writes();
+
   // complex.cc: complex numbers as pairs of tensors.
   bool is_complex(const NodeDesc& node, const Bindings& inputs) const;
   Status import_complex(Scope& scope, int node, const Bindings& inputs);
@@ -152,6 +158,8 @@ class GraphImporter {
   };
   Status import_if(Scope& scope, int node);
   Status import_case(Scope& scope, int node);
+  Result<Bindings> import_branches(Scope& scope, std::span<const Source* const> functions,
+                                   const Bindings& args, const std::string& name);
   Status import_switch(Scope& scope, int node);
   Status import_merge(Scope& scope, int node);
   Result<Bindings> arguments(Scope& scope, int node);
@@ -192,7 +200,11 @@ class GraphImporter {
                            const std::optional<ir::Shape>& element);
   Result<Binding> list_set(ir::Graph& graph, const ListDesc& list, ir::Value* index,
                            ir::Value* item);
-  Result<Binding> list_of(ir::Graph& graph, ir::Value* tensor);
+  Result<ListDesc> grown(ir::Graph& graph, const ListDesc& list, ir::Value* index);
+  // `like`: the list that the tensor's rows are of, if it is one already.
+  Result<Binding> list_of(ir::Graph& graph, ir::Value* tensor, const ListDesc* like = nullptr);
+  Result<ir::Value*> joined(ir::Graph& graph, const ListDesc& list);
+  Result<Binding> list_of_parts(ir::Graph& graph, ir::Value* tensor, const std::vector<int64_t>& lengths);
   Result<ir::Value*> zeros(ir::Graph& graph, const ir::Shape& shape, ir::Value* length,
                            ir::DataType dtype);
   Result<ir::Value*> dim_value(ir::Graph& graph, const ir::Dim& dim);
@@ -207,6 +219,11 @@ class GraphImporter {
   std::vector<const Source*> calls_;  // active, outermost first
   std::map<std::pair<const ir::Graph*, std::string>, ir::Value*> variable_values_;
   std::map<std::string, ir::Tensor> variable_tensors_;
+  std::set<std::string> read_variables_;
+  struct Write {
+    std::string op, node;
+  };
+  std::map<std::string, Write> written_variables_;
   std::unordered_set<const ir::Value*> named_;
   opdef::Refusals refusals_;
   int64_t node_count_ = 0;

@@ -99,9 +99,10 @@ Result<ir::Value*> GraphImporter::zeros(ir::Graph& graph, const Shape& shape, ir
   return context.add1("ConstantOfShape", {all}, {{"value", ir::Tensor(dtype, {1})}});
 }
 
-Result<Binding> GraphImporter::list_of(ir::Graph& graph, ir::Value* tensor) {
+Result<Binding> GraphImporter::list_of(ir::Graph& graph, ir::Value* tensor, const ListDesc* like) {
   if (tensor->type.rank() < 1) return invalid_argument("a list is made of a scalar");
   ListDesc list;
+  list.grows = like && like->grows;
   list.dtype = tensor->type.dtype;
   list.element = Shape(tensor->type.shape.begin() + 1, tensor->type.shape.end());
   list.dense = tensor;
@@ -182,6 +183,11 @@ Result<Binding> GraphImporter::list_set(ir::Graph& graph, const ListDesc& before
                                 ir::name_of(list.dtype), ir::to_string(*list.element)));
   const std::optional<int64_t> place = known_int(index);
   if (place && list.static_length) {
+    if (list.grows && *place >= *list.static_length) {
+      list.static_length = *place + 1;
+      list.length = opdef::ImportContext(registry_, graph, "list", 1)
+                        .constant(ir::Tensor::scalar_i64(*place + 1));
+    }
     if (*place < 0 || *place >= *list.static_length)
       return invalid_argument(cat("sets element ", *place, " of a list of ", *list.static_length));
     list.elements[*place] = item;
@@ -189,6 +195,9 @@ Result<Binding> GraphImporter::list_set(ir::Graph& graph, const ListDesc& before
   }
   if (!list.length) return bind_list(std::move(list));  // tried out: only the shape matters
   opdef::ImportContext context(registry_, graph, "list", 1);
+  if (list.grows) {
+    PLANISH_ASSIGN_OR_RETURN(list, grown(graph, list, index));
+  }
   PLANISH_ASSIGN_OR_RETURN(ir::Value * all, dense(graph, list));
   ir::Value* at = index;
   if (at->type.dtype != DataType::kI64) {
@@ -199,6 +208,63 @@ Result<Binding> GraphImporter::list_set(ir::Graph& graph, const ListDesc& before
                            context.add1("Unsqueeze", {item, context.constant_i64({0})}));
   PLANISH_ASSIGN_OR_RETURN(list.dense, context.add1("ScatterND", {all, at, row}));
   list.elements.clear();
+  return bind_list(std::move(list));
+}
+
+// With zeros behind it until it has the element.
+Result<ListDesc> GraphImporter::grown(ir::Graph& graph, const ListDesc& before, ir::Value* index) {
+  ListDesc list = before;
+  opdef::ImportContext context(registry_, graph, "list", 1);
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * all, dense(graph, list));
+  ir::Value* place = index;
+  if (place->type.dtype != DataType::kI64) {
+    PLANISH_ASSIGN_OR_RETURN(place, context.add1("Cast", {place}, {{"to", DataType::kI64}}));
+  }
+  PLANISH_ASSIGN_OR_RETURN(place, context.add1("Reshape", {place, context.constant_i64({})}));
+  const auto scalar = [&](int64_t value) { return context.constant(ir::Tensor::scalar_i64(value)); };
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * wanted, context.add1("Add", {place, scalar(1)}));
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * missing, context.add1("Sub", {wanted, list.length}));
+  PLANISH_ASSIGN_OR_RETURN(missing, context.add1("Max", {missing, scalar(0)}));
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * more, zeros(graph, *list.element, missing, list.dtype));
+  PLANISH_ASSIGN_OR_RETURN(all, context.add1("Concat", {all, more}, {{"axis", int64_t(0)}}));
+  PLANISH_ASSIGN_OR_RETURN(const Binding whole, list_of(graph, all, &before));
+  return *whole.list;
+}
+
+// The elements behind each other: their first dims become one.
+Result<ir::Value*> GraphImporter::joined(ir::Graph& graph, const ListDesc& list) {
+  opdef::ImportContext context(registry_, graph, "list", 1);
+  if (list.static_length && *list.static_length > 0 &&
+      int64_t(list.elements.size()) == *list.static_length) {
+    std::vector<ir::Value*> parts;
+    for (const auto& [index, element] : list.elements) parts.push_back(element);
+    return parts.size() == 1 ? parts[0] : context.add1("Concat", parts, {{"axis", int64_t(0)}});
+  }
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * all, dense(graph, list));
+  if (all->type.rank() < 2) return unsupported("it joins a list of scalars");
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * rest, context.add1("Shape", {all}, {{"start", int64_t(2)}}));
+  PLANISH_ASSIGN_OR_RETURN(ir::Value * dims,
+                           context.add1("Concat", {context.constant_i64({-1}), rest},
+                                        {{"axis", int64_t(0)}}));
+  return context.add1("Reshape", {all, dims});
+}
+
+// A tensor cut along its first dim.
+Result<Binding> GraphImporter::list_of_parts(ir::Graph& graph, ir::Value* tensor,
+                                             const std::vector<int64_t>& lengths) {
+  opdef::ImportContext context(registry_, graph, "list", 1);
+  ListDesc list;
+  list.dtype = tensor->type.dtype;
+  list.static_length = int64_t(lengths.size());
+  list.length = context.constant(ir::Tensor::scalar_i64(int64_t(lengths.size())));
+  PLANISH_ASSIGN_OR_RETURN(
+      const std::vector<ir::Value*> parts,
+      context.add("Split", {tensor, context.constant_i64(lengths)}, {{"axis", int64_t(0)}},
+                  int(lengths.size())));
+  for (size_t i = 0; i < parts.size(); ++i) list.elements[int64_t(i)] = parts[i];
+  if (!parts.empty()) list.element = parts[0]->type.shape;
+  for (int64_t length : lengths)
+    if (length != lengths[0]) return unsupported("it cuts a tensor into parts of different lengths");
   return bind_list(std::move(list));
 }
 
@@ -235,8 +301,35 @@ Result<Binding> GraphImporter::list_op(Scope& scope, const NodeDesc& desc, const
   if (op == "TensorListGetItem" && list(0) && value(1))
     return list_get(graph, *list(0), value(1),
                     inputs.size() > 2 ? shape_operand(inputs[2]) : std::nullopt);
-  if (op == "TensorListSetItem" && list(0) && value(1) && value(2))
-    return list_set(graph, *list(0), value(1), value(2));
+  if (op == "EmptyTensorList")
+    return fresh(context.constant(ir::Tensor::scalar_i64(0)), "element_dtype", shape_operand(inputs[0]));
+  if (op == "TensorListSetItem" && list(0) && value(1) && value(2)) {
+    ListDesc to = *list(0);
+    to.grows = desc.attr_int("resize_if_index_out_of_bounds", 0) != 0;
+    return list_set(graph, to, value(1), value(2));
+  }
+  if (op == "TensorListPushBack" && list(0) && value(1)) {
+    ListDesc to = *list(0);
+    to.grows = true;
+    if (!to.length) return list_set(graph, to, value(1), value(1));  // tried out
+    return list_set(graph, to, to.length, value(1));
+  }
+  if ((op == "TensorListConcat" || op == "TensorListConcatV2") && list(0)) {
+    PLANISH_ASSIGN_OR_RETURN(ir::Value * all, joined(graph, *list(0)));
+    return Binding::of(all);
+  }
+  if (op == "TensorArrayConcatV3" && list(1)) {
+    PLANISH_ASSIGN_OR_RETURN(ir::Value * all, joined(graph, *list(1)));
+    return Binding::of(all);
+  }
+  if (op == "TensorListSplit" && value(0) && value(2) && value(2)->constant)
+    return list_of_parts(graph, value(0), value(2)->constant->i64_values());
+  if (op == "TensorArraySplitV3" && value(1) && value(2) && value(2)->constant)
+    return list_of_parts(graph, value(1), value(2)->constant->i64_values());
+  if (op == "TensorListScatterV2" && value(0) && value(1)) {
+    if (counts_up(value(1))) return list_of(graph, value(0));
+    return unsupported("it scatters to other places than 0, 1, 2, ...");
+  }
   if (op == "TensorArrayReadV3" && list(2) && value(1))
     return list_get(graph, *list(2), value(1), std::nullopt);
   if (op == "TensorArrayWriteV3" && list(3) && value(1) && value(2))
@@ -291,6 +384,7 @@ Status GraphImporter::import_list_op(Scope& scope, int node) {
       return unsupported("its size is no tensor");
     ir::Value* size = inputs[0].value;
     list.static_length = known_int(size);
+    list.grows = desc.attr_int("dynamic_size", 0) != 0;
     const AttrDesc* shape = desc.attr("element_shape");
     if (shape && !shape->shape.unknown_rank) {
       Shape element = ir::to_shape(shape->shape.dims);

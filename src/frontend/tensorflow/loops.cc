@@ -134,7 +134,7 @@ Result<GraphImporter::Bindings> GraphImporter::import_loop(ir::Graph& graph, Loo
   for (Binding& one : loop.initial) {
     if (one.kind != Binding::Kind::kList) continue;
     PLANISH_ASSIGN_OR_RETURN(ir::Value * all, dense(graph, *one.list));
-    PLANISH_ASSIGN_OR_RETURN(one, list_of(graph, all));
+    PLANISH_ASSIGN_OR_RETURN(one, list_of(graph, all, one.list.get()));
   }
   PLANISH_ASSIGN_OR_RETURN(const Binding condition, loop.condition(graph, loop.initial));
   if (condition.kind == Binding::Kind::kRefused)
@@ -222,7 +222,7 @@ Result<GraphImporter::LoopBody> GraphImporter::import_body(ir::Graph& graph, con
     declare_symbols(types[i], graph, inner);
     ir::Value* input = inner.add_input(inner.unique_name(cat("carried_", i)), types[i]);
     if (values[i].kind == Binding::Kind::kList) {
-      PLANISH_ASSIGN_OR_RETURN(values[i], list_of(inner, input));
+      PLANISH_ASSIGN_OR_RETURN(values[i], list_of(inner, input, values[i].list.get()));
     } else {
       values[i] = Binding::of(input);
     }
@@ -312,7 +312,8 @@ Result<GraphImporter::Bindings> GraphImporter::add_loop(ir::Graph& graph, const 
     Bindings out = loop.initial;
     for (size_t k = 0; k < carried.size(); ++k) {
       if (out[carried[k]].kind == Binding::Kind::kList) {
-        PLANISH_ASSIGN_OR_RETURN(out[carried[k]], list_of(graph, outputs[k]));
+        PLANISH_ASSIGN_OR_RETURN(out[carried[k]],
+                                 list_of(graph, outputs[k], out[carried[k]].list.get()));
       } else {
         out[carried[k]] = Binding::of(outputs[k]);
       }

@@ -196,7 +196,8 @@ Status GraphImporter::add_outputs(Scope& scope, const std::vector<Port>& outputs
       PLANISH_ASSIGN_OR_RETURN(ir::Value * value, variable_value(*scope.graph, one.text));
       one = Binding::of(value);
     }
-    if (one.kind == Binding::Kind::kNone && !signature_ && options_.outputs.empty()) continue;
+    const bool is_named = signature_ || !options_.outputs.empty();
+    if (!is_named && (one.kind == Binding::Kind::kNone || one.kind == Binding::Kind::kList)) continue;
     if (one.kind != Binding::Kind::kValue) {
       refusals_.add("output", "it is no tensor of numbers", name);
       continue;
@@ -254,6 +255,7 @@ Result<std::unique_ptr<ir::Graph>> GraphImporter::import() {
   }
   PLANISH_RETURN_IF_ERROR(add_inputs(scope, inputs));
   PLANISH_RETURN_IF_ERROR(add_outputs(scope, outputs));
+  refuse_writes();
   if (const Status refused = refusals_.to_status(); !refused.ok()) {
     std::vector<std::string> names;
     for (const Port& port : outputs) names.push_back(port.name);

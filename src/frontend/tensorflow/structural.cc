@@ -106,6 +106,7 @@ Status GraphImporter::import_variable(Scope& scope, int node) {
 Result<ir::Value*> GraphImporter::variable_value(ir::Graph& graph, const std::string& name) {
   ir::Value*& value = variable_values_[{&graph, name}];
   if (value) return value;
+  read_variables_.insert(name);
   auto found = variable_tensors_.find(name);
   if (found == variable_tensors_.end()) {
     PLANISH_ASSIGN_OR_RETURN(ir::Tensor tensor, variables_.value(name));
@@ -230,6 +231,7 @@ Result<GraphImporter::Bindings> GraphImporter::call(Scope& scope, const Source& 
   if (args.size() != desc.inputs.size())
     return invalid_argument(cat("function ", quoted(desc.name), " takes ", desc.inputs.size(),
                                 " arguments, got ", args.size()));
+  if (std::set<std::string> seen; calls_.empty()) note_writes(function, args, seen);
   Scope inner;
   inner.source = &function;
   inner.graph = scope.graph;
