@@ -162,6 +162,42 @@ class FrozenGraphs(unittest.TestCase):
             np.testing.assert_allclose(run_graph(made, x, "out:0"), run_graph(graph_def, x, "out:0"),
                                        1e-5, 1e-5)
 
+    def test_conditions_in_loops_of_tensorflow_1(self):
+        was_v2 = V1.control_flow_v2_enabled()
+        V1.disable_control_flow_v2()
+        graph = V1.Graph()
+        with graph.as_default():
+            x = V1.placeholder(tf.float32, [None, 8], "x")
+            _, y = V1.while_loop(lambda k, v: tf.reduce_sum(tf.abs(v)) > 1.0, lambda k, v: (
+                k + 1, V1.cond(tf.equal(k % 2, 0), lambda: v * 0.5, lambda: tf.tanh(v))), [0, x])
+            tf.add(tf.nn.relu(y @ tf.constant(self.weights)), 1.0, "out")
+        if was_v2:
+            V1.enable_control_flow_v2()
+        graph_def = graph.as_graph_def()
+        made = planish.tensorflow.create_inference_graph(graph_def, ["out"], is_dynamic_op=True, **QUICK)
+        self.assertEqual(len(engines_of(made)), 1)
+        self.assertNotIn("Exit", {node.op for node in made.node})
+        os.environ["PLANISH_TF_ALLOW_NATIVE_SEGMENT"] = "0"
+        np.testing.assert_allclose(run_graph(made, self.x, "out:0"), run_graph(graph_def, self.x, "out:0"),
+                                   1e-5, 1e-5)
+
+    def test_nodes_that_stand_where_others_do(self):
+        """TensorFlow 1 ties gradients, Switch nodes and asserts to nodes that are in engines afterwards."""
+        graph = V1.Graph()
+        with graph.as_default():
+            x = V1.placeholder(tf.float32, [None, 8], "x")
+            y = tf.nn.relu(x @ tf.constant(self.weights), "inner") + 1.0
+            with V1.colocate_with(y.op.inputs[0].op):
+                z = tf.math.cumulative_logsumexp(y)
+            tf.add(tf.tanh(z @ tf.constant(self.weights)) * 2.0, 1.0, "out")
+        graph_def = graph.as_graph_def()
+        self.assertTrue(any("_class" in node.attr for node in graph_def.node))
+        made = planish.tensorflow.create_inference_graph(graph_def, ["out"], is_dynamic_op=True, **QUICK)
+        self.assertEqual(len(engines_of(made)), 2)
+        np.testing.assert_allclose(run_graph(made, self.x, "out:0"), run_graph(graph_def, self.x, "out:0"),
+                                   1e-5, 1e-5)
+        self.assertTrue(any("_class" in node.attr for node in graph_def.node))  # what was given is as it was
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *(f"FrozenGraphs.{name}" for name in sys.argv[1:])], verbosity=1)

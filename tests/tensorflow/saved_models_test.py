@@ -5,6 +5,7 @@ them in another folder, and what the command line does.
 Usage: saved_models_test.py [TEST...]. Skips (exit code 77) without TensorFlow and the planish package.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -72,6 +73,12 @@ class SavedModels(ConverterCase):
         self.assertFalse(list(folder.glob("assets/*")))
         out = self.fresh(folder, PLANISH_TF_ALLOW_NATIVE_SEGMENT="0")
         self.assertEqual({row["loads"] for row in out["statistics"]}, {0})
+
+    def test_options_of_the_save(self):
+        converter, _ = self.converted()
+        path = self.folder / "with_options"
+        converter.save(str(path), options=tf.saved_model.SaveOptions(save_debug_info=True))
+        self.assertTrue(list(path.glob("debug/*")))
 
     def test_a_signature_that_changes_state_is_kept(self):
         path = str(self.folder / "counting")
@@ -174,6 +181,47 @@ class SavedModels(ConverterCase):
         loaded = tf.saved_model.load(str(self.folder / "out")).signatures["serving_default"]
         np.testing.assert_allclose(loaded(image=tf.constant(image))["y"].numpy(),
                                    module.run(tf.constant(image))["y"].numpy(), 1e-5, 1e-5)
+
+    def test_an_engine_that_was_loaded_is_saved_as_a_plan(self):
+        """A model that is converted while its earlier conversion is loaded shares that one's engines."""
+        first = self.saved()
+        loaded = tf.saved_model.load(str(first))
+        image = data()
+        self.assert_equal(loaded.signatures["serving_default"](image=tf.constant(image)), image)
+        gc.collect()  # the first converter's own hold on the engines
+        second = self.saved("again")
+        names = [sorted(path.name for path in (folder / "assets").iterdir()) for folder in (first, second)]
+        self.assertEqual(names[0], names[1])
+        loaded = None
+        gc.collect()
+        loaded = tf.saved_model.load(str(second))
+        signature = loaded.signatures["serving_default"]
+        self.assert_equal(signature(image=tf.constant(image)), image)
+        [told] = planish.tensorflow.statistics(signature).values()
+        self.assertEqual((told["loads"], told["builds"], told["native_calls"]), (1, 0, 0))
+
+    def test_tables_stay_what_they_are(self):
+        """What a signature captures besides variables: Keras' lookup layers hold tables."""
+        module = tf.Module()
+        keys = tf.lookup.KeyValueTensorInitializer(tf.constant(["a", "b"]), tf.constant([2.0, 3.0]))
+        module.table = tf.lookup.StaticHashTable(keys, -1.0)
+        module.weights = tf.Variable(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))
+        module.run = tf.function(lambda word, x: {
+            "y": tf.nn.relu(tf.sin(x @ module.weights) + 1.0) * module.table.lookup(word)[:, None]})
+        concrete = module.run.get_concrete_function(word=tf.TensorSpec([None], tf.string, "word"),
+                                                    x=tf.TensorSpec([None, 4], tf.float32, "x"))
+        tf.saved_model.save(module, str(self.folder / "m"), signatures=concrete)
+        converter = Converter(str(self.folder / "m"), **QUICK)
+        function = converter.convert()
+        self.assertTrue(converter.signatures["serving_default"].engines)
+        self.assertIn("a table: its entries belong to TensorFlow",
+                      str(converter.signatures["serving_default"].report))
+        given = {"word": tf.constant(["b", "z"]), "x": tf.constant(data(2)[:, 0, 0, :1] * np.ones(4, np.float32))}
+        want = module.run(**given)["y"].numpy()
+        np.testing.assert_allclose(function(**given)["y"].numpy(), want, 1e-5, 1e-5)
+        converter.save(str(self.folder / "out"))
+        loaded = tf.saved_model.load(str(self.folder / "out")).signatures["serving_default"]
+        np.testing.assert_allclose(loaded(**given)["y"].numpy(), want, 1e-5, 1e-5)
 
     def test_no_inputs(self):
         module = tf.Module()

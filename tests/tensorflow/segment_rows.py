@@ -165,6 +165,12 @@ def rows(tf):
     add("ShapeOutput", lambda x: {"q": 2.0 * x, "s": tf.shape(x * 2.0) + 1}, {"x": f(3, 5)}, half=False)
     add("PrunedInput", lambda x, unused: {"y": nn.relu(x + 1.0) * 2.0, "n": tf.shape(unused)[0] * 2},
         {"x": f(3, 5), "unused": f(3, 2)}, engines=2, half=False)
+    add("ReshapeByInput", lambda x, shape: {"y": tf.reshape(x * 2.0 + 1.0, shape) * 0.5},
+        {"x": f(4, 6), "shape": np.array([3, -1], np.int32)}, open_batch=False, half=False,
+        more=[{"x": f(4, 6), "shape": np.array([12, 2], np.int32)}])
+    add("InputProfile", lambda x, scale: {"y": nn.relu(x * tf.cast(scale, tf.float32) + 1.0) * 2.0},
+        {"x": f(3, 5), "scale": np.array([2], np.int32)}, open_batch=False, open_dims=[0],
+        more=[{"x": f(6, 5), "scale": np.array([3], np.int32)}])
     add("TfFunction", lambda x: {"y": tf.function(lambda z: nn.relu(z + 1.0))(x) * tf.function(nn.sigmoid)(x)},
         image)
 

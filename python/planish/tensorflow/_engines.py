@@ -38,7 +38,7 @@ def records(name: str) -> List[Record]:
 
 
 def write_plan(name: str, index: int, path: str) -> bool:
-    """Writes the plan of the engine that is records(name)[index]; False: it has none, it came from a file."""
+    """Writes the plan of the engine that is records(name)[index]; False: it has none at hand."""
     return bool(control(name, "write", f"{index} {path}"))
 
 

@@ -61,6 +61,15 @@ def without_idle_waits(graph_def: Any) -> Any:
     return out
 
 
+def without_colocations(graph_def: Any) -> Any:
+    """The graph, changed in place, without constraints to run nodes where others run: some of those are in
+    engines afterwards, and TensorFlow takes no graph that names a node that is not there."""
+    for nodes in [graph_def.node, *(one.node_def for one in graph_def.library.function)]:
+        for node in nodes:
+            node.attr.pop("_class", None)
+    return graph_def
+
+
 def _specs(graph: tf.Graph, names: Sequence[str]) -> Tuple[tf.TensorSpec, ...]:
     tensors = [graph.get_tensor_by_name(tensor_name(name)) for name in names]
     return tuple(tf.TensorSpec(one.shape, one.dtype, one.op.name) for one in tensors)

@@ -39,6 +39,10 @@ class ConversionParams(NamedTuple):
     allow_build_at_runtime: bool = True
 
 
+DEFAULT_TRT_CONVERSION_PARAMS = ConversionParams()
+TrtConversionParams = ConversionParams
+
+
 class ProfileStrategy:
     """Which engines build() makes of the shapes that it sees, with use_dynamic_shape."""
 

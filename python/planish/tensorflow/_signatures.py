@@ -9,7 +9,7 @@ import tensorflow as tf
 from planish import ResourceExhaustedError
 from tensorflow.python.framework import convert_to_constants
 
-from . import _weights
+from . import _graph, _weights
 
 # What a graph as a protobuf message can hold, less what its nodes take.
 MOST_WEIGHT_BYTES = (1 << 31) - (16 << 20)
@@ -61,7 +61,7 @@ def freeze(function: Any) -> Frozen:
         func=function, lower_control_flow=False, aggressive_inlining=True)
     graph_def, indices = convert_to_constants._replace_variables_by_constants(converter_data=data)
     data = None
-    graph_def, weights = _weights.take_out(graph_def)
+    graph_def, weights = _weights.take_out(_graph.without_colocations(graph_def))
     gc.collect()  # TensorFlow's converter is full of cycles that hold its graphs
     frozen = convert_to_constants._construct_concrete_function(function, graph_def, indices)
     graph_def = frozen.graph.as_graph_def()
@@ -69,13 +69,14 @@ def freeze(function: Any) -> Frozen:
         for node in nodes:
             # A saved model has no gradients, and TensorFlow saves no function whose nodes name their own.
             node.attr.pop("_gradient_op_type", None)
-    captured = {id(inner): outer for outer, inner in frozen.graph.captures}
-    feeds = [one for one in frozen.inputs if id(one) not in captured]
+    # Tables stay what the function has captured; TensorFlow hands them on as inputs behind the others.
+    captured = {inner.name: outer for outer, inner in function.graph.captures}
+    feeds = [one for one in frozen.inputs if one.name not in captured]
     keys = sorted(function.structured_outputs)
     outputs = tf.nest.flatten(frozen.outputs)
     return Frozen(graph_def, weights, tuple(one.name for one in feeds),
                   {key: one.name for key, one in zip(keys, outputs)},
-                  tuple((inner.name, outer) for outer, inner in frozen.graph.captures))
+                  tuple((one.name, captured[one.name]) for one in frozen.inputs if one.name in captured))
 
 
 def argument_names(function: Any) -> List[str]:

@@ -81,6 +81,7 @@ def _convert(graph_def: Any, fetches: List[str], params: ConversionParams, deny:
         if _functions.split_name(name)[0] not in there:
             raise NotFoundError(f"output {name!r}: the graph has no such node")
     graph_def, arrays = _weights.take_out(_graph.without_idle_waits(graph_def))
+    graph_def = _graph.without_colocations(graph_def)
     graph = _graph.imported(graph_def)
 
     def partition() -> planish.Partition:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "planish/c/engine_set.h"
+#include "absl/strings/match.h"
 #include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/core/platform/mutex.h"
 #include "tensors.h"
@@ -72,6 +73,13 @@ class EngineResource : public ResourceBase {
   bool has_files() {
     mutex_lock lock(mutex_);
     return !files_.empty();
+  }
+  // The file that an engine for these shapes was opened from; empty when there is none.
+  std::string saved_plan(const std::string& shapes) {
+    mutex_lock lock(mutex_);
+    for (const Pending& one : files_)
+      if (one.shapes == shapes && absl::EndsWith(one.path, ".plan")) return one.path;
+    return "";
   }
   void add_plan(const std::string& plan) { add({"", plan, ""}); }
   void add_range(const std::string& shapes) { add({"", "", shapes}); }

@@ -90,9 +90,15 @@ class ControlOp : public OpKernel {
       return absl::InvalidArgumentError("write: expected a number and a path, got '" + argument + "'");
     size_t bytes = 0;
     const Records records = records_of(resource);
-    const void* plan = planish_engine_records_plan(records.get(), std::atoi(argument.c_str()), &bytes);
-    if (!plan) return absl::OkStatus();
+    const int index = std::atoi(argument.c_str());
+    const void* plan = planish_engine_records_plan(records.get(), index, &bytes);
     const std::string path = argument.substr(space + 1);
+    if (!plan) {  // it was loaded from a file that may be there still
+      const char* shapes = planish_engine_records_shapes_json(records.get(), index);
+      const std::string file = shapes ? resource->saved_plan(shapes) : "";
+      if (!file.empty() && ctx->env()->CopyFile(file, path).ok()) *reply = {path};
+      return absl::OkStatus();
+    }
     std::unique_ptr<WritableFile> file;
     TF_RETURN_IF_ERROR(ctx->env()->NewWritableFile(path, &file));
     TF_RETURN_IF_ERROR(file->Append(absl::string_view(static_cast<const char*>(plan), bytes)));
