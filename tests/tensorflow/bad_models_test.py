@@ -118,6 +118,19 @@ class BadModels(unittest.TestCase):
         self.change(grow)
         self.converts()
 
+    def test_slots_of_optimizers(self):
+        """Keras 2 saved them beside the weights; TensorFlow's loader no longer knows what to do with them."""
+        def add_slot(proto):
+            nodes = proto.meta_graphs[0].object_graph_def.nodes
+            variables = [k for k, node in enumerate(nodes) if node.HasField("variable")]
+            nodes[0].slot_variables.add(original_variable_node_id=variables[0], slot_name="m",
+                                        slot_variable_node_id=variables[1])
+
+        self.change(add_slot)
+        with self.assertRaisesRegex(AttributeError, "add_slot"):
+            tf.saved_model.load(str(self.model))
+        self.converts()
+
     def test_operators_of_nobody(self):
         def foreign(node):
             if node.op == "Sin":

@@ -121,6 +121,19 @@ class FrozenGraphs(unittest.TestCase):
                              (0, 0, 1) if dynamic else (0, 1, 0))
             os.environ.pop("PLANISH_TF_ALLOW_NATIVE_SEGMENT")
 
+    def test_inputs_that_nothing_reads(self):
+        path, out = str(self.folder / "model"), str(self.folder / "out")
+        with V1.Session(graph=V1.Graph()) as session:
+            x, unread = (V1.placeholder(tf.float32, [None, 8], name) for name in ("x", "unread"))
+            y = tf.nn.softmax(tf.nn.relu(x @ tf.constant(self.weights) + 1.0), name="y")
+            V1.saved_model.simple_save(session, path, {"x": x, "unread": unread}, {"y": y})
+            want = session.run(y, {x: self.x})
+        planish.tensorflow.create_inference_graph(None, None, input_saved_model_dir=path,
+                                                  output_saved_model_dir=out, is_dynamic_op=True, **QUICK)
+        loaded = tf.saved_model.load(out).signatures["serving_default"]
+        got = loaded(x=tf.constant(self.x), unread=tf.constant(self.x))["y"].numpy()
+        np.testing.assert_allclose(got, want, 1e-5, 1e-6)
+
     def test_refused(self):
         path, _ = self.saved_model()
         convert = planish.tensorflow.create_inference_graph

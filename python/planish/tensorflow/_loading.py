@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import pathlib
+import shutil
+import tempfile
+import weakref
 from typing import Any, Iterator, Optional, Sequence
 
 import tensorflow as tf
 
 from planish import InvalidArgumentError, PlanishError, UnsupportedError
 from planish._build import load_network
+from tensorflow.core.protobuf import saved_model_pb2
 
 
 @contextlib.contextmanager
@@ -19,14 +24,40 @@ def explained(folder: str, tags: Optional[Sequence[str]]) -> Iterator[None]:
         yield
     except PlanishError:
         raise
-    except (tf.errors.OpError, AssertionError, LookupError, OSError, RuntimeError,
+    except (tf.errors.OpError, AssertionError, AttributeError, LookupError, OSError, RuntimeError,
             ValueError) as error:
         raise _explanation(folder, tags, error) from error
 
 
 def load(folder: str, tags: Optional[Sequence[str]]) -> Any:
     with explained(folder, tags):
-        return tf.saved_model.load(folder, tags)
+        try:
+            return tf.saved_model.load(folder, tags)
+        except AttributeError as error:
+            if "add_slot" not in str(error):
+                raise
+        return _load_without_slots(pathlib.Path(folder).absolute(), tags)
+
+
+def _load_without_slots(folder: pathlib.Path, tags: Optional[Sequence[str]]) -> Any:
+    """What an optimizer of Keras 2 keeps beside each weight stops TensorFlow's loader since Keras 3. No
+    signature reads it."""
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="planish-"))
+    for entry in folder.iterdir():
+        if entry.name != "saved_model.pb":
+            (copy / entry.name).symlink_to(entry)
+    proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    for graph in proto.meta_graphs:
+        for node in graph.object_graph_def.nodes:
+            node.ClearField("slot_variables")
+    (copy / "saved_model.pb").write_bytes(proto.SerializeToString())
+    try:
+        model = tf.saved_model.load(str(copy), tags)
+    except BaseException:
+        shutil.rmtree(copy)
+        raise
+    weakref.finalize(model, shutil.rmtree, copy, ignore_errors=True)  # assets are read when it is saved
+    return model
 
 
 def _explanation(folder: str, tags: Optional[Sequence[str]], error: BaseException) -> PlanishError:

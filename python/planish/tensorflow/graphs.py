@@ -150,7 +150,9 @@ def _frozen(folder: str, tags: Optional[Sequence[str]], key: Optional[str]) -> A
             raise NotFoundError(f"{folder} has no signature {key!r}; there are: "
                                 f"{', '.join(sorted(meta.signature_def))}")
         signature = meta.signature_def[key]
-        nodes = [_functions.split_name(info.name)[0] for info in signature.outputs.values()]
+        # Inputs that no output reads belong to the signature too.
+        infos = [*signature.outputs.values(), *signature.inputs.values()]
+        nodes = [_functions.split_name(info.name)[0] for info in infos if info.name]
         frozen = V1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(),
                                                               nodes)
     return frozen, signature
