@@ -54,6 +54,7 @@ struct StepDesc {
   std::vector<std::string> sources;  // the source nodes it came from
   bool reference = false;            // runs reference code: no kernel took it
   double expected_us = 0;            // as measured or predicted by the build
+  int stream = 0;                    // on a device: steps of several streams run beside each other
 };
 
 // Clocks and power of a device at one moment; 0 for what it does not tell.

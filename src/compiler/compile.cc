@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "compiler/launches.h"
 #include "compiler/lowering.h"
 #include "opdef/infer.h"
 #include "passes/convert_precision.h"
@@ -200,6 +201,10 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   }
   plan.report = report.dump(1);
   PLANISH_RETURN_IF_ERROR(plan::verify(plan.program));
+  if (names_launches(options.decisions)) {
+    PLANISH_RETURN_IF_ERROR(apply_launches(plan.program, options.decisions));
+    note_launches(plan, {});
+  }
   return plan;
 }
 

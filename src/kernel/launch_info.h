@@ -19,6 +19,8 @@ struct LaunchInfo {
 class DescribedLaunchable : public Launchable {
  public:
   virtual const LaunchInfo& launch_info() const = 0;
+  // As run(), but nothing of it starts before all that it follows on its stream has ended.
+  virtual Status run_after_end(const RunArgs& args) const { return run(args); }
 };
 
 }  // namespace planish::kernel

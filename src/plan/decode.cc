@@ -342,6 +342,7 @@ class Decoder {
             {text(b.attribute()), std::make_shared<Program>(program(*b.program()))});
       --body_depth_;
     });
+    out.launch = {from.stream(), numbers<int>(from.waits()), from.programmatic()};
     return out;
   }
 

@@ -245,10 +245,11 @@ class Encoder {
       bodies.push_back(wire::CreateBody(builder_, attribute, inner));
     }
     auto body_list = list(bodies);
+    auto waits = indices(s.launch.waits);
     const int32_t artifact = section(s.artifact), packed = section(s.packed);
     return wire::CreateStep(builder_, kernel, s.kernel_version, what, tactic, operands, results,
                             sources, artifact, packed, s.reference, s.binds_symbols, s.expected_us,
-                            seen, body_list);
+                            seen, body_list, s.launch.stream, waits, s.launch.programmatic);
   }
 
   Offset<wire::Value> value(const ProgramValue& v) {

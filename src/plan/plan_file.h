@@ -21,7 +21,7 @@ struct Encoded;
 // A runtime reads every minor of its major. The minor grows when something is added that older
 // runtimes may ignore, the major when they may not.
 inline constexpr uint32_t kFormatMajor = 1;
-inline constexpr uint32_t kFormatMinor = 1;  // 1: bodies of steps
+inline constexpr uint32_t kFormatMinor = 2;  // 1: bodies of steps; 2: launches
 
 struct ReadOptions {
   // Weight bytes are hashed (a gigabyte takes about 0.2 s) and compared. Without it, damaged

@@ -119,6 +119,7 @@ void expect_same_step(const Step& a, const Step& b) {
   EXPECT_EQ(a.reference, b.reference);
   EXPECT_EQ(a.binds_symbols, b.binds_symbols);
   EXPECT_EQ(a.expected_us, b.expected_us);
+  EXPECT_EQ(a.launch, b.launch);
   ASSERT_EQ(a.considered.size(), b.considered.size());
   for (size_t i = 0; i < a.considered.size(); ++i) {
     EXPECT_EQ(a.considered[i].kernel, b.considered[i].kernel);
@@ -216,6 +217,21 @@ TEST_F(PlanFile, BodiesRoundTrip) {
   EXPECT_EQ(steps, 3);
 }
 
+// The halves of one buffer beside each other, and who reads it behind both.
+TEST_F(PlanFile, LaunchesRoundTrip) {
+  Plan plan = rich_plan();
+  plan.program.steps[1].launch = {2, {}, false};
+  plan.program.steps[2].launch = {0, {1}, true};
+  ASSERT_TRUE(verify(plan.program).ok()) << verify(plan.program).to_string();
+  const auto bytes = bytes_of(plan);
+  const Plan back = reread(bytes);
+  expect_same_plan(plan, back);
+  EXPECT_EQ(bytes_of(back), bytes);
+  plan.program.steps[2].launch.waits.clear();
+  const Status refused = serialize(plan).status();
+  EXPECT_NE(refused.message().find("step 2 (cpu.pointwise) runs beside step 1"), std::string::npos)
+      << refused.to_string();
+}
 TEST_F(PlanFile, RichPlanRoundTripsThroughAFile) {
   const Plan plan = rich_plan();
   ASSERT_TRUE(write_plan(plan, path_).ok());

@@ -59,6 +59,16 @@ struct Body {
 };
 inline constexpr int kMaxBodyDepth = 8;  // bodies within bodies
 
+// How a device launches a step among others (docs/decisions/0034). Steps of one stream run in the
+// program's order, streams run beside each other.
+struct Launch {
+  int stream = 0;            // below kMaxStreams
+  std::vector<int> waits;    // steps in front, of other streams, that must have ended
+  bool programmatic = true;  // may start up before the step in front on its stream has ended
+  friend bool operator==(const Launch&, const Launch&) = default;
+};
+inline constexpr int kMaxStreams = 8;
+
 struct Step {
   std::string kernel;  // KernelDef name
   int kernel_version = 1;
@@ -74,6 +84,7 @@ struct Step {
   double expected_us = 0;
   std::vector<Considered> considered;
   std::vector<Body> bodies;         // one for each, by attribute, where the kernel runs bodies
+  Launch launch;
 };
 
 // min/opt/max dims of one input of a profile.

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "plan/format.h"
 #include "plan/program.h"
+#include "plan/step_order.h"
 #include "plan/verify_types.h"
 #include "plan/views.h"
 
@@ -37,6 +38,7 @@ class ProgramVerifier {
       if (Status s = step(p_.steps[i]); !s.ok())
         return s.at(cat("step ", i, " (", p_.steps[i].kernel.substr(0, 80), ")"));
     PLANISH_RETURN_IF_ERROR(outputs());
+    PLANISH_RETURN_IF_ERROR(verify_launches(p_));
     for (size_t i = 0; i < p_.profiles.size(); ++i)
       if (Status s = profile(p_.profiles[i]); !s.ok()) return s.at(cat("profile ", i));
     return ok_status();

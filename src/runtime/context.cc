@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "kernel/control_kernel.h"
+#include "kernel/launch_info.h"
 #include "runtime/layout_copy.h"
 
 namespace planish::runtime {
@@ -54,6 +55,11 @@ Result<std::unique_ptr<ExecutionContext>> ExecutionContext::create(
     PLANISH_ASSIGN_OR_RETURN(context->stream_,
                              context->engine_->device().wrap_stream(options.stream));
   }
+  if (const size_t steps = context->engine_->program().steps.size();
+      !options.launches.empty() && options.launches.size() != steps)
+    return invalid_argument(cat("launches: got ", options.launches.size(), ", expected ", steps,
+                                ", one for each step"));
+  context->launches_ = options.launches;
   return context;
 }
 
@@ -370,7 +376,7 @@ Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, B
     }
     const Clock::time_point before = options.profiler ? Clock::now() : Clock::time_point();
     const int number = phase.first_step + int(s);
-    Status status = run_step(bound, phase, binding, options);
+    Status status = run_step(bound, phase, binding, options, {stream_->handle()});
     if (status.ok() && options.profiler) {
       status = stream_->synchronize();
       pending_ = false;
@@ -395,7 +401,7 @@ Status ExecutionContext::run_phase(const std::shared_ptr<const Phase>& shared, B
 }
 
 Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Binding& binding,
-                                  const RunOptions& options) {
+                                  const RunOptions& options, const Start& start) {
   const bool on_device = engine_->device().home() != ir::MemorySpace::kHost;
   if (on_device && bound.on_host && pending_) {
     PLANISH_RETURN_IF_ERROR(stream_->synchronize());
@@ -409,7 +415,7 @@ Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Bi
   const auto& arenas = on_device && bound.on_host ? host_arenas_ : arenas_;
   args.workspace = arenas[size_t(phase.index)]->data() + bound.workspace_offset;
   args.team = team_.get();
-  args.stream = stream_->handle();
+  args.stream = start.stream;
   const kernel::ControlLaunchable* control = nullptr;
   kernel::BodyRunner run_one;
   if (!bound.step->bodies.empty()) {
@@ -428,6 +434,10 @@ Status ExecutionContext::run_step(const BoundStep& bound, const Phase& phase, Bi
   result_refs_.clear();
   for (const Slot& slot : bound.results) result_refs_.push_back(resolve(slot));
   args.results = result_refs_;
+  if (start.after_end)
+    if (const auto* described =
+            dynamic_cast<const kernel::DescribedLaunchable*>(bound.launchable.get()))
+      return described->run_after_end(args);
   return control ? control->run_bodies(args, run_one) : bound.launchable->run(args);
 }
 

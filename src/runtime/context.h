@@ -57,6 +57,9 @@ struct ContextOptions {
   int threads = 0;                          // 0: as the device
   const HostParallelFor* host = nullptr;    // the host's threads instead of our own; copied
   void* stream = nullptr;                   // the host's stream (CUstream); null: our own
+  // Launches in place of the plan's, one for each step; empty: the plan's. For measuring: no step may run
+  // beside one that it does not run beside in the plan.
+  std::vector<plan::Launch> launches;
 };
 
 class ExecutionContext {
@@ -141,13 +144,21 @@ class ExecutionContext {
                    const RunOptions& options);
   Status run_captured(const std::shared_ptr<const Phase>& phase, size_t first, size_t end,
                       Binding& binding, const RunOptions& options);
+  Status capture_steps(const Phase& phase, size_t first, size_t end, Binding& binding,
+                       const RunOptions& options);
+  const plan::Launch& launch_of(int step) const;
   Status launch_captured(const Capture& capture, int end);
   std::vector<const void*> addresses(int phase) const;
   Result<double> replayed_us(const BoundStep& bound, const Phase& phase);
   Status mark(size_t event, const RunOptions& options);
   Status read_times(const RunOptions& options) const;
+  // How a step is launched: on which stream, and whether all that it follows there must have ended.
+  struct Start {
+    void* stream = nullptr;
+    bool after_end = false;
+  };
   Status run_step(const BoundStep& bound, const Phase& phase, Binding& binding,
-                  const RunOptions& options);
+                  const RunOptions& options, const Start& start);
   // Runs one body of a step; a context of the body is made when it runs first (run_bodies.cc).
   Result<std::vector<ir::Tensor>> run_body(int step, std::string_view key,
                                            std::span<const ir::Tensor> inputs,
@@ -164,6 +175,8 @@ class ExecutionContext {
   std::shared_ptr<const Engine> engine_;
   std::shared_ptr<ThreadTeam> team_;  // also of the bodies' contexts
   std::unique_ptr<backend::Stream> stream_;
+  std::vector<std::unique_ptr<backend::Stream>> side_streams_;  // streams 1 and up, for capturing
+  std::vector<plan::Launch> launches_;                          // empty: the plan's
   std::shared_ptr<const Instance> instance_;
   std::vector<std::unique_ptr<backend::Memory>> arenas_;       // per phase
   std::vector<std::unique_ptr<backend::Memory>> host_arenas_;  // beside a device's

@@ -164,19 +164,26 @@ void Engine::trace_roots() {
   }
   first_write_.assign(p.values.size(), -1);
   last_use_.assign(p.values.size(), -1);
+  end_of_life_.assign(p.values.size(), -1);
+  order_ = plan::StepOrder(p);
+  const auto touch = [&](int value, int step) {
+    const auto root = size_t(root_[size_t(value)]);
+    last_use_[root] = step;
+    end_of_life_[root] = std::max(end_of_life_[root], order_.last_beside(step));
+  };
   for (int s = 0; s < step_count; ++s) {
     for (int v : p.steps[size_t(s)].results) {
       int& first = first_write_[size_t(root_[size_t(v)])];
       if (first < 0) first = s;
-      last_use_[size_t(root_[size_t(v)])] = s;
+      touch(v, s);
     }
     for (int v : p.steps[size_t(s)].operands)
-      if (v >= 0) last_use_[size_t(root_[size_t(v)])] = s;
+      if (v >= 0) touch(v, s);
   }
   output_of_.assign(p.values.size(), -1);
   for (size_t k = 0; k < p.outputs.size(); ++k) {
     const int v = p.outputs[k], r = root_[size_t(v)];
-    last_use_[size_t(r)] = step_count;
+    last_use_[size_t(r)] = end_of_life_[size_t(r)] = step_count;
     // A root is written straight into the output when the output is all of it.
     const plan::ProgramValue& value = p.values[size_t(v)];
     const plan::ProgramValue& root = p.values[size_t(r)];

@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "kernel/kernel_def.h"
 #include "plan/program.h"
+#include "plan/step_order.h"
 #include "runtime/check_step.h"
 
 namespace planish::runtime {
@@ -175,7 +176,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::vector<std::shared_ptr<backend::Memory>> device_constants_;  // by constant; null: host
   std::vector<int> root_;         // per value: the value whose bytes it lies in
   std::vector<int> first_write_;  // per root: first step that writes into it, -1: none
+  plan::StepOrder order_;
   std::vector<int> last_use_;     // per root: last step that touches it; steps.size(): after all
+  // Per root: the last step that may run while one does that touches it; steps.size(): after all.
+  std::vector<int> end_of_life_;
   std::vector<int> output_of_;    // per root: the output it is written to directly, -1: none
 
   mutable std::mutex mutex_;

@@ -240,17 +240,16 @@ Status Engine::plan_memory(Phase& phase, std::span<const int> values,
     sides[side].uses.push_back({std::move(name), bytes, first, last, 0});
     return sides[side].requests.size() - 1;
   };
-  const auto lifetime_end = [&](int root) {
-    const int last = last_use_[size_t(root)];
-    return last >= phase.end_step ? phase.end_step - 1 : last;
-  };
+  const auto within_phase = [&](int step) { return std::min(step, phase.end_step - 1); };
+  const auto lifetime_end = [&](int root) { return within_phase(end_of_life_[size_t(root)]); };
   std::vector<size_t> workspace_request(phase.steps.size(), size_t(-1));
   for (int s = phase.first_step; s < phase.end_step; ++s) {
     const plan::Step& step = p.steps[size_t(s)];
     const BoundStep& bound = phase.steps[size_t(s - phase.first_step)];
     if (const int64_t bytes = bound.launchable->workspace_bytes(); bytes > 0)
       workspace_request[size_t(s - phase.first_step)] =
-          add_request(side_of_step(s), cat("workspace of step ", s), bytes, s, s);
+          add_request(side_of_step(s), cat("workspace of step ", s), bytes, s,
+                      within_phase(order_.last_beside(s)));
     for (size_t i = 0; i < step.results.size(); ++i) {
       const int v = step.results[i], r = root_[size_t(v)];
       if (phase.places[size_t(r)].where != Slot::Where::kAbsent || request_of.count(r)) continue;
@@ -271,8 +270,8 @@ Status Engine::plan_memory(Phase& phase, std::span<const int> values,
         return resource_exhausted(cat("value '", p.values[size_t(r)].name, "' of shape ",
                                       bracketed(*dims), " is beyond any memory"));
       const int64_t bytes = physical_bytes(p.values[size_t(r)].type, *dims);
-      // In place over an operand whose last reader is this step.
-      for (size_t j = 0; j < step.operands.size() && r == v; ++j) {
+      // In place over an operand whose last reader is this step, while no other runs.
+      for (size_t j = 0; j < step.operands.size() && r == v && order_.is_alone(s); ++j) {
         const int o = step.operands[j];
         if (o < 0 || root_[size_t(o)] != o || last_use_[size_t(o)] != s) continue;
         auto donor = request_of.find(o);

@@ -72,13 +72,13 @@ Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase,
     captures_.splice(captures_.begin(), captures_, it);
     return launch_captured(*it, int(end));
   }
+  for (size_t s = first; s < end; ++s)
+    while (int(side_streams_.size()) < launch_of(phase->first_step + int(s)).stream) {
+      PLANISH_ASSIGN_OR_RETURN(auto stream, engine_->device().create_stream());
+      side_streams_.push_back(std::move(stream));
+    }
   PLANISH_RETURN_IF_ERROR(stream_->begin_capture());
-  Status status;
-  for (size_t s = first; s < end && status.ok(); ++s) {
-    const int number = phase->first_step + int(s);
-    status = run_step(phase->steps[s], *phase, binding, options);
-    if (!status.ok()) status = status.at(describe_steps(number, number + 1));
-  }
+  const Status status = capture_steps(*phase, first, end, binding, options);
   auto graph = stream_->end_capture();  // also when a step failed: the stream must come back
   PLANISH_RETURN_IF_ERROR(status);
   if (!graph.ok()) return graph.status().at("capturing the run's steps");
@@ -87,6 +87,57 @@ Status ExecutionContext::run_captured(const std::shared_ptr<const Phase>& phase,
   if (captures_.size() <= kMaxCaptures) return ok_status();
   PLANISH_RETURN_IF_ERROR(prepare_to_free());
   captures_.pop_back();
+  return ok_status();
+}
+
+const plan::Launch& ExecutionContext::launch_of(int step) const {
+  return launches_.empty() ? engine_->program().steps[size_t(step)].launch : launches_[size_t(step)];
+}
+
+// Streams leave the context's at the beginning and come back to it at the end; between, events of single
+// steps order them. A step behind several others starts when they have ended: programmatic launch knows
+// one step in front.
+Status ExecutionContext::capture_steps(const Phase& phase, size_t first, size_t end, Binding& binding,
+                                       const RunOptions& options) {
+  backend::Device& device = engine_->device();
+  const int begin = phase.first_step + int(first), count = int(end - first);
+  std::vector<bool> awaited(end - first);  // by a step of another stream
+  for (int i = 0; i < count; ++i)
+    for (const int w : launch_of(begin + i).waits)
+      if (w >= begin) awaited[size_t(w - begin)] = true;
+  std::vector<std::unique_ptr<backend::Event>> ended(end - first);
+  std::vector<bool> forked(plan::kMaxStreams, false);
+  std::unique_ptr<backend::Event> fork;
+  const auto record = [&](backend::Stream& stream, std::unique_ptr<backend::Event>& event) -> Status {
+    PLANISH_ASSIGN_OR_RETURN(event, device.create_event());
+    return stream.record(*event);
+  };
+  if (!side_streams_.empty()) PLANISH_RETURN_IF_ERROR(record(*stream_, fork));
+  for (int i = 0; i < count; ++i) {
+    const plan::Launch& launch = launch_of(begin + i);
+    backend::Stream* stream =
+        launch.stream == 0 ? stream_.get() : side_streams_[size_t(launch.stream) - 1].get();
+    bool after_end = !launch.programmatic;
+    if (launch.stream != 0 && !forked[size_t(launch.stream)]) {
+      PLANISH_RETURN_IF_ERROR(stream->wait(*fork));
+      forked[size_t(launch.stream)] = after_end = true;
+    }
+    for (const int w : launch.waits) {
+      if (w < begin) continue;  // ended before the capture began
+      PLANISH_RETURN_IF_ERROR(stream->wait(*ended[size_t(w - begin)]));
+      after_end = true;
+    }
+    const Status status = run_step(phase.steps[first + size_t(i)], phase, binding, options,
+                                   {stream->handle(), after_end});
+    if (!status.ok()) return status.at(describe_steps(begin + i, begin + i + 1));
+    if (awaited[size_t(i)]) PLANISH_RETURN_IF_ERROR(record(*stream, ended[size_t(i)]));
+  }
+  for (size_t number = 1; number < forked.size(); ++number) {
+    if (!forked[number]) continue;
+    std::unique_ptr<backend::Event> joined;
+    PLANISH_RETURN_IF_ERROR(record(*side_streams_[number - 1], joined));
+    PLANISH_RETURN_IF_ERROR(stream_->wait(*joined));
+  }
   return ok_status();
 }
 

@@ -16,6 +16,7 @@
 #include "base/mapped_file.h"
 #include "plan/format.h"
 #include "plan/plan_file.h"
+#include "plan/plan_generated.h"
 #include "plan/reseal_testing.h"
 #include "plan/sample_testing.h"
 
@@ -117,6 +118,25 @@ TEST_F(PlanBytes, H130_OtherMajorNamesBothVersions) {
     bytes.resize(16);
     EXPECT_EQ(refused(bytes).code(), Code::kIncompatible);
   }
+}
+
+// A plan with right hashes whose steps would run beside what they read.
+TEST_F(PlanBytes, LaunchesThatDoNotWaitAreRefused) {
+  Plan plan = rich_plan();
+  plan.program.steps[1].launch.stream = 1;
+  plan.program.steps[2].launch.waits = {1};
+  Bytes bytes = bytes_of(plan);
+  EXPECT_TRUE(read_plan(bytes, nullptr).ok());
+  wire::Plan* wire = wire::GetMutablePlan(bytes.data() + header_of(bytes).metadata_offset);
+  ASSERT_TRUE(wire->mutable_program()->mutable_steps()->GetMutableObject(1)->mutate_stream(2));
+  reseal(bytes);
+  EXPECT_TRUE(read_plan(bytes, nullptr).ok());  // another stream is as good
+  wire->mutable_program()->mutable_steps()->GetMutableObject(2)->mutable_waits()->Mutate(0, 0);
+  reseal(bytes);
+  const Status status = refused(bytes);
+  EXPECT_EQ(status.code(), Code::kDataLoss) << status.to_string();
+  EXPECT_NE(status.message().find("step 2 (cpu.pointwise) waits for step 0"), std::string::npos)
+      << status.to_string();
 }
 
 TEST_F(PlanBytes, H130_EveryMinorOfTheMajorIsRead) {

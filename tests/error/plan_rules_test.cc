@@ -225,6 +225,15 @@ TEST(PlanRules, StepsAndOperands) {
                                                ir::Tensor::vector_i64(std::vector<int64_t>{0, 9}));
 }
 
+TEST(PlanRules, LaunchesKeepTheOrderOfTheirSteps) {
+  EXPECT_RULE("runs on stream 8, there are 8", p.steps[1].launch.stream = kMaxStreams);
+  EXPECT_RULE("runs on stream -1", p.steps[1].launch.stream = -1);
+  EXPECT_RULE("waits for step 99", p.steps[1].launch.waits = {99});
+  EXPECT_RULE("waits for step 1, expected one in front", p.steps[1].launch.waits = {1});
+  EXPECT_RULE("waits for step 0, expected one in front", p.steps[1].launch.waits = {0});
+  EXPECT_RULE("step 2 (cpu.pointwise) runs beside step 1", p.steps[1].launch.stream = 1);
+}
+
 TEST(PlanRules, NothingWritesInputsOrConstants) {
   EXPECT_RULE("no step may write", {
     value(p, "both").kind = ValueKind::kInput;

@@ -38,7 +38,9 @@ std::string device_table(const BenchResult& result, const Engine& engine,
                          const std::vector<StepCost>& costs) {
   double total = 0;
   for (const StepMean& step : result.profile) total += step.us;
-  Table table({{"#", true}, {"from"}, {"kernel"}, {"cores"}, {"time", true}, {"share", true},
+  const bool beside = std::any_of(engine.steps().begin(), engine.steps().end(),
+                                  [](const StepDesc& step) { return step.stream != 0; });
+  Table table({{beside ? "#/stream" : "#", true}, {"from"}, {"kernel"}, {"cores"}, {"time", true}, {"share", true},
                {"TFLOP/s", true}, {"GB/s", true}, {"of ceiling", true}, {"bound by"}});
   for (const StepMean& mean : result.profile) {
     const StepDesc& step = engine.steps()[size_t(mean.step)];
@@ -48,7 +50,9 @@ std::string device_table(const BenchResult& result, const Engine& engine,
     std::string kernel = named ? fmt::format("{}", fmt::join(cost.device_kernels, " + "))
                                : step.kernel + (step.reference ? " (reference)" : "");
     if (cost.any_size) kernel += " (any size)";
-    table.add({std::to_string(mean.step), sources_of(step), kernel,
+    const std::string number = beside ? fmt::format("{}/{}", mean.step, step.stream)
+                                      : std::to_string(mean.step);
+    table.add({number, sources_of(step), kernel,
                !named ? "" : cost.tensor_cores ? "tensor" : "plain", format_us(mean.us),
                fmt::format("{:.1f} %", total > 0 ? 100 * mean.us / total : 0),
                rate(cost.flops, mean.us, 1e12), rate(double(cost.bytes_moved), mean.us, 1e9),
@@ -212,6 +216,7 @@ nlohmann::ordered_json to_json(const BenchResult& result, const Engine& engine,
                       {"description", step.description},
                       {"sources", step.sources},
                       {"reference", step.reference},
+                      {"stream", step.stream},
                       {"us", mean.us},
                       {"flops", cost.flops},
                       {"bytes_moved", cost.bytes_moved}});

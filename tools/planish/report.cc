@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -38,6 +39,27 @@ int reference_steps(const json& plan) {
   int count = 0;
   for (const json& step : plan.at("steps")) count += step.value("reference", false);
   return count;
+}
+
+// How the steps are launched where that is not one after the other; "" where it is.
+std::string launches_text(const json& plan) {
+  int streams = 0, beside = 0, after_end = 0;
+  for (const json& step : plan.at("steps")) {
+    const int stream = step.value("stream", 0);
+    streams = std::max(streams, stream);
+    beside += stream != 0;
+    after_end += !step.value("programmatic", true);
+  }
+  std::string out;
+  if (beside) out = fmt::format("{} steps on {} streams beside the others", beside, streams);
+  if (after_end)
+    out += fmt::format("{}{} that wait for the end of the one in front", out.empty() ? "" : ", ", after_end);
+  const json report = plan.value("report", json());
+  const json race = report.is_object() ? report.value("launches", json()) : json();
+  if (!out.empty() && race.is_object() && race.value("plain_us", 0.0) > 0)
+    out += fmt::format("; {} per run, {} in a row", format_us(race.value("us", 0.0)),
+                       format_us(race.value("plain_us", 0.0)));
+  return out;
 }
 
 }  // namespace
@@ -84,6 +106,7 @@ std::string summary(const json& plan) {
   if (const int count = reference_steps(plan))
     line("", fmt::format("{} steps run on reference code: correct, slow", count));
 
+  if (const std::string launches = launches_text(plan); !launches.empty()) line("launches", launches);
   const json& memory = plan.at("memory");
   line("memory", fmt::format("arena {} (without reuse {}, lower bound {})",
                              format_bytes(memory.value("arena_bytes", int64_t(0))),
@@ -111,8 +134,13 @@ std::string step_table(const json& plan) {
 std::string explanation(const json& plan) {
   std::string out;
   for (const json& step : plan.at("steps")) {
-    out += fmt::format("  step {}: {}\n    from {}\n    taken: {}{}{}\n", step.value("index", 0),
-                       text_of(step.at("description")), joined(step.at("sources"), 400),
+    std::string launch;
+    if (step.value("stream", 0) != 0) launch = fmt::format(", on stream {}", step.value("stream", 0));
+    if (const json waits = step.value("waits", json::array()); !waits.empty())
+      launch += fmt::format(", behind steps {}", joined(waits, 60));
+    if (!step.value("programmatic", true)) launch += ", behind the end of the one in front";
+    out += fmt::format("  step {}: {}{}\n    from {}\n    taken: {}{}{}\n", step.value("index", 0),
+                       text_of(step.at("description")), launch, joined(step.at("sources"), 400),
                        text_of(step.at("kernel")), text_of(step.at("tactic")).empty() ? "" : " ",
                        text_of(step.at("tactic")));
     for (const json& body : step.value("bodies", json::array()))

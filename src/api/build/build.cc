@@ -1,6 +1,7 @@
 // The public build() over compiler::compile, and Plan.
 #include "planish/build.h"
 
+#include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <set>
@@ -12,7 +13,9 @@
 #include "backend/api/device_with_info.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "check/choose_launches.h"
 #include "compiler/compile.h"
+#include "compiler/launches.h"
 #include "passes/pipeline.h"
 #include "plan/plan_file.h"
 #include "tuner/timing_cache.h"
@@ -122,6 +125,35 @@ std::vector<std::string> plugins_of(const plan::Program& program, const api::Reg
   return out;
 }
 
+// Times whole runs for how the steps are launched, unless nothing is to be measured or decisions say it.
+// Branches beside each other take memory at once: they go where the caps do not leave it.
+planish::Status choose_launches(plan::Plan& plan, const BuildOptions& options,
+                                std::shared_ptr<backend::Device> device,
+                                std::shared_ptr<backend::Device> host,
+                                const kernel::KernelRegistry& kernels, tuner::TimeStore& times,
+                                std::chrono::steady_clock::time_point begin) {
+  if (!options.deterministic && !compiler::names_launches(options.decisions)) {
+    check::LaunchOptions inner;
+    inner.host = host;
+    inner.input_dims = api::example_dims(plan.program, 0, &plan::ProfileInput::opt);
+    inner.times = &times;
+    inner.out_of_time = [&] {
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+      return options.cancel.cancelled() ||
+             (options.time_budget_s && spent.count() > *options.time_budget_s);
+    };
+    PLANISH_RETURN_IF_ERROR(check::choose_launches(plan, device, kernels, inner));
+  }
+  const api::Caps caps{options.max_workspace_bytes, options.max_memory_bytes};
+  const planish::Status fits = api::check_caps(plan, caps, device, host, kernels);
+  bool beside = false;
+  for (const plan::Step& step : plan.program.steps) beside |= step.launch.stream != 0;
+  if (fits.ok() || !beside) return fits;
+  for (plan::Step& step : plan.program.steps) step.launch = {};
+  compiler::note_launches(plan, {});
+  return api::check_caps(plan, caps, device, host, kernels);
+}
+
 // Puts into each step what an engine would pack at load.
 planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> device,
                              std::shared_ptr<backend::Device> host,
@@ -229,14 +261,14 @@ Result<Plan> build_graph(const Network::Impl& from,
     }
     const compiler::Environment environment{from.registry->ops, from.registry->kernels, *device,
                                             &cache, host.get()};
+    const auto begin = std::chrono::steady_clock::now();
     PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
                                  compiler::compile(std::move(graph), inner, environment));
+    PLANISH_API_RETURN_IF_ERROR(choose_launches(plan, options, device, host, from.registry->kernels,
+                                                cache, begin));
     if (!cache_path.empty()) {
       if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());
     }
-    PLANISH_API_RETURN_IF_ERROR(
-        api::check_caps(plan, {options.max_workspace_bytes, options.max_memory_bytes}, device, host,
-                        from.registry->kernels));
     if (options.packed_weights) {
       PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, host, from.registry->kernels));
     }

@@ -87,6 +87,11 @@ ordered_json describe_step(const plan::Program& program, int index, const runtim
                        {"reference", one.reference}});
     out["bodies"].push_back({{"attribute", body.attribute}, {"steps", inner}});
   }
+  if (program.device_kind != "cpu") {
+    out["stream"] = step.launch.stream;
+    out["waits"] = step.launch.waits;
+    out["programmatic"] = step.launch.programmatic;
+  }
   if (!step.artifact.empty()) out["artifact_bytes"] = step.artifact.size();
   ordered_json considered = ordered_json::array();
   for (const plan::Considered& one : step.considered) considered.push_back(describe_considered(one));

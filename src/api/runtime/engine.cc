@@ -32,7 +32,8 @@ planish::Status check_plugins(const plan::Plan& plan, const Registry& registry) 
 
 v1::StepDesc describe_step(const plan::Step& step) {
   return {step.kernel,  step.tactic.to_string(), kernel::describe(step.problem),
-          step.sources, step.reference,          step.expected_us};
+          step.sources, step.reference,          step.expected_us,
+          step.launch.stream};
 }
 
 // The caller's device memory, or as much of the device's own as he allows.

@@ -54,6 +54,9 @@ class Stream {
     return unsupported("this stream does not capture");
   }
   virtual Status record(Event&) { return unsupported("this device has no events"); }
+  // What comes next on this stream begins behind what the event was recorded behind, on any stream; while
+  // that one is captured, this one is captured with it.
+  virtual Status wait(Event&) { return unsupported("this device has no events"); }
 };
 
 // Clocks and power of a device at one moment; 0 for what it does not tell.

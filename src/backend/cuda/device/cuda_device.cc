@@ -100,6 +100,11 @@ class GpuStream : public backend::Stream {
     PLANISH_GPU(*gpu_, gpu_->driver().cuEventRecord(static_cast<GpuEvent&>(event).handle(), stream_));
     return ok_status();
   }
+  Status wait(backend::Event& event) override {
+    PLANISH_GPU(*gpu_, gpu_->driver().cuStreamWaitEvent(
+                           stream_, static_cast<GpuEvent&>(event).handle(), CU_EVENT_WAIT_DEFAULT));
+    return ok_status();
+  }
 
  private:
   std::shared_ptr<Gpu> gpu_;

@@ -49,6 +49,7 @@ inline constexpr int kMinDriverVersion = 12040;
   X(cuStreamCreate, (CUstream*, unsigned))                                                          \
   X(cuStreamDestroy, (CUstream))                                                                    \
   X(cuStreamSynchronize, (CUstream))                                                                \
+  X(cuStreamWaitEvent, (CUstream, CUevent, unsigned))                                               \
   X(cuStreamBeginCapture, (CUstream, CUstreamCaptureMode))                                          \
   X(cuStreamEndCapture, (CUstream, CUgraph*))                                                       \
   X(cuGraphInstantiateWithFlags, (CUgraphExec*, CUgraph, unsigned long long))                       \

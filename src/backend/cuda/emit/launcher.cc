@@ -83,14 +83,20 @@ class Launcher : public kernel::DescribedLaunchable {
   int64_t workspace_bytes() const override { return workspace_bytes_; }
   const kernel::LaunchInfo& launch_info() const override { return info_; }
 
-  Status run(const kernel::RunArgs& args) const override {
+  Status run(const kernel::RunArgs& args) const override { return run_all(args, true); }
+  Status run_after_end(const kernel::RunArgs& args) const override { return run_all(args, false); }
+
+ private:
+  // `programmatic`: the first kernel may be launched so; those behind it follow kernels of ours.
+  Status run_all(const kernel::RunArgs& args, bool programmatic) const {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    for (const LoadedKernel& kernel : kernels_)
-      if (Status s = launch(kernel, args); !s.ok()) return s.at(kernel.launch.entry);
+    for (const LoadedKernel& kernel : kernels_) {
+      if (Status s = launch(kernel, args, programmatic); !s.ok()) return s.at(kernel.launch.entry);
+      programmatic = true;
+    }
     return ok_status();
   }
 
- private:
   // Attributes that shared memory and clusters need; the grid of persistent kernels.
   Status prepare(LoadedKernel& kernel) {
     const Driver& driver = gpu_->driver();
@@ -111,7 +117,7 @@ class Launcher : public kernel::DescribedLaunchable {
       resident *= gpu_->sm_count();
     } else {
       CUlaunchAttribute attributes[2];
-      CUlaunchConfig config = configure(launch, nullptr, attributes);
+      CUlaunchConfig config = configure(launch, nullptr, launch.programmatic_launch, attributes);
       PLANISH_CUDA(driver.cuOccupancyMaxActiveClusters(&resident, kernel.function, &config));
       resident *= int(cluster);
     }
@@ -120,7 +126,7 @@ class Launcher : public kernel::DescribedLaunchable {
     return ok_status();
   }
 
-  static CUlaunchConfig configure(const EmittedKernel& launch, void* stream,
+  static CUlaunchConfig configure(const EmittedKernel& launch, void* stream, bool programmatic,
                                   CUlaunchAttribute (&attributes)[2]) {
     CUlaunchConfig config{};
     config.gridDimX = launch.grid.x;
@@ -137,7 +143,7 @@ class Launcher : public kernel::DescribedLaunchable {
       attributes[config.numAttrs++].value.clusterDim = {launch.cluster.x, launch.cluster.y,
                                                         launch.cluster.z};
     }
-    if (launch.programmatic_launch) {
+    if (programmatic) {
       attributes[config.numAttrs].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
       attributes[config.numAttrs++].value.programmaticStreamSerializationAllowed = 1;
     }
@@ -157,7 +163,7 @@ class Launcher : public kernel::DescribedLaunchable {
     return static_cast<std::byte*>(buffer(place, args).data) + place.offset_bytes;
   }
 
-  Status launch(const LoadedKernel& kernel, const kernel::RunArgs& args) const {
+  Status launch(const LoadedKernel& kernel, const kernel::RunArgs& args, bool programmatic) const {
     const EmittedKernel& launch = kernel.launch;
     CUtensorMap maps[32];
     for (size_t i = 0; i < launch.maps.size(); ++i) {
@@ -191,7 +197,8 @@ class Launcher : public kernel::DescribedLaunchable {
       }
     }
     CUlaunchAttribute attributes[2];
-    const CUlaunchConfig config = configure(launch, args.stream, attributes);
+    const CUlaunchConfig config =
+        configure(launch, args.stream, launch.programmatic_launch && programmatic, attributes);
     PLANISH_GPU(*gpu_, gpu_->driver().cuLaunchKernelEx(&config, kernel.function, parameters, nullptr));
     return ok_status();
   }

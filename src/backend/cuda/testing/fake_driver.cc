@@ -6,12 +6,15 @@
 //   devices=0          how many GPUs there are
 //   capability=80      major and minor of the GPU
 //   memory=1048576     bytes of device memory
+//   order=2            graphs run their nodes in an order of this number that their edges allow: 0 as captured,
+//                      1 the latest first, others at random
 //   NAME=missing       the driver lacks function NAME
 //   NAME=RESULT@CALL   the call numbered CALL (from 1) of function NAME, and all later ones, give
 //                      CUresult RESULT; behind it #N: only while device N is current
 // It is NVML as well (PLANISH_NVML): every GPU runs at 1,755 MHz and takes 350 W.
 #include <cuda.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -84,22 +87,87 @@ CUresult planted(const char* name) {
   if (const CUresult planted_result = planted(#name)) return planted_result
 
 using Work = std::function<void()>;
-struct Stream {
-  bool capturing = false;
-  std::vector<Work> captured;
+struct Node {
+  Work work;
+  std::vector<size_t> behind;  // nodes
 };
 struct Graph {
-  std::vector<Work> work;
+  std::vector<Node> nodes;
 };
+struct Capture : Graph {
+  struct Stream* origin = nullptr;
+  std::vector<Stream*> joined;
+};
+struct Stream {
+  Capture* capture = nullptr;  // owned by its origin
+  std::vector<size_t> ends;    // nodes that the next one is behind
+};
+// While captured, what it is behind. Time goes by launches: kernels and copies take 10 us each, those of a
+// graph that are not behind each other at once.
+struct Event {
+  Capture* capture = nullptr;
+  std::vector<size_t> ends;
+  double us = 0;
+};
+constexpr double kWorkUs = 10;
+std::atomic<double> clock_us{0};
+
 Stream& stream_of(CUstream stream) {
   static Stream null_stream;
   return stream ? *reinterpret_cast<Stream*>(stream) : null_stream;
 }
+Event& event_of(CUevent event) { return *reinterpret_cast<Event*>(event); }
+
+void pass_time(double us) {
+  for (double now = clock_us; !clock_us.compare_exchange_weak(now, now + us);) {}
+}
+
 CUresult enqueue(CUstream stream, Work work) {
   Stream& s = stream_of(stream);
-  if (s.capturing) s.captured.push_back(std::move(work));
-  else work();
+  if (s.capture) {
+    s.capture->nodes.push_back({std::move(work), s.ends});
+    s.ends = {s.capture->nodes.size() - 1};
+    return CUDA_SUCCESS;
+  }
+  work();
+  pass_time(kWorkUs);
   return CUDA_SUCCESS;
+}
+
+void run_nodes(const Graph& graph, uint64_t order) {
+  std::vector<double> ended(graph.nodes.size(), -1);  // us since the launch
+  uint64_t random = order * 0x9e3779b97f4a7c15u + 1;
+  double longest = 0;
+  for (size_t done = 0; done < graph.nodes.size(); ++done) {
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      bool now = ended[i] < 0;
+      for (const size_t a : graph.nodes[i].behind) now &= ended[a] >= 0;
+      if (now) ready.push_back(i);
+    }
+    random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+    const size_t i = order == 0 ? ready.front() : order == 1 ? ready.back() : ready[random % ready.size()];
+    double begin = 0;
+    for (const size_t a : graph.nodes[i].behind) begin = std::max(begin, ended[a]);
+    graph.nodes[i].work();
+    ended[i] = begin + kWorkUs;
+    longest = std::max(longest, ended[i]);
+  }
+  pass_time(longest);
+}
+
+// Every node stands in front of one of these, or is one.
+bool all_joined(const Graph& graph, const std::vector<size_t>& ends) {
+  std::vector<bool> seen(graph.nodes.size(), false);
+  std::vector<size_t> left = ends;
+  while (!left.empty()) {
+    const size_t i = left.back();
+    left.pop_back();
+    if (seen[i]) continue;
+    seen[i] = true;
+    left.insert(left.end(), graph.nodes[i].behind.begin(), graph.nodes[i].behind.end());
+  }
+  return std::find(seen.begin(), seen.end(), false) == seen.end();
 }
 
 CUresult fake_cuInit(unsigned) {
@@ -269,21 +337,25 @@ CUresult fake_cuStreamDestroy(CUstream stream) {
 CUresult fake_cuStreamSynchronize(CUstream stream) {
   PLANTED(cuStreamSynchronize);
   if (broken >> current_device & 1) return CUDA_ERROR_LAUNCH_FAILED;
-  return stream_of(stream).capturing ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+  return stream_of(stream).capture ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 CUresult fake_cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
   PLANTED(cuStreamBeginCapture);
   Stream& s = stream_of(stream);
-  if (!stream || s.capturing) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-  s.capturing = true;
+  if (!stream || s.capture) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  s.capture = new Capture();
+  s.capture->origin = &s;
+  s.ends.clear();
   return CUDA_SUCCESS;
 }
 CUresult fake_cuStreamEndCapture(CUstream stream, CUgraph* graph) {
   Stream& s = stream_of(stream);
-  if (!s.capturing) return CUDA_ERROR_ILLEGAL_STATE;
-  *graph = reinterpret_cast<CUgraph>(new Graph{std::move(s.captured)});
-  s.captured.clear();
-  s.capturing = false;
+  if (!s.capture || s.capture->origin != &s) return CUDA_ERROR_ILLEGAL_STATE;
+  const std::unique_ptr<Capture> capture(s.capture);
+  for (Stream* one : capture->joined) one->capture = nullptr;
+  s.capture = nullptr;
+  if (!all_joined(*capture, s.ends)) return CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+  *graph = reinterpret_cast<CUgraph>(new Graph{std::move(capture->nodes)});
   return CUDA_SUCCESS;
 }
 CUresult fake_cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph, unsigned long long) {
@@ -293,7 +365,7 @@ CUresult fake_cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph
 }
 CUresult fake_cuGraphLaunch(CUgraphExec executable, CUstream) {
   PLANTED(cuGraphLaunch);
-  for (const Work& work : reinterpret_cast<Graph*>(executable)->work) work();
+  run_nodes(*reinterpret_cast<Graph*>(executable), uint64_t(setting("order", 0)));
   return CUDA_SUCCESS;
 }
 CUresult fake_cuGraphDestroy(CUgraph graph) {
@@ -305,15 +377,38 @@ CUresult fake_cuGraphExecDestroy(CUgraphExec executable) {
   return CUDA_SUCCESS;
 }
 CUresult fake_cuEventCreate(CUevent* event, unsigned) {
-  return *event = reinterpret_cast<CUevent>(4), CUDA_SUCCESS;
+  return *event = reinterpret_cast<CUevent>(new Event()), CUDA_SUCCESS;
 }
-CUresult fake_cuEventDestroy(CUevent) { return CUDA_SUCCESS; }
-CUresult fake_cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
+CUresult fake_cuEventDestroy(CUevent event) {
+  delete reinterpret_cast<Event*>(event);
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuEventRecord(CUevent event, CUstream stream) {
+  const Stream& s = stream_of(stream);
+  event_of(event) = {s.capture, s.ends, clock_us};
+  return CUDA_SUCCESS;
+}
+CUresult fake_cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
+  PLANTED(cuStreamWaitEvent);
+  Stream& s = stream_of(stream);
+  const Event& e = event_of(event);
+  if (!s.capture && !e.capture) return CUDA_SUCCESS;  // what was enqueued has been done
+  if (s.capture && s.capture != e.capture) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+  if (!s.capture) {
+    s.capture = e.capture;
+    s.ends.clear();
+    e.capture->joined.push_back(&s);
+  }
+  s.ends.insert(s.ends.end(), e.ends.begin(), e.ends.end());
+  return CUDA_SUCCESS;
+}
 CUresult fake_cuEventSynchronize(CUevent) {
   PLANTED(cuEventSynchronize);
   return CUDA_SUCCESS;
 }
-CUresult fake_cuEventElapsedTime(float* ms, CUevent, CUevent) { return *ms = 0.01f, CUDA_SUCCESS; }
+CUresult fake_cuEventElapsedTime(float* ms, CUevent begin, CUevent end) {
+  return *ms = float(std::max(event_of(end).us - event_of(begin).us, kWorkUs) / 1e3), CUDA_SUCCESS;
+}
 CUresult fake_cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType type, cuuint32_t rank, void* address,
                                      const cuuint64_t* dims, const cuuint64_t* strides, const cuuint32_t* box,
                                      const cuuint32_t* steps, CUtensorMapInterleave, CUtensorMapSwizzle swizzle,
@@ -364,7 +459,7 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE(cuModuleUnload), FAKE(cuModuleGetFunction), FAKE(cuFuncGetAttribute),
       FAKE(cuFuncSetAttribute), FAKE(cuOccupancyMaxActiveBlocksPerMultiprocessor),
       FAKE(cuOccupancyMaxActiveClusters), FAKE(cuLaunchKernelEx), FAKE(cuStreamCreate),
-      FAKE(cuStreamSynchronize), FAKE(cuStreamEndCapture), FAKE(cuGraphLaunch),
+      FAKE(cuStreamSynchronize), FAKE(cuStreamWaitEvent), FAKE(cuStreamEndCapture), FAKE(cuGraphLaunch),
       FAKE(cuGraphDestroy), FAKE(cuGraphExecDestroy), FAKE(cuEventCreate), FAKE(cuEventRecord),
       FAKE(cuEventSynchronize), FAKE(cuTensorMapEncodeTiled), FAKE(cuTensorMapEncodeIm2col),
       {"cuDriverGetVersion", reinterpret_cast<void*>(&cuDriverGetVersion)},

@@ -227,12 +227,31 @@ class Lister {
       if (out.size() >= limit) out.pop_back();
       out.push_back(safe);
     }
+    add_short_rings(out, limit);
     if (out.empty())  // transposed operands come in 64s
       for (const Shape& s : {Shape{1, 1, 64, 2}, Shape{1, 1, 128, 1}}) {
         Tile t{.groups = s.groups, .blocks = s.blocks, .width = s.width, .residents = s.residents};
         if (plan_of(p_, t).ok()) out.push_back(t);
       }
     return out;
+  }
+
+  // Of tiles that have an SM to themselves for one wave: a ring that leaves half of the shared memory to a
+  // CTA of the next kernel, which starts up and brings its weights early. One warpgroup leaves it registers.
+  void add_short_rings(std::vector<Tile>& tiles, size_t limit) const {
+    constexpr int kLeastStages = 4;
+    std::vector<Tile> made;
+    for (const Tile& tile : tiles) {
+      auto plan = plan_of(p_, tile);
+      if (made.size() == 2 || tile.groups > 1 || tile.residents > 1 || !plan.ok() ||
+          plan->cluster_tiles * tile.cluster() > sm_count_)
+        continue;
+      Tile shorter = tile;
+      shorter.stages = (kMaxSharedBytes / 2 - plan->reduce_bytes - 2048) / plan->stage_bytes;
+      if (shorter.stages >= kLeastStages && shorter.stages < plan->stages) made.push_back(shorter);
+    }
+    while (tiles.size() > 2 && tiles.size() + made.size() > limit) tiles.erase(tiles.end() - 2);
+    tiles.insert(tiles.end(), made.begin(), made.end());
   }
 
   const Product& p_;
