@@ -45,6 +45,8 @@ constexpr Pass kFolding[] = {
     {"fold_pad", fold_pad},
     // Transposes leave the paths between convolutions and their scales.
     {"propagate_transposes", propagate_transposes},
+    // A mean over height and width stands over the last two dims only now, where it came channels-last.
+    {"recognize_global_pool", recognize_global_pool},
     // Batch norms into weights, or to a multiplication and an addition ...
     {"fold_batch_norm", fold_batch_norm},
     // ... which, like the model's own, fold into the weights beside them.

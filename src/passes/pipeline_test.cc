@@ -47,6 +47,27 @@ TEST(Pipeline, OptimizesAResidualNetwork) {
   expect_same_values(*before, *graph);
 }
 
+// As TensorFlow's networks end: the mean is over the last two dims only when transposes have moved.
+TEST(Pipeline, FindsAPoolBehindTransposes) {
+  const auto before = graph_of(R"(graph "" {
+  input %x: f32[2, 3, 4, 4]
+  const %w: f32[2, 3, 1, 1] = {1, -2, 3, 4, 0.5, 2}
+  const %axes: i64[2] = {1, 2}
+  %c: f32[] = Conv(%x, %w)
+  %t: f32[] = Transpose(%c) {perm = [0, 2, 3, 1]}
+  %r: f32[] = Relu(%t)
+  %y: f32[] = ReduceMean(%r, %axes) {keepdims = 0}
+  output %y })");
+  auto graph = before->clone();
+  PassContext context(test_registry());
+  ASSERT_TRUE(optimize(*graph, context).ok());
+  const std::string text = ir::print(*graph);
+  EXPECT_EQ(text.find("ReduceMean"), std::string::npos) << text;
+  EXPECT_EQ(text.find("Transpose"), std::string::npos) << text;
+  EXPECT_NE(text.find("GlobalAveragePool"), std::string::npos) << text;
+  expect_same_values(*before, *graph);
+}
+
 TEST(Pipeline, PrintsStopsDisablesAndLogs) {
   auto graph = graph_of(kResidual);
   PassOptions options;
