@@ -249,7 +249,9 @@ class LaunchChooser {
       PLANISH_RETURN_IF_ERROR(contexts[way]->run(options));
       return times.compute_us;
     };
-    const auto measured = tuner::measure_rounds(ways.size(), sample, {});
+    tuner::MeasureOptions rounds;
+    rounds.out_of_time = [this] { return late(); };
+    const auto measured = tuner::measure_rounds(ways.size(), sample, rounds);
     for (const tuner::Measurement& m : measured)
       if (m.samples == 0) return std::nullopt;
     return std::pair(measured[0].us, measured[1].us);
