@@ -21,6 +21,7 @@ void register_suppression(kernel::KernelRegistry& registry);
 void register_tile_copy(kernel::KernelRegistry& registry);
 void register_top_k(kernel::KernelRegistry& registry);
 void register_wgmma(kernel::KernelRegistry& registry);
+void register_window(kernel::KernelRegistry& registry);
 
 // All of them. A line here, its definition in the family's file: nothing else knows families.
 inline void register_families(kernel::KernelRegistry& registry) {
@@ -29,6 +30,7 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_rows(registry);
   register_stem(registry);
   register_wgmma(registry);
+  register_window(registry);
   register_bottleneck(registry);
   register_plain_contraction(registry);
   register_depthwise(registry);

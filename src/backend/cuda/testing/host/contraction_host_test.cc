@@ -12,6 +12,7 @@
 
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/wgmma/tile.h"
+#include "backend/cuda/families/window/tile.h"
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/host/host_check_testing.h"
@@ -241,6 +242,39 @@ TEST(ContractionsOnTheHost, AttentionAndStem) {
   add_cases(problems, names, cases, taken);
   EXPECT_EQ(taken["cuda.attention_wgmma"].size(), 5u);
   EXPECT_EQ(taken["cuda.stem_wgmma"].size(), 2u);
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
+// Convolutions on patches: every way a tile lies, edges that no tile fits, chunks of depth, tails of
+// channels and depth, dilation, windows that are not square.
+TEST(ContractionsOnTheHost, Windows) {
+  const std::pair<const char*, std::pair<ConvCase, DataType>> convs[] = {
+      {"64 channels, residual", {{2, 64, 17, 19, 64, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16}},
+      {"32 channels, no padding", {{1, 32, 20, 37, 32, 3, 3, 1, 0, 0, 1, 1, kRelu}, DataType::kBF16}},
+      {"5x3, tails of depth and channels", {{3, 40, 11, 13, 72, 5, 3, 1, 2, 1, 1, 1, kRelu}, DataType::kF16}},
+      {"two chunks, dilation", {{1, 96, 12, 14, 48, 3, 3, 1, 2, 2, 2, 1, {}}, DataType::kF16}},
+      {"two tiles of channels", {{1, 64, 9, 30, 128, 1, 3, 1, 0, 1, 1, 1, kBoth}, DataType::kF16}},
+  };
+  const window::Tile tiles[] = {
+      {.groups = 3, .blocks = 1, .across = 1, .width = 64},  {.groups = 2, .blocks = 2, .across = 1, .width = 32, .row_bytes = 64},
+      {.groups = 3, .blocks = 2, .across = 2, .width = 64},  {.groups = 2, .blocks = 4, .across = 2, .width = 48, .row_bytes = 64},
+      {.groups = 2, .blocks = 2, .across = 0, .width = 96},  {.groups = 1, .blocks = 3, .across = 0, .width = 32},
+      {.groups = 2, .blocks = 1, .across = 0, .width = 80, .row_bytes = 64},
+  };
+  const EmittedKernelDef& def = family("cuda.window_wgmma");
+  std::vector<Asked> problems;
+  for (const auto& [title, c] : convs) problems.push_back(asked(title, conv_problem(c.first, c.second)));
+  std::vector<HostCase> cases;
+  for (const Asked& one : problems) {
+    const Problem problem = laid_out(def, one.problem, testing_device());
+    ASSERT_TRUE(def.supports(problem, testing_device()).ok()) << def.supports(problem, testing_device()).to_string();
+    for (const window::Tile& tile : tiles) {
+      auto made = host_case(one.title, def, problem, window::write(tile), testing_device(), one.operands, one.expected);
+      if (!made.ok()) continue;  // more than shared memory
+      cases.push_back(std::move(*made));
+    }
+  }
+  EXPECT_GE(cases.size(), 30u);
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 

@@ -1,0 +1,14 @@
+// The source of one convolution of the window family.
+#pragma once
+#include <string>
+
+#include "backend/cuda/families/window/tile.h"
+
+namespace planish::cuda::window {
+
+// `entry`: name of the kernel. Its parameters are the input's TensorMap, the packed filters, then the
+// epilogue's.
+std::string kernel_text(const Product& product, const Plan& plan, const EpilogueText& epilogue,
+                        const std::string& entry);
+
+}  // namespace planish::cuda::window
