@@ -6,7 +6,8 @@
 namespace planish::kernel {
 
 // Ok, or why not. `problem` is concrete. A kernel writes the outputs of the last stage (of the last two
-// where that leaves PartialMoments), or of all stages, in their order; a problem that gives others is for the reference kernel.
+// where that leaves PartialMoments), or of all stages, in their order, and before them what the last of
+// several roots reads; a problem that gives others is for the reference kernel.
 // Problems without an element to compute are for the reference kernel, too: others may divide by it.
 Status supported(const KernelDef& kernel, const Problem& problem, const DeviceInfo& device);
 

@@ -11,7 +11,8 @@
 //    reduction the rows of constant tables that are looked up for it, and a contraction what is made
 //    for its epilogue alone and the moments of its result's rows (defer_layer_norm).
 // 5. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
-//    roots, which split_region() takes apart again when no kernel wants it.
+//    roots, which split_region() takes apart again when no kernel wants it. With wide_regions so does a
+//    1x1 convolution that widens with the one that narrows its result again, whoever else reads that.
 //
 // Regions never hide a graph output or a kept value: those are outputs of the region.
 #include <algorithm>
@@ -47,6 +48,7 @@ class Fuser {
       for (Node* node : order_)
         if (node->op == "Split") join_parts(node);
     if (context_.options.multi_root_regions) join_roots();
+    if (context_.options.multi_root_regions && context_.options.wide_regions) join_pairs();
     group_pointwise();
     return make();
   }
@@ -320,6 +322,57 @@ class Fuser {
       join(g, project);
       if (whole) join(g, expand);
       context_.count(whole ? "fuse_regions/inverted_bottleneck" : "fuse_regions/separable");
+    }
+  }
+
+  // The one value that others need of a group; null when there are several.
+  const Value* result_of(int g) const {
+    const Group& group = groups_[size_t(g)];
+    if (leaving(group.nodes) != 1) return nullptr;
+    for (const Node* node : group.nodes)
+      for (const Value* v : node->outputs)
+        if (is_output(v) || std::any_of(v->uses.begin(), v->uses.end(), [&](const ir::Use& use) {
+              auto found = group_of_.find(use.node);
+              return found == group_of_.end() || found->second != g;
+            }))
+          return v;
+    return nullptr;
+  }
+  // Reads nothing computed but `v` and what is made inside.
+  bool reads_only(int g, const Value* v) const {
+    for (const Node* node : groups_[size_t(g)].nodes)
+      for (const Value* operand : node->inputs) {
+        if (!operand || operand == v || operand->constant) continue;
+        auto found = operand->producer ? group_of_.find(operand->producer) : group_of_.end();
+        if (found == group_of_.end() || found->second != g) return false;
+      }
+    return true;
+  }
+  // Less to read and write when the middle is the widest by far.
+  static bool widens_and_narrows(const Node& first, const Node& second) {
+    const Shape &a = first.inputs[1]->type.shape, &b = second.inputs[1]->type.shape;
+    if (!a[0].is_constant() || !a[1].is_constant() || !b[0].is_constant()) return false;
+    return a[0].value() >= 2 * a[1].value() && a[0].value() >= 2 * b[0].value();
+  }
+  void join_pairs() {
+    const int count = int(groups_.size());
+    for (int g = 0; g < count; ++g) {
+      const Group& group = groups_[size_t(g)];
+      if (group.nodes.empty() || !is_pointwise_conv(group.root)) continue;
+      const Value* wide = result_of(g);
+      if (!wide || wide->uses.size() > 8) continue;
+      for (const ir::Use& use : wide->uses) {
+        auto found = group_of_.find(use.node);
+        if (use.index != 0 || found == group_of_.end() || found->second == g) continue;
+        const int next = found->second;
+        if (groups_[size_t(next)].root != use.node || !is_pointwise_conv(use.node) ||
+            !widens_and_narrows(*group.root, *use.node) || !reads_only(next, wide) ||
+            group.nodes.size() + groups_[size_t(next)].nodes.size() > kMaxNodes)
+          continue;
+        join(g, next);
+        context_.count("fuse_regions/pair");
+        break;
+      }
     }
   }
 

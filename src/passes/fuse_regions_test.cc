@@ -228,6 +228,38 @@ TEST(FuseRegions, SeveralRootsOnlyWhenAllowed) {
   EXPECT_EQ(fused(kBottleneck, options), "Region(Conv Clip) Region(Conv Clip) Region(Conv Add)");
 }
 
+// Whoever else reads the wide value gets it from the region.
+TEST(FuseRegions, WideAndNarrowConvolutionsBecomeOneRegion) {
+  const std::string text = R"(graph "" {
+  input %x: f32[1, 2, 3, 3] input %r: f32[1, 4, 3, 3]
+  const %w: f32[4, 2, 1, 1] = {1, 2, 3, 4, 5, 6, 7, 8}
+  const %v: f32[2, 4, 1, 1] = {1, -2, 3, -4, 5, -6, 7, -8}
+  %a: f32[] = Conv(%x, %w)
+  %s: f32[] = Add(%a, %r)
+  %m: f32[] = Relu(%s)
+  %b: f32[] = Conv(%m, %v)
+  %z: f32[] = Relu(%b)
+  output %m output %z })";
+  PassOptions wide;
+  wide.wide_regions = true;
+  auto result = rewritten(fuse_regions, text, wide);
+  EXPECT_EQ(shape_of(*result.graph), "Region(Conv Add Relu Conv Relu)");
+  EXPECT_EQ(result.graph->nodes().front()->outputs.size(), 2u);
+  ASSERT_TRUE(ir::verify(*result.graph).ok());
+  const auto before = graph_of(text);
+  expect_same_values(*before, *result.graph);
+  PassContext context(test_registry());
+  ASSERT_TRUE(split_region(*result.graph, result.graph->nodes().front().get(), context).ok());
+  EXPECT_EQ(shape_of(*result.graph), "Region(Conv Add Relu) Region(Conv Relu)");
+  expect_same_values(*before, *result.graph);
+
+  EXPECT_EQ(fused(text), "Region(Conv Add Relu) Region(Conv Relu)");
+  std::string square = text;  // as many channels behind as in the middle: nothing is saved
+  const size_t at = square.find("%v: f32[2, 4, 1, 1] = {1, -2, 3, -4, 5, -6, 7, -8}");
+  square.replace(at, 50, "%v: f32[4, 4, 1, 1] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}");
+  EXPECT_EQ(fused(square, wide), "Region(Conv Add Relu) Region(Conv Relu)");
+}
+
 TEST(FuseRegions, SplitsPrologueFromRootAndEpilogue) {
   auto result = rewritten(fuse_regions, R"(graph "" {
   input %x: f32[2, 8] input %mask: f32[2, 1]

@@ -7,6 +7,7 @@
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/families/bottleneck/kernel_text.h"
+#include "backend/cuda/families/bottleneck/pair_def.h"
 #include "backend/cuda/families/register_families.h"
 #include "base/text.h"
 #include "kernel/strided.h"
@@ -171,6 +172,9 @@ class Bottleneck : public EmittedKernelDef {
 
 }  // namespace
 
-void register_bottleneck(kernel::KernelRegistry& registry) { registry.add(std::make_unique<Bottleneck>()); }
+void register_bottleneck(kernel::KernelRegistry& registry) {
+  registry.add(std::make_unique<Bottleneck>());
+  register_pair(registry);
+}
 
 }  // namespace planish::cuda

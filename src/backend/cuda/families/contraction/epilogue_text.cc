@@ -8,7 +8,7 @@
 #include <set>
 
 #include "backend/cuda/emit/expr_text.h"
-#include "backend/cuda/families/contraction/epilogue.h"
+#include "backend/cuda/families/contraction/kept_epilogue.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -123,13 +123,13 @@ bool in_words(DataType type) {
 
 class Printer {
  public:
-  Printer(const Epilogue& epilogue, const EpilogueStyle& style)
-      : epilogue_(epilogue), style_(style), fast_(has_narrow_results(epilogue)), one_beside_erf_(erf_stands_beside_one(epilogue.expr)),
+  Printer(const Epilogue& epilogue, const EpilogueStyle& style, bool keeps = false, bool stores = true)
+      : epilogue_(epilogue), style_(style), keeps_(keeps || epilogue.result_moments), stores_(stores), fast_(has_narrow_results(epilogue)), one_beside_erf_(erf_stands_beside_one(epilogue.expr)),
         gelu_(fast_ ? GeluFinder(epilogue.expr).find() : std::nullopt) {}
 
   Result<EpilogueText> print() {
     for (size_t i = 0; i < epilogue_.inputs.size(); ++i) add_input(i);
-    for (size_t i = 0; i < epilogue_.results.size(); ++i) add_pointer(cat("y", i), epilogue_.results[i], true);
+    for (size_t i = 0; i < epilogue_.results.size() && stores_; ++i) add_pointer(cat("y", i), epilogue_.results[i], true);
     for (size_t i = 0; i < epilogue_.moments.size(); ++i) add_moments(i);
     if (epilogue_.result_moments)
       add_pointer("moments", {.index = epilogue_.result_moments->index, .row_steps = {}}, true);
@@ -146,10 +146,10 @@ class Printer {
         prefetch_body_, "}\n", rows_text(), "DEV void finish(const Epilogue& e, const float (&sum)[", style_.lanes,
         "], const Fixed& fixed, const Near& near, ", epilogue_.moments.empty() ? "" : "const Rows& rows, ",
         "u32 row, int channel, int end",
-        epilogue_.result_moments ? cat(", float (&kept)[", style_.lanes, "]") : std::string(), ") {\n",
+        keeps_ ? cat(", float (&kept)[", style_.lanes, "]") : std::string(), ") {\n",
         finish_body_, "}\n");
     out.has_rows = !epilogue_.moments.empty();
-    out.keeps = epilogue_.result_moments.has_value();
+    out.keeps = keeps_;
     out.args = std::move(args_);
     out.near_registers = near_registers_;
     out.fixed_registers = fixed_registers_;
@@ -345,9 +345,9 @@ class Printer {
       PLANISH_ASSIGN_OR_RETURN(ExprText text, print_expr(gelu_ ? *gelu_ : epilogue_.expr, args, cat("v", l, "_")));
       finish_body_ += faster(std::move(text.body));
       for (size_t r = 0; r < values.size(); ++r) values[r].push_back(text.outputs[r]);
-      if (epilogue_.result_moments) finish_body_ += cat("  kept[", l, "] = ", text.outputs[0], ";\n");
+      if (keeps_) finish_body_ += cat("  kept[", l, "] = ", text.outputs[0], ";\n");
     }
-    for (size_t r = 0; r < values.size(); ++r) add_store(r, values[r]);
+    for (size_t r = 0; r < values.size() && stores_; ++r) add_store(r, values[r]);
     return ok_status();
   }
 
@@ -380,7 +380,7 @@ class Printer {
 
   const Epilogue& epilogue_;
   const EpilogueStyle& style_;
-  const bool fast_, one_beside_erf_;
+  const bool keeps_, stores_, fast_, one_beside_erf_;
   const std::optional<kernel::Expr> gelu_;
   std::string parameters_, names_, members_, fixed_members_, near_members_;
   std::string fixed_body_, near_body_, prefetch_body_, finish_body_;
@@ -394,6 +394,10 @@ class Printer {
 
 Result<EpilogueText> print_epilogue(const Epilogue& epilogue, const EpilogueStyle& style) {
   return Printer(epilogue, style).print();
+}
+
+Result<EpilogueText> print_kept_epilogue(const Epilogue& epilogue, const EpilogueStyle& style, bool stores) {
+  return Printer(epilogue, style, true, stores).print();
 }
 
 }  // namespace planish::cuda

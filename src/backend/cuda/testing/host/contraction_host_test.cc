@@ -16,6 +16,7 @@
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/host/host_check_testing.h"
+#include "backend/cuda/testing/pair_testing.h"
 #include "base/text.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
@@ -307,6 +308,32 @@ TEST(ContractionsOnTheHost, Bottlenecks) {
     }
   }
   std::cout << cases.size() << " kernels\n";
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
+// Two 1x1 convolutions in one kernel: tails of rows, one and two stages of input, wide tensors that are
+// read again and that are not.
+TEST(ContractionsOnTheHost, Pairs) {
+  const std::pair<const char*, std::pair<PairCase, DataType>> pairs[] = {
+      {"residual, filters stay", {{2, 64, 128, 64, 9, 11, true, true}, DataType::kF16}},
+      {"no residual, inner wide tensor", {{1, 40, 192, 96, 7, 9, false, false}, DataType::kBF16}},
+      {"two boxes of input", {{3, 96, 256, 64, 10, 8, true, true}, DataType::kF16}},
+      {"one stage of input", {{1, 128, 256, 128, 31, 13, true, false}, DataType::kF16}},
+  };
+  const EmittedKernelDef& def = family("cuda.pair_wgmma");
+  std::vector<Asked> problems;
+  for (const auto& [title, c] : pairs) problems.push_back(asked(title, pair_problem(c.first, c.second)));
+  std::vector<HostCase> cases;
+  for (const Asked& one : problems) {
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
+    const Problem problem = laid_out(def, one.problem, testing_device());
+    for (const Tactic& tactic : def.tactics(problem, testing_device())) {
+      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
+      ASSERT_TRUE(made.ok()) << made.status().to_string();
+      cases.push_back(std::move(*made));
+    }
+  }
+  EXPECT_GE(cases.size(), 6u);
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 

@@ -1,0 +1,151 @@
+#include "backend/cuda/families/bottleneck/pair.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "backend/cuda/emit/emitted_kernel_def.h"
+#include "base/text.h"
+
+namespace planish::cuda::pair {
+namespace {
+
+using kernel::Problem;
+
+constexpr int kMaxSharedBytes = 232448;  // of one CTA on sm_90
+
+// The stages before `root`, with `result` as what leaves.
+Problem head_of(const Problem& problem, size_t root, int result) {
+  Problem head;
+  head.operands = problem.operands;
+  head.stages.assign(problem.stages.begin(), problem.stages.begin() + ptrdiff_t(root));
+  head.results = {result};
+  return head;
+}
+
+// The stages from `root` on; `mid` has become the last operand. `first_value`: of the root's outputs.
+Result<Problem> tail_of(const Problem& problem, size_t root, int first_value, int mid, int result) {
+  Problem tail;
+  tail.operands = problem.operands;
+  kernel::Operand operand;
+  operand.type = problem.type_of(mid);
+  tail.operands.push_back(operand);
+  const int operands = int(problem.operands.size());
+  const auto moved = [&](int value) { return value < operands ? value : value - first_value + operands + 1; };
+  for (size_t i = root; i < problem.stages.size(); ++i) {
+    kernel::Stage stage = problem.stages[i];
+    for (int& value : stage.inputs) {
+      if (value >= operands && value < first_value && value != mid)
+        return unsupported("a second product that reads more than the first's result");
+      value = value == mid ? operands : moved(value);
+    }
+    tail.stages.push_back(std::move(stage));
+  }
+  tail.results = {moved(result)};
+  return tail;
+}
+
+Status check(const Product& p, std::string_view which) {
+  if (!p.is_conv || !p.conv.is_pointwise() || p.batches != 1) return unsupported(cat("a ", which, " step that is no 1x1 convolution"));
+  if (p.type == ir::DataType::kF32) return unsupported("f32, expected f16 or bf16");
+  if (!p.right_constant) return unsupported("computed weights");
+  for (const Access& a : p.epilogue.results)
+    if (a.type != p.type) return unsupported(cat("a result of ", ir::name_of(a.type), ", expected ", ir::name_of(p.type)));
+  return ok_status();
+}
+
+}  // namespace
+
+Result<Pair> pair_of(const Problem& problem) {
+  size_t roots = 0, second = 0;
+  int value = int(problem.operands.size()), second_value = 0;
+  for (size_t i = 0; i < problem.stages.size(); ++i) {
+    if (!problem.stages[i].is_expr()) {
+      if (problem.stages[i].op != "Conv" || (roots == 0 && i > 0)) return other_family();
+      if (++roots == 2) {
+        second = i;
+        second_value = value;
+      }
+    }
+    value += int(problem.stages[i].outputs.size());
+  }
+  if (roots != 2) return other_family();
+  const int mid = problem.stages[second].inputs[0];
+  if (mid < int(problem.operands.size())) return unsupported("convolutions that are no chain");
+  Pair out;
+  int mid_result = -1, last_result = -1;
+  for (size_t i = 0; i < problem.results.size(); ++i) {
+    int& of = problem.results[i] == mid ? mid_result : last_result;
+    if (of >= 0 || (problem.results[i] != mid && problem.results[i] < second_value)) return unsupported("other results than the two");
+    of = int(i);
+  }
+  if (last_result < 0) return unsupported("no result of the second product");
+  PLANISH_ASSIGN_OR_RETURN(Product a, product_of(head_of(problem, second, mid)));
+  PLANISH_ASSIGN_OR_RETURN(const Problem tail, tail_of(problem, second, second_value, mid, problem.results[size_t(last_result)]));
+  PLANISH_ASSIGN_OR_RETURN(Product b, product_of(tail));
+  PLANISH_RETURN_IF_ERROR(check(a, "first"));
+  PLANISH_RETURN_IF_ERROR(check(b, "second"));
+  out.type = a.type;
+  out.input = a.left.value;
+  out.first_weights = a.right.value;
+  out.second_weights = b.right.value;
+  out.rows = a.rows;
+  out.in_channels = a.depth;
+  out.mid_channels = a.channels;
+  out.out_channels = b.channels;
+  out.first = std::move(a.epilogue);
+  out.second = std::move(b.epilogue);
+  for (const Access& access : out.second.inputs)
+    if (access.index == int(problem.operands.size())) return unsupported("an epilogue that reads the wide tensor");
+  if (out.first.results.size() != 1 || out.second.results.size() != 1) return unsupported("more than one result of a step");
+  out.stores_mid = mid_result >= 0;
+  out.first.results[0].index = std::max(mid_result, 0);
+  out.second.results[0].index = last_result;
+  if (out.in_channels % 8) return unsupported(cat(out.in_channels, " channels, expected a multiple of 8"));
+  if (out.mid_channels % kChunk || out.out_channels % 32 || out.out_channels > 256)
+    return unsupported(cat(out.mid_channels, " and ", out.out_channels, " channels, expected multiples of ", kChunk, " and of 32 up to 256"));
+  return out;
+}
+
+Result<Pair> pair_of_any_size(const Problem& problem) {
+  PLANISH_ASSIGN_OR_RETURN(Problem plain, kernel::concrete(problem, [](std::string_view) { return 64; }));
+  return pair_of(plain);
+}
+
+int64_t first_weight_bytes(const Pair& pair) { return (pair.in_channels + 15) / 16 * kChunk * 32; }
+int64_t second_weight_bytes(const Pair& pair) { return int64_t(kChunk / 16) * pair.out_channels * 32; }
+
+Result<Plan> plan_of(const Pair& pair, int groups) {
+  Plan plan;
+  plan.groups = groups;
+  if (groups < 1 || groups > 3) return invalid_argument("no such tile");
+  plan.first_steps = int((pair.in_channels + 15) / 16);
+  plan.boxes = int((pair.in_channels + 63) / 64);
+  plan.chunks = int(pair.mid_channels / kChunk);
+  plan.tiles = (pair.rows + plan.row_tile() - 1) / plan.row_tile();
+  plan.consumer_registers = groups == 3 ? 160 : 240;
+  plan.producer_registers = groups == 3 ? 32 : 24;
+  if (pair.out_channels / 2 + 32 + 80 > plan.consumer_registers) return unsupported("more sums than registers");
+  const int64_t weights = (first_weight_bytes(pair) + second_weight_bytes(pair)) * plan.chunks;
+  const int64_t inputs = int64_t(groups) * plan.input_bytes();
+  const int64_t room = kMaxSharedBytes - 1024 - groups * 2 * 64 * 128 - weights;  // beside the wide tensor's chunks
+  if (room < inputs) return unsupported(cat("filters of ", weights, " bytes, more than shared memory"));
+  plan.input_stages = room >= 2 * inputs ? 2 : 1;
+  plan.shared_bytes = int(plan.input_stages * inputs + groups * 2 * 64 * 128 + weights + 16 * groups * plan.input_stages + 8);
+  return plan;
+}
+
+double predict_us(const Pair& pair, const Plan& plan, int sm_count) {
+  constexpr double kTensorRate = 0.65, kL2PerClock = 37;  // bytes
+  double bytes = 2.0 * double(pair.rows) * double(pair.in_channels + (pair.stores_mid ? pair.mid_channels : 0) + pair.out_channels);
+  for (const Epilogue* e : {&pair.first, &pair.second})
+    for (const Access& a : e->inputs)
+      if (!a.constant) bytes += double(pair.rows) * double(e->channels) * ir::bits_of(a.type) / 8;
+  const double rows = plan.row_tile(), mid = double(pair.mid_channels);
+  const double tensor = 2 * rows * mid * double(pair.in_channels + pair.out_channels) / 4096 / kTensorRate;
+  const double traffic = bytes / double(plan.tiles) / kL2PerClock;
+  const double waves = std::ceil(double(plan.tiles) / sm_count);
+  const double compute = (2000 + waves * (std::max(tensor, traffic) + 700.0 * plan.chunks / plan.groups + 800)) / 1700;
+  return std::max(compute, bytes / 3.3e6) + 0.5;
+}
+
+}  // namespace planish::cuda::pair

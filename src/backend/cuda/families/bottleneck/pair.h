@@ -1,0 +1,56 @@
+// Pair: a region of two 1x1 convolutions, the second on the result of the first, as its kernel reads
+// it: where a network widens its channels and narrows them again (a residual block's last convolution
+// and the next block's first), the wide tensor is written for later readers, but not read back.
+//
+//   mid = first(input x W1), out = second(mid x W2), any epilogues
+//
+// A consumer group has 64 rows. It makes the wide tensor 64 channels at a time: products, the first
+// epilogue, rounded into shared memory as the left operand of what is added to the second product's
+// sums. All filters stay in shared memory; where they do not fit, streaming them for every tile of rows
+// cost as much as it saved (128 -> 512 -> 128 channels: 103 us, 100 in two kernels).
+#pragma once
+#include "backend/cuda/families/contraction/product.h"
+
+namespace planish::cuda::pair {
+
+inline constexpr int kChunk = 64;  // channels of the wide tensor
+
+struct Pair {
+  ir::DataType type = ir::DataType::kF16;
+  int input = 0, first_weights = -1, second_weights = -1;  // operand numbers
+  int64_t rows = 0, in_channels = 0, mid_channels = 0, out_channels = 0;
+  Epilogue first, second;  // their results' numbers are the region's
+  bool stores_mid = false;
+};
+
+// kUnimplemented: another family's problem; kUnsupported: why this one is not taken.
+Result<Pair> pair_of(const kernel::Problem& problem);
+// The same for packing, which looks at weights only.
+Result<Pair> pair_of_any_size(const kernel::Problem& problem);
+
+struct Plan {
+  int groups = 2;                  // consumer warpgroups
+  int first_steps = 1;             // 16 deep
+  int boxes = 1;                   // of 64 input channels
+  int chunks = 1;
+  int input_stages = 1;
+  int64_t tiles = 0;
+  int producer_warps = 4, consumer_registers = 240, producer_registers = 24, shared_bytes = 0;
+
+  int row_tile() const { return 64 * groups; }
+  int input_bytes() const { return boxes * 64 * 128; }  // of a group
+  int threads() const { return groups * 128 + producer_warps * 32; }
+};
+int64_t first_weight_bytes(const Pair& pair);   // of a chunk
+int64_t second_weight_bytes(const Pair& pair);
+
+Result<Plan> plan_of(const Pair& pair, int groups);
+double predict_us(const Pair& pair, const Plan& plan, int sm_count);
+
+// `first`, `second`: printed epilogues.
+std::string kernel_text(const Pair& pair, const Plan& plan, const EpilogueText& first, const EpilogueText& second,
+                        const std::string& entry);
+// Both epilogues' parameters stand in one list.
+std::string renamed(std::string_view text);
+
+}  // namespace planish::cuda::pair
