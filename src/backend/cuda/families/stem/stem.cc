@@ -72,12 +72,11 @@ constexpr int kThreads = 384, kPatchPixels = kPatchHeight * kPatchWidth, kPerThr
 constexpr int kLanes = kPermuted, kSets = kWidth / (4 * kPermuted);
 // A pixel of the patch as the image has it: its channels, zeros beyond the image.
 struct Pixel { u16 c[kImageChannels]; };
-DEV void fetch(Pixel& to, const u16* image, int y, int x) {
-  const bool inside = (u32)y < kHeight && (u32)x < kImageWidth;
+DEV void fetch(Pixel& to, const u16* from, bool inside) {
 #pragma unroll
   for (int c = 0; c < kImageChannels; ++c) {
     to.c[c] = 0;
-    if (inside) asm volatile("ld.global.u16 %0, [%1];" : "=h"(to.c[c]) : "l"(image + (u64)c * kChannelStep + (u64)(y * kImageWidth + x) * kPixelStep) : "memory");
+    if (inside) asm volatile("ld.global.u16 %0, [%1];" : "=h"(to.c[c]) : "l"(from + c * kChannelStep) : "memory");
   }
 }
 DEV u32 pair(const Pixel& p, int c) {
@@ -102,25 +101,47 @@ extern "C" __global__ void __launch_bounds__(kThreads, kResidents) ENTRY(const u
   if (warp >= 8) {  // ---- producers
     if (warp == 8 && lane == 0) { barrier_expect(loaded, kWeightBytes); load_bytes(filters, weights, kWeightBytes, loaded); }
     grid_wait();
-    for (int tile = blockIdx.x; tile < kTiles; tile += gridDim.x) {
+    // Where a thread's pixels lie in every patch; the last one may lie in none.
+    u32 places[kPerThread];
+#pragma unroll
+    for (int j = 0; j < kPerThread; ++j) {
+      const int i = thread - 256 + j * 128;
+      places[j] = i < kPatchPixels ? i / kPatchWidth << 16 | i % kPatchWidth : 0x7fff0000u;
+    }
+    // The next tile's pixels are on their way while this one's go into shared memory.
+    Pixel even[kPerThread], odd[kPerThread];
+    const auto bring = [&](int tile, Pixel (&to)[kPerThread]) {
+      if (tile >= kTiles) return;
       const int x0 = tile % kTilesX * 16 * kStrideX - kLeft, y0 = tile / kTilesX % kTilesY * 8 * kStrideY - kTop;
-      const u16* image = input + (u64)(tile / (kTilesX * kTilesY)) * (kImageChannels * kHeight * kImageWidth);
-      Pixel pixels[kPerThread];
+      const u16* patch = input + (i64)(tile / (kTilesX * kTilesY)) * (kImageChannels * kHeight * kImageWidth) + (y0 * kImageWidth + x0) * kPixelStep;
 #pragma unroll
       for (int j = 0; j < kPerThread; ++j) {
-        const int i = thread - 256 + j * 128;
-        fetch(pixels[j], image, i < kPatchPixels ? y0 + i / kPatchWidth : -1, x0 + i % kPatchWidth);
+        const int y = places[j] >> 16, x = places[j] & 0xffff;
+        fetch(to[j], patch + (y * kImageWidth + x) * kPixelStep, (u32)(y0 + y) < kHeight && (u32)(x0 + x) < kImageWidth);
       }
+    };
+    const auto hand_over = [&](const Pixel (&from)[kPerThread]) {
       barrier_wait(empty + 8 * stage, parity ^ 1);
 #pragma unroll
       for (int j = 0; j < kPerThread; ++j) {
         const int i = thread - 256 + j * 128;
-        if (i < kPatchPixels) put_pixel(patches + stage * kPatchBytes + i * kPixel * 2, pixels[j]);
+        if (i < kPatchPixels) put_pixel(patches + stage * kPatchBytes + i * kPixel * 2, from[j]);
       }
       async_fence();
       __syncwarp();
       if (lane == 0) barrier_arrive(full + 8 * stage);
       if (++stage == kStages) { stage = 0; parity ^= 1; }
+    };
+    const int step = gridDim.x;
+    int tile = blockIdx.x;
+    bring(tile, even);
+    while (tile < kTiles) {
+      bring(tile + step, odd);
+      hand_over(even);
+      if ((tile += step) >= kTiles) break;
+      bring(tile + step, even);
+      hand_over(odd);
+      tile += step;
     }
     grid_launch();
   } else {  // ---- consumers: a group takes 8 x 8 output pixels
