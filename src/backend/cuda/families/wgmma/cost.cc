@@ -84,7 +84,9 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
   const double outputs = double(p.batches) * double(p.rows * p.channels) * epilogue_bytes(p);
   const double bytes = input_bytes(p, plan.element_bytes) + weights + outputs;
   const double memory = bytes > kL2Bytes ? bytes / kMemoryBytesPerUs : bytes / kL2BytesPerUs;
-  return std::max(compute, memory + 0.3 * compute) + kGapUs;
+  // Small tiles of several CTAs keep more loads of what lies beside the rows in flight.
+  const bool many_loads = residents > 1 && t.groups > 1 && t.width <= 64 && near_registers(p, plan.lanes) > 0;
+  return std::max(compute, memory + (many_loads ? 0.15 : 0.3) * compute) + kGapUs;
 }
 
 namespace {
@@ -193,7 +195,8 @@ class Lister {
   bool sensible(const Plan& plan) const {
     const Tile& t = plan.tile;
     // 96 registers for 64 sums; fewer still for three CTAs.
-    if (t.residents > 1 && t.groups > 1 && plan.sums() >= 64 && heavy_epilogue()) return false;
+    if (t.residents > 1 && t.groups > 1 && plan.sums() >= 64 && (heavy_epilogue() || near_registers(p_, plan.lanes) > 0))
+      return false;
     if (t.residents > 2 && t.groups > 1 && (plan.element_bytes == 4 || heavy_epilogue())) return false;
     // Pairs of channels mean many calls and addresses.
     if (plan.lanes == 2 && !t.swap && t.residents > 2 && plan.sums() >= 64) return false;
