@@ -173,8 +173,11 @@ class ConverterTest(ConverterCase):
             converter.build(lambda: iter([form]))
         with self.assertRaisesRegex(planish.FailedPreconditionError, "called before"):
             converter.build(lambda: iter([data()]))
-        with self.assertRaisesRegex(planish.InvalidArgumentError, "yields 2 arrays"):
-            self.converted()[0].build(lambda: iter([[data(), data()]]))
+        for words, wrong in [("yields 2 arrays", [data(), data()]), ("yields 'x', .* takes 'image'", {"x": data()}),
+                             ("'image' as float64, .* float32", data().astype(np.float64)),
+                             ("yields nothing", None)]:
+            with self.assertRaisesRegex(planish.InvalidArgumentError, words):
+                self.converted()[0].build(lambda: iter([] if wrong is None else [wrong]))
 
     def test_minimum_segment_size(self):
         for size in (-1, 1000):

@@ -121,7 +121,7 @@ class Files(unittest.TestCase):
         path, want = self.saved_model()
         np.testing.assert_allclose(run(path, self.folder, self.x), want)
         np.testing.assert_allclose(run(path, self.folder, self.x, "--signature", "total"), want.sum(1))
-        self.refused(path, "no signature is named 'other'", "'serving_default'", "'total'",
+        self.refused(path, "no signature is named 'other'; there are 'serving_default', 'total'",
                      options=["--signature", "other"])
         self.refused(path, "no meta graph has the tags [gpu]", "'serve'", options=["--tags", "gpu"])
 

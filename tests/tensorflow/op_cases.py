@@ -66,7 +66,8 @@ def cases(tf):
     add("ApproximateEqual", lambda x, y: raw.ApproximateEqual(x=x, y=y, tolerance=0.5),
         *[[f(*s), f(*s)] for s in shapes])
     add("AddN", lambda x, y, z: raw.AddN(inputs=[x, y, z]), *[[f(*s)] * 3 for s in shapes])
-    add("AccumulateNV2", lambda x, y: tf.math.accumulate_n([x, y]), *[[f(*s)] * 2 for s in shapes])
+    add("AccumulateNV2", lambda x, y: raw.AccumulateNV2(inputs=[x, y], shape=x.shape),
+        *[[f(*s)] * 2 for s in shapes])
     add("BiasAdd", lambda x, y: raw.BiasAdd(value=x, bias=y), [f(2, 3), f(3)],
         [f(2, 4, 5, 3), f(3)], [f(1, 2, 6), f(6)])
     add("BiasAddNCHW", lambda x, y: raw.BiasAdd(value=x, bias=y, data_format="NCHW"),

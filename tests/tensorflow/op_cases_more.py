@@ -89,6 +89,21 @@ def cases(tf):
         *[[x, f(*x.shape[:3], 6)] for x in images], reference=lambda x, side: tf.nn.relu(
             1.5 * tf.nn.conv2d(x, weights, 1, "SAME") + 0.5 * side + bias))
 
+    volume = f(2, 3, 3, 3, 6)
+    add("_FusedConv3D", as_node("_FusedConv3D", lambda x: [x, volume, bias], strides=[1, 1, 2, 2, 1],
+                                padding="SAME", num_args=1, fused_ops=["BiasAdd", "Relu"]),
+        [f(1, 4, 5, 6, 3)], [f(2, 2, 3, 3, 3)], [f(1, 3, 7, 5, 3)],
+        reference=lambda x: tf.nn.relu(tf.nn.conv3d(x, volume, [1, 1, 2, 2, 1], "SAME") + bias))
+    for scaled in (False, True):
+        add(f"BatchNormWithGlobalNormalization{int(scaled)}", as_node(
+            "BatchNormWithGlobalNormalization", lambda x: [x, mean, variance, offset, scale],
+            variance_epsilon=0.01, scale_after_normalization=scaled), *[[x] for x in images],
+            reference=lambda x, s=scaled: tf.nn.batch_normalization(
+                x, mean, variance, offset, scale if s else None, 0.01))
+
+    add("TopK", as_node("TopK", lambda x: [x], k=2), [f(5)], [f(2, 3)], [f(2, 3, 7)],
+        reference=lambda x: tf.math.top_k(x, 2)[0])
+
     # Detection.
     def boxes(*shape):
         corner = rng.uniform(-0.1, 0.6, (*shape, 2))

@@ -97,6 +97,27 @@ def cases(tf):
             [f(1, 4, 7, 8)], [f(2, 4, 5, 5)], [f(1, 4, 9, 6)],
             reference=turned(lambda x, g=function: g(x, "NHWC", [1, 2, 2, 1])))
 
+    for align, centers in ((False, False), (True, False), (False, True)):
+        add(f"ResizeBicubic{int(align)}{int(centers)}", lambda x, a=align, c=centers: raw.ResizeBicubic(
+            images=x, size=[5, 7], align_corners=a, half_pixel_centers=c), *sizes)
+    add("BiasAddV1", lambda x, y: raw.BiasAddV1(value=x, bias=y), [f(2, 3), f(3)], [f(2, 4, 5, 3), f(3)],
+        [f(1, 2, 6), f(6)])
+
+    # Matrices.
+    add("ConjugateTranspose", lambda x: raw.ConjugateTranspose(x=x, perm=[1, 0, 2]), [f(2, 3, 4)],
+        [f(1, 2, 3)], [f(5, 1, 1)])
+    for ta, tb in ((False, False), (True, True)):
+        add(f"SparseMatMul{int(ta)}{int(tb)}", lambda x, y, a=ta, b=tb: raw.SparseMatMul(
+            a=x, b=y, transpose_a=a, transpose_b=b), *[[f(*((k, m) if ta else (m, k))),
+                                                        f(*((n, k) if tb else (k, n)))]
+                                                       for m, k, n in [(2, 3, 4), (1, 5, 1), (7, 8, 9)]])
+    add("MatrixDiagV2", lambda x: raw.MatrixDiagV2(diagonal=x, k=0, num_rows=-1, num_cols=-1,
+                                                   padding_value=0.0), [f(3)], [f(2, 4)], [f(2, 1, 2)])
+    add("MatrixDiagPartV2", lambda x: raw.MatrixDiagPartV2(input=x, k=0, padding_value=0.0), [f(3, 3)],
+        [f(2, 4, 3)], [f(3, 4)])
+    add("MatrixSetDiagV2", lambda x, y: raw.MatrixSetDiagV2(input=x, diagonal=y, k=0), [f(3, 3), f(3)],
+        [f(2, 3, 4), f(2, 3)], [f(1, 1), f(1)])
+
     # Linear systems.
     def square(*shape):
         return f(*shape, low=-1, high=1) + 3 * np.eye(shape[-1], dtype=np.float32)

@@ -154,7 +154,8 @@ class Converter:
             raise FailedPreconditionError("build() was called before")
         function = self._converted[self._key].function
         names = _signatures.argument_names(function)
-        given = [_arguments(one, names) for one in input_fn()]
+        specs = function.structured_input_signature[1]
+        given = [_arguments(one, {name: specs[name] for name in names}) for one in input_fn()]
         if not given:
             raise InvalidArgumentError("input_fn yields nothing")
         engines = [engine.name for engine in self._converted[self._key].engines]
@@ -252,9 +253,13 @@ class Converter:
             raise FailedPreconditionError(f"{what}() needs convert() before it")
 
 
-def _arguments(given: Any, names: Sequence[str]) -> Dict[str, Any]:
+def _arguments(given: Any, specs: Mapping[str, tf.TensorSpec]) -> Dict[str, Any]:
+    names = list(specs)
     if isinstance(given, Mapping):
         arguments = dict(given)
+        if sorted(arguments) != names:
+            raise InvalidArgumentError(f"input_fn yields {', '.join(map(repr, sorted(arguments))) or 'nothing'}, "
+                                       f"the signature takes {', '.join(map(repr, names))}")
     elif isinstance(given, (list, tuple)):
         if len(given) != len(names):
             raise InvalidArgumentError(f"input_fn yields {len(given)} arrays, the signature takes "
@@ -265,7 +270,12 @@ def _arguments(given: Any, names: Sequence[str]) -> Dict[str, Any]:
             raise InvalidArgumentError("input_fn yields one array, the signature takes "
                                        f"{len(names)}: {', '.join(names)}")
         arguments = {names[0]: given}
-    return {name: tf.convert_to_tensor(value) for name, value in arguments.items()}
+    tensors = {name: tf.convert_to_tensor(value) for name, value in arguments.items()}
+    for name, tensor in tensors.items():
+        if tensor.dtype != specs[name].dtype:
+            raise InvalidArgumentError(f"input_fn yields {name!r} as {tensor.dtype.name}, the signature takes "
+                                       f"{specs[name].dtype.name}")
+    return tensors
 
 
 def _elementwise(choose: Callable, shapes: Sequence[Any]) -> List[List[int]]:

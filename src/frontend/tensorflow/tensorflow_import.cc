@@ -137,10 +137,14 @@ Status no_graph(const Files& files, const Limits& limits) {
                        "graph and --checkpoint. It has ", variables.size(), " variables:", list));
 }
 
+// Names with two underscores in front are TensorFlow's own: "__saved_model_init_op".
+bool is_internal(std::string_view signature) { return signature.substr(0, 2) == "__"; }
+
 template <class Map>
 std::string keys_of(const Map& map) {
   std::string out;
-  for (const auto& [key, value] : map) out += cat(out.empty() ? "" : ", ", planish::quoted(key));
+  for (const auto& [key, value] : map)
+    if (!is_internal(key)) out += cat(out.empty() ? "" : ", ", planish::quoted(key));
   return out.empty() ? "none" : out;
 }
 
@@ -176,7 +180,7 @@ Result<const SignatureDesc*> choose_signature(const MetaGraphDesc& graph,
   const SignatureDesc* only = nullptr;
   int count = 0;
   for (const auto& [key, signature] : all) {
-    if (key.substr(0, 2) == "__") continue;  // __saved_model_init_op
+    if (is_internal(key)) continue;
     only = &signature;
     ++count;
   }
