@@ -49,6 +49,10 @@ constexpr Row kRows[] = {
     {"a factorization that there is no kernel for",
      "BatchSvd,Eig,LogMatrixDeterminant,Lu,MatrixExponential,MatrixLogarithm,MatrixSquareRoot,Qr,"
      "SelfAdjointEig,SelfAdjointEigV2,Svd"},
+    {"an operator that there is no kernel for",
+     "Conv,Conv2DBackpropInputV2,CumulativeLogsumexp,DrawBoundingBoxesV2,ExtractGlimpseV2,FractionalAvgPool,"
+     "FractionalMaxPool,GenerateBoundingBoxProposals,ImageProjectiveTransformV2,ImageProjectiveTransformV3,"
+     "MaxPool3DGrad,NonMaxSuppressionWithOverlaps,TensorStridedSliceUpdate,UnravelIndex"},
     {"a search over beams", "CTCBeamSearchDecoder,CTCBeamSearchDecoderV2"},
     {"a special function",
      "BesselI0,BesselI0e,BesselI1,BesselI1e,BesselJ0,BesselJ1,BesselK0,BesselK1,BesselY0,BesselY1,"
