@@ -49,6 +49,51 @@ def row(result):
     )
 
 
+def race_table(rows, title):
+    lines = ["", title, "", "| problem | ours, us | library, us | ours / library | our kernel | the library's |",
+             "|---|---|---|---|---|---|"]
+    for one in rows:
+        if "own_us" in one:
+            lines.append(f"| {one['case']} | {one['own_us']:.4g} | {one['library_us']:.4g} | "
+                         f"{one['own_us'] / one['library_us']:.2f} | {one['own']} | {one['library']} |")
+        else:
+            lines.append(f"| {one['case']} | not measured: {one.get('refused', '')} | | | | |")
+    return lines
+
+
+def library_lines(results):
+    """What stands beside cuBLASLt and cuDNN: products, convolutions, networks."""
+    rows = results.get("libraries", [])
+    races = [one for one in rows if "case" in one]
+    gemms = [one for one in races if one["case"].startswith("gemm")]
+    lines = race_table(gemms, "Our matrix products beside cuBLASLt's best proposal, fp16, in turns (one power state; "
+                              "`scripts/gpu_check libraries`):")
+    for one in gemms:
+        if "sustained_own_us" in one:
+            own, library = one["sustained_own_us"], one["sustained_library_us"]
+            lines.append(f"| {one['case']}, sustained ({one['sustained_own_mhz']:.0f} and "
+                         f"{one['sustained_library_mhz']:.0f} MHz) | {own:.4g} | {library:.4g} | {own / library:.2f} | | |")
+    lines += race_table([one for one in races if one not in gemms],
+                        "Every convolution of ResNet-50 and VGG (with bias, ReLU and, in the blocks' last, the residual; "
+                        "fp16, channels last) beside the best of all of cuDNN's and cuBLASLt's proposals, in turns:")
+    models = [one for one in rows if "model" in one]
+    if models:
+        lines += ["", "Networks with `--allow-libraries`:", "",
+                  "| model | batch | ours, ms | with the libraries, ms | steps by a library | verified |",
+                  "|---|---|---|---|---|---|"]
+    for one in models:
+        shown = [f"{one[key]:.3g}" if one.get(key) else "" for key in ("own_ms", "libraries_ms")]
+        lines.append(f"| {one['model']} | {one['batch']} | {shown[0]} | {shown[1]} | {one['library_steps']} of "
+                     f"{one['steps']} | {one.get('outcome', '')} |")
+    checks = [one for one in rows if "check" in one]
+    if checks:
+        right = sum(sum(one["runs"].values()) for one in checks)
+        wrong = sum(one["wrong"] for one in checks)
+        lines += ["", f"The libraries' kernels as Planish calls them, on {len(checks)} problems of odd sizes in f32, tf32, "
+                      f"f16 and bf16 against the interpreter: {right - wrong} right, {wrong} wrong."]
+    return lines
+
+
 def section(results):
     machine = results["machine"]
     lines = [
@@ -66,6 +111,8 @@ def section(results):
     lines += [row(result) for result in results["bench"]]
     if "bench_note" in results:
         lines += ["", results["bench_note"]]
+    if results.get("libraries"):
+        lines += library_lines(results)
     return "\n".join(lines)
 
 

@@ -80,6 +80,10 @@ struct BuildOptions {
   int64_t max_memory_bytes = 0;
   int threads = 0;                  // CPU: threads the plan is tuned for; 0: all cores
   bool packed_weights = false;      // carry packed weights: larger file, faster load
+  // GPU: kernels of cuBLASLt and cuDNN race ours where these libraries are found. The plan names each
+  // that it needs, with its version; without it an engine takes a kernel of ours where NVRTC can make
+  // one, and is refused (kIncompatible) where not.
+  bool allow_libraries = false;
 
   // Passes to leave out, by name. `print_after`: passes after which the graph is handed, as text,
   // to `print` (stderr when empty); "all" stands for every pass.

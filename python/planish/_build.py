@@ -35,7 +35,7 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
           io_precision: str = "fp32", fp32: str = "fast", deterministic: bool = False,
           time_budget: Optional[float] = None, timing_cache: Optional[Path] = None,
           decisions: str = "", threads: int = 0, max_workspace_bytes: int = 0,
-          max_memory_bytes: int = 0, packed_weights: bool = False,
+          max_memory_bytes: int = 0, packed_weights: bool = False, allow_libraries: bool = False,
           disabled_passes: Sequence[str] = (), signature: str = "", tags: Sequence[str] = (),
           inputs: Sequence[str] = (), outputs: Sequence[str] = (), progress: Progress = None,
           cancel: Optional[CancelToken] = None) -> Engine:
@@ -47,6 +47,7 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
     fp32: "exact" leaves out algorithms that round differently. deterministic: nothing is measured.
     time_budget: seconds that measuring may take. timing_cache: file of earlier measurements; empty:
     none. decisions: Engine.decisions of an earlier build. Limits of 0 are none; threads 0: all cores.
+    allow_libraries: on a GPU, kernels of cuBLASLt and cuDNN race ours.
     signature, tags, inputs, outputs: what to take of a TensorFlow model.
     progress: True for a bar, or a function of (phase, fraction, message) that may return False to
     cancel. cancel: ends it from another thread. Python's lock is free meanwhile, and Ctrl-C works.
@@ -62,7 +63,8 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
         deterministic=deterministic, time_budget_s=time_budget,
         timing_cache=None if timing_cache is None else os.fspath(timing_cache), decisions=decisions,
         threads=threads, max_workspace_bytes=max_workspace_bytes, max_memory_bytes=max_memory_bytes,
-        packed_weights=packed_weights, disabled_passes=list(disabled_passes),
+        packed_weights=packed_weights, allow_libraries=allow_libraries,
+        disabled_passes=list(disabled_passes),
         cancel=cancel or CancelToken())
     for name, value in settings.items():
         try:

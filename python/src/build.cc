@@ -112,6 +112,7 @@ void register_build(nb::module_& module) {
       .def_rw("max_memory_bytes", &BuildOptions::max_memory_bytes)
       .def_rw("threads", &BuildOptions::threads)
       .def_rw("packed_weights", &BuildOptions::packed_weights)
+      .def_rw("allow_libraries", &BuildOptions::allow_libraries)
       .def_rw("disabled_passes", &BuildOptions::disabled_passes)
       .def_rw("cancel", &BuildOptions::cancel);
   nb::class_<Plan>(module, "Plan")

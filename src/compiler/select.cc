@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "compiler/lowering.h"
+#include "kernel/library_kernel.h"
 #include "tuner/compile_ahead.h"
 
 namespace planish::compiler {
@@ -41,11 +42,16 @@ std::vector<int> worth_measuring(const LoweredNode& entry) {
     return alternatives[size_t(a)].predicted_us < alternatives[size_t(b)].predicted_us;
   });
   std::vector<int> kept;
+  size_t own = 0;
   const double best = alternatives[size_t(order[0])].predicted_us;
-  for (int i : order)
-    if (kept.size() < kMaxMeasured &&
-        alternatives[size_t(i)].predicted_us <= kHopelessFactor * best + 5)
-      kept.push_back(i);
+  for (int i : order) {
+    const Alternative& a = alternatives[size_t(i)];
+    if (a.predicted_us > kHopelessFactor * best + 5) continue;
+    // A library's proposals are few and take nobody's place.
+    const bool is_library = dynamic_cast<const kernel::LibraryKernel*>(a.kernel);
+    if (!is_library && own++ >= kMaxMeasured) continue;
+    kept.push_back(i);
+  }
   return kept;
 }
 

@@ -136,6 +136,8 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
       ->check(CLI::NonNegativeNumber);
   add(command.add_flag("--deterministic", deterministic,
                        "Measure nothing: the cost model decides"));
+  add(command.add_flag("--allow-libraries", allow_libraries,
+                       "GPU: kernels of cuBLASLt and cuDNN race ours; the plan then needs them"));
   add(command.add_option("--decisions", decisions, "Take over an earlier build's decisions (JSON)"))
       ->type_name("FILE");
   add(command.add_option("--max-workspace", max_workspace, "Kernels that take more scratch memory are not chosen"))
@@ -191,6 +193,7 @@ Result<BuildOptions> BuildFlags::options() const {
   out.print_after = print_after;
   out.disabled_passes = disabled_passes;
   out.packed_weights = packed_plan;
+  out.allow_libraries = allow_libraries;
   out.cancel = interrupt();
   return out;
 }

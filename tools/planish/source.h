@@ -27,7 +27,7 @@ struct BuildFlags {
   std::string precision = "fp32", io_precision = "fp32";
   std::optional<std::string> timing_cache;
   std::optional<double> time_budget;
-  bool deterministic = false;
+  bool deterministic = false, allow_libraries = false;
   std::string decisions;  // a file
   std::string max_workspace, max_memory;
   std::vector<std::string> plugins;

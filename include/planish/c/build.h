@@ -112,6 +112,7 @@ typedef struct planish_build_options {
      outputs of the network take that type too ("fp16", "bf16"; null: they stay f32). */
   const char* precision;
   const char* io_precision;
+  int allow_libraries; /* 1: kernels of cuBLASLt and cuDNN race ours (GPU) */
 } planish_build_options;
 
 /* Fills in the defaults, time_budget_s = -1 among them, and struct_size. */

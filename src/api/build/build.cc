@@ -227,6 +227,7 @@ Result<Plan> build_graph(const Network::Impl& from,
     }
 
     device = backend::with_precision(std::move(device), api::name_of(options.precision));
+    if (options.allow_libraries) device = backend::with_libraries(std::move(device), kernel::kLibrariesRace);
     compiler::CompileOptions inner = compile_options(options);
     inner.print_after = options.print_after;
     inner.print = [&](const std::string& pass, const std::string& text) {
@@ -276,7 +277,7 @@ Result<Plan> build_graph(const Network::Impl& from,
     plan.options["precision"] = api::name_of(options.precision);
     plan.options["io_precision"] = api::name_of(options.io_precision);
     plan.plugins = plugins_of(plan.program, *from.registry);
-    plan.libraries = api::libraries_of(plan.program);
+    plan.libraries = api::libraries_of(plan.program, from.registry->kernels);
     auto impl = std::make_shared<Plan::Impl>();
     PLANISH_API_ASSIGN_OR_RETURN(impl->file, plan::EncodedPlan::create(std::move(plan)));
     if (options.progress) options.progress({"write", 1.0, ""});

@@ -81,6 +81,7 @@ v1::Status build_options(const planish_build_options& from, v1::BuildOptions& op
   if (PLANISH_C_HAS(&from, io_precision) && from.io_precision) {
     PLANISH_API_ASSIGN_OR_RETURN(options.io_precision, api::precision_named(from.io_precision));
   }
+  if (PLANISH_C_HAS(&from, allow_libraries)) options.allow_libraries = from.allow_libraries != 0;
   if (from.cancel) options.cancel = from.cancel->token;
   if (from.progress) {
     options.progress = [progress = from.progress, user = from.user](const v1::BuildProgress& p) {

@@ -76,7 +76,7 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   auto impl = std::make_shared<v1::Engine::Impl>();
   impl->registry = current_registry();
   PLANISH_API_RETURN_IF_ERROR(check_plugins(plan, *impl->registry));
-  PLANISH_API_RETURN_IF_ERROR(check_libraries(plan.program));
+  PLANISH_API_RETURN_IF_ERROR(check_libraries(plan.program, impl->registry->kernels));
   const std::string wanted = options.device.empty() ? plan.program.device_kind : options.device;
   if (wanted.substr(0, wanted.find(':')) != plan.program.device_kind) {
     return v1::Status(v1::Code::kIncompatible,
@@ -95,6 +95,8 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   }
   if (const auto precision = plan.options.find("precision"); precision != plan.options.end())
     device = backend::with_precision(std::move(device), precision->second);
+  if (calls_libraries(plan.program, impl->registry->kernels))
+    device = backend::with_libraries(std::move(device), kernel::kLibrariesLoad);
   if (options.allocator) device = with_host_allocator(std::move(device), *options.allocator);
 
   for (const int v : plan.program.inputs) {

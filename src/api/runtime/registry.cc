@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "eval/control_kernel.h"
 #include "eval/reference_kernel.h"
+#include "kernel/library_kernel.h"
 #include "ops/register_ops.h"
 
 namespace planish::api {
@@ -74,7 +75,15 @@ const std::vector<BackendEntry>& backends() {
   return entries;
 }
 
-std::vector<std::string> libraries_of(const plan::Program& program) {
+bool calls_libraries(const plan::Program& program, const kernel::KernelRegistry& kernels) {
+  bool found = false;
+  plan::for_each_step(program, [&](const plan::Step& step) {
+    found |= dynamic_cast<const kernel::LibraryKernel*>(kernels.find(step.kernel)) != nullptr;
+  });
+  return found;
+}
+
+std::vector<std::string> libraries_of(const plan::Program& program, const kernel::KernelRegistry& kernels) {
   std::vector<std::string> out;
   for (const BackendEntry& entry : backends()) {
     if (entry.kind == "cpu") continue;  // in libplanish_runtime.so itself
@@ -84,23 +93,35 @@ std::vector<std::string> libraries_of(const plan::Program& program) {
     });
     if (used) out.push_back(cat(library_file(entry.kind), " ", PLANISH_VERSION));
   }
+  std::set<std::string> called;
+  plan::for_each_step(program, [&](const plan::Step& step) {
+    const auto* kernel = dynamic_cast<const kernel::LibraryKernel*>(kernels.find(step.kernel));
+    if (!kernel) return;
+    if (auto name = kernel->requirement(step.artifact); name.ok()) called.insert(std::move(*name));
+  });
+  out.insert(out.end(), called.begin(), called.end());
   return out;
 }
 
-planish::Status check_libraries(const plan::Program& program) {
+planish::Status check_libraries(const plan::Program& program, const kernel::KernelRegistry& kernels) {
   for (const BackendEntry& entry : backends()) {
     if (entry.backend || entry.kind == program.device_kind) continue;
-    std::set<std::string> kernels;
+    std::set<std::string> missing;
     plan::for_each_step(program, [&](const plan::Step& step) {
-      if (step.kernel.starts_with(cat(entry.kind, "."))) kernels.insert(step.kernel);
+      if (step.kernel.starts_with(cat(entry.kind, "."))) missing.insert(step.kernel);
     });
-    if (!kernels.empty())
+    if (!missing.empty())
       return Status(Code::kIncompatible,
                     cat("the plan needs ", library_file(entry.kind), " for ",
-                        join(std::vector<std::string>(kernels.begin(), kernels.end())), ": ",
+                        join(std::vector<std::string>(missing.begin(), missing.end())), ": ",
                         entry.reason));
   }
-  return ok_status();
+  Status status;
+  plan::for_each_step(program, [&](const plan::Step& step) {
+    const auto* kernel = dynamic_cast<const kernel::LibraryKernel*>(kernels.find(step.kernel));
+    if (kernel && status.ok()) status = kernel->check_library(step.artifact);
+  });
+  return status;
 }
 
 std::shared_ptr<const Registry> current_registry() {

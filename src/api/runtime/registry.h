@@ -37,11 +37,14 @@ struct BackendEntry {
 };
 const std::vector<BackendEntry>& backends();
 
-// The backends' shared objects that some step's kernel comes from, with their version.
-std::vector<std::string> libraries_of(const plan::Program& program);
+// Is some step's kernel a library's (kernel/library_kernel.h)?
+bool calls_libraries(const plan::Program& program, const kernel::KernelRegistry& kernels);
+// The backends' shared objects that some step's kernel comes from, with their version, and the libraries
+// that kernels call (kernel/library_kernel.h).
+std::vector<std::string> libraries_of(const plan::Program& program, const kernel::KernelRegistry& kernels);
 // kIncompatible when one of them is absent here, with its kernels and the reason. The device's own
 // is find_device()'s affair.
-planish::Status check_libraries(const plan::Program& program);
+planish::Status check_libraries(const plan::Program& program, const kernel::KernelRegistry& kernels);
 
 // "cpu", "cuda:1"; threads 0: all cores. kNotFound names the kinds there are.
 planish::Result<std::shared_ptr<backend::Device>> find_device(const std::string& text,

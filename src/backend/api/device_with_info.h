@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/api/backend.h"
+#include "kernel/library_kernel.h"
 
 namespace planish::backend {
 
@@ -47,6 +48,15 @@ inline std::shared_ptr<Device> with_precision(std::shared_ptr<Device> device,
   if (precision != "tf32") return device;
   kernel::DeviceInfo info = device->info();
   info.properties.emplace("tf32", "1");
+  return std::make_shared<DeviceWithInfo>(std::move(device), std::move(info));
+}
+
+// The device for a build that libraries may take part in, or for loading a plan that they may have taken
+// part in (kernel/library_kernel.h).
+inline std::shared_ptr<Device> with_libraries(std::shared_ptr<Device> device, std::string_view use) {
+  kernel::DeviceInfo info = device->info();
+  info.properties.erase(std::string(kernel::kLibrariesProperty));
+  info.properties.emplace(kernel::kLibrariesProperty, use);
   return std::make_shared<DeviceWithInfo>(std::move(device), std::move(info));
 }
 

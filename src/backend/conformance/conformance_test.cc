@@ -7,7 +7,7 @@
 // problem to a file: number, name, right, wrong (texts), refused; --resume passes over those in it.
 //
 // Usage: conformance_test [--device cpu|cuda|onednn] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
-//                         [--resume FILE] [--seconds N]
+//                         [--resume FILE] [--seconds N] [--libraries 1]
 // Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 4 out of time, 77 no such device here.
 #include <algorithm>
 #include <atomic>
@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "backend/api/device_with_info.h"
 #include "backend/conformance/conformance.h"
 #include "backend/cpu/cpu_backend.h"
 #ifdef PLANISH_HAS_CUDA
@@ -187,6 +188,7 @@ int run(int argc, char** argv) {
   int tactics = 4;
   size_t from = 0;
   double seconds = 1e9;
+  bool libraries = false;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view arg = argv[i];
     if (arg == "--device") kind = argv[i + 1];
@@ -196,6 +198,7 @@ int run(int argc, char** argv) {
     else if (arg == "--lines") lines_file = argv[i + 1];
     else if (arg == "--resume") resume = argv[i + 1];
     else if (arg == "--seconds") seconds = std::stod(argv[i + 1]);
+    else if (arg == "--libraries") libraries = std::string_view(argv[i + 1]) == "1";
     else return std::cerr << "unknown option " << arg << "\n", 2;
   }
   const auto backend = backend_of(kind);
@@ -210,6 +213,7 @@ int run(int argc, char** argv) {
   // oneDNN brings kernels for the CPU and no device.
   auto device = (kind == "onednn" ? cpu::make_cpu_backend()->device(0, 2) : backend->device(0, 2));
   if (!device.ok()) return std::cout << "skipped: " << device.status().to_string() << "\n", 77;
+  if (libraries) *device = backend::with_libraries(*device, kernel::kLibrariesRace);
   std::vector<CaseSubject> subjects;
   for (const opdef::OpCase& c : ops::all_cases()) {
     if (cat(c.op, ".", c.name).find(filter) == std::string::npos) continue;

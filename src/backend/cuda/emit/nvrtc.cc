@@ -1,7 +1,6 @@
 #include "backend/cuda/emit/nvrtc.h"
 
 #include <dlfcn.h>
-#include <glob.h>
 #include <nvrtc.h>
 
 #include <condition_variable>
@@ -15,6 +14,7 @@
 #include <set>
 
 #include "backend/cuda/emit/emitted_kernel_def.h"
+#include "backend/cuda/library/find_library.h"
 #include "base/atomic_file.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -40,35 +40,14 @@ struct Nvrtc {
   int major = 0, minor = 0;
 };
 
-std::vector<std::string> places() {
-  if (const char* path = std::getenv("PLANISH_NVRTC"); path && *path) return {path};
-  std::vector<std::string> out = {"libnvrtc.so.13", "libnvrtc.so.12"};
-  std::vector<std::string> patterns = {"/usr/local/cuda*/lib*/libnvrtc.so.1[23]",
-                                       "/usr/local/cuda*/targets/*/lib/libnvrtc.so.1[23]"};
-  if (const char* environment = std::getenv("VIRTUAL_ENV"))
-    for (const char* package : {"cu13", "cuda_nvrtc"})
-      patterns.push_back(cat(environment, "/lib/python3*/site-packages/nvidia/", package,
-                             "/lib/libnvrtc.so.1[23]"));
-  for (const std::string& pattern : patterns) {
-    glob_t found{};
-    if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
-      for (size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
-    globfree(&found);
-  }
-  return out;
-}
-
 Result<Nvrtc> load() {
-  std::string said;
-  void* library = nullptr;
-  for (const std::string& place : places()) {
-    library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library) break;
-    if (said.empty()) said = dlerror();
-  }
-  if (!library)
-    return not_found(cat("no NVRTC, which compiles CUDA kernels: ", said,
+  static const LibrarySearch search = {
+      "PLANISH_NVRTC", {"libnvrtc.so.13", "libnvrtc.so.12"}, {"cu13", "cuda_nvrtc"}};
+  const auto found = open_library(search);
+  if (!found.ok())
+    return not_found(cat("no NVRTC, which compiles CUDA kernels: ", found.status().message(),
                          "; install a CUDA 12.4+ toolkit or the Python package nvidia-cuda-nvrtc"));
+  void* const library = *found;
   Nvrtc nvrtc;
   std::string missing;
   const auto find = [&](auto& pointer, const char* name) {

@@ -8,6 +8,8 @@ void register_attention_plain(kernel::KernelRegistry& registry);
 void register_attention_wgmma(kernel::KernelRegistry& registry);
 void register_bottleneck(kernel::KernelRegistry& registry);
 void register_copy(kernel::KernelRegistry& registry);
+void register_cublaslt(kernel::KernelRegistry& registry);
+void register_cudnn(kernel::KernelRegistry& registry);
 void register_depthwise(kernel::KernelRegistry& registry);
 void register_elements(kernel::KernelRegistry& registry);
 void register_pointwise(kernel::KernelRegistry& registry);
@@ -43,6 +45,8 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_tile_copy(registry);
   register_top_k(registry);
   register_elements(registry);
+  register_cublaslt(registry);
+  register_cudnn(registry);
 }
 
 }  // namespace planish::cuda

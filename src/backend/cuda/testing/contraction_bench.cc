@@ -28,6 +28,7 @@
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/wgmma/tile.h"
 #include "backend/cuda/testing/contraction_testing.h"
+#include "backend/cuda/testing/network_layers.h"
 #include "base/text.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
@@ -498,19 +499,11 @@ void add_alone(std::vector<Case>& cases, const std::string& name, std::string_vi
 }
 
 void add_resnet(std::vector<Case>& cases, int64_t n) {
-  struct Layer { const char* name; int64_t size, c, k, r, stride; bool residual, relu; int times; };
-  const Layer layers[] = {{"s1.a0", 56, 64, 64, 1, 1, false, true, 1}, {"s1.b", 56, 64, 64, 3, 1, false, true, 3}, {"s1.ds", 56, 64, 256, 1, 1, false, false, 1},
-      {"s1.c", 56, 64, 256, 1, 1, true, true, 3}, {"s1.a", 56, 256, 64, 1, 1, false, true, 2}, {"s2.a0", 56, 256, 128, 1, 1, false, true, 1}, {"s2.b0", 56, 128, 128, 3, 2, false, true, 1},
-      {"s2.ds", 56, 256, 512, 1, 2, false, false, 1}, {"s2.c", 28, 128, 512, 1, 1, true, true, 4}, {"s2.a", 28, 512, 128, 1, 1, false, true, 3}, {"s2.b", 28, 128, 128, 3, 1, false, true, 3},
-      {"s3.a0", 28, 512, 256, 1, 1, false, true, 1}, {"s3.b0", 28, 256, 256, 3, 2, false, true, 1}, {"s3.ds", 28, 512, 1024, 1, 2, false, false, 1}, {"s3.c", 14, 256, 1024, 1, 1, true, true, 6},
-      {"s3.a", 14, 1024, 256, 1, 1, false, true, 5}, {"s3.b", 14, 256, 256, 3, 1, false, true, 5}, {"s4.a0", 14, 1024, 512, 1, 1, false, true, 1}, {"s4.b0", 14, 512, 512, 3, 2, false, true, 1},
-      {"s4.ds", 14, 1024, 2048, 1, 2, false, false, 1}, {"s4.c", 7, 512, 2048, 1, 1, true, true, 3}, {"s4.a", 7, 2048, 512, 1, 1, false, true, 2}, {"s4.b", 7, 512, 512, 3, 1, false, true, 2},
-      {"fc", 1, 2048, 1000, 1, 1, false, false, 1}};
-  add_alone(cases, cat("resnet b", n, " stem"), kStem, conv_problem({n, 3, 224, 224, 64, 7, 7, 2, 3, 3, 1, 1, {true, false, Activation::kRelu}}, DataType::kF16), 1);
-  for (const Layer& l : layers)
-    add_timed(cases, cat("resnet b", n, " ", l.name),
-              conv_problem({n, l.c, l.size, l.size, l.k, l.r, l.r, l.stride, l.r / 2, l.r / 2, 1, 1,
-                            {true, l.residual, l.relu ? Activation::kRelu : Activation::kNone}}, DataType::kF16), l.times);
+  add_alone(cases, cat("resnet b", n, " stem"), kStem, conv_problem(resnet50_stem(n).conv, DataType::kF16), 1);
+  for (const NetworkLayer& l : resnet50_layers(n))
+    add_timed(cases, cat("resnet b", n, " ", l.name), conv_problem(l.conv, DataType::kF16), l.times);
+  add_timed(cases, cat("resnet b", n, " fc"),
+            conv_problem({n, 2048, 1, 1, 1000, 1, 1, 1, 0, 0, 1, 1, {true, false, Activation::kNone}}, DataType::kF16), 1);
 }
 
 void add_bert(std::vector<Case>& cases) {

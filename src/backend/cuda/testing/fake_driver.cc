@@ -327,6 +327,9 @@ CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function
     if (!run()) broken |= uint64_t(1) << device;
   });
 }
+CUresult fake_cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
+  return enqueue(stream, [=] { function(data); });
+}
 CUresult fake_cuStreamCreate(CUstream* stream, unsigned) {
   return *stream = reinterpret_cast<CUstream>(new Stream()), CUDA_SUCCESS;
 }
@@ -473,7 +476,7 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE("cuMemsetD8Async", fake_cuMemsetD8Async), FAKE("cuStreamDestroy", fake_cuStreamDestroy),
       FAKE("cuStreamBeginCapture", fake_cuStreamBeginCapture),
       FAKE("cuGraphInstantiateWithFlags", fake_cuGraphInstantiateWithFlags),
-      FAKE("cuEventDestroy", fake_cuEventDestroy),
+      FAKE("cuLaunchHostFunc", fake_cuLaunchHostFunc), FAKE("cuEventDestroy", fake_cuEventDestroy),
       FAKE("cuEventElapsedTime", fake_cuEventElapsedTime),
 #undef FAKE
   };

@@ -6,6 +6,18 @@
 
 namespace planish::cuda {
 
+// Is the operand the right one of a contraction, constant, and read by nothing else of the region?
+inline bool packs_right_operand(const kernel::Problem& problem, int operand) {
+  const auto stages = contraction_stages(problem);
+  if (!stages || stages->root->inputs.size() < 2 || stages->root->inputs[1] != operand ||
+      !problem.operands[size_t(operand)].constant)
+    return false;
+  for (const kernel::Stage& stage : problem.stages)
+    for (size_t i = 0; i < stage.inputs.size(); ++i)
+      if (stage.inputs[i] == operand && (&stage != stages->root || i != 1)) return false;
+  return true;
+}
+
 class ContractionDef : public EmittedKernelDef {
  public:
   std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
@@ -18,16 +30,8 @@ class ContractionDef : public EmittedKernelDef {
   bool takes_strided(const kernel::Problem& problem, bool result, int index) const override {
     return result && kernel::pixels_lie_apart(problem.result_type(index));
   }
-  // The right operand, when it is constant and nothing else of the region reads it.
   bool packs(const kernel::Problem& problem, int operand) const override {
-    const auto stages = contraction_stages(problem);
-    if (!stages || stages->root->inputs.size() < 2 || stages->root->inputs[1] != operand ||
-        !problem.operands[size_t(operand)].constant)
-      return false;
-    for (const kernel::Stage& stage : problem.stages)
-      for (size_t i = 0; i < stage.inputs.size(); ++i)
-        if (stage.inputs[i] == operand && (&stage != stages->root || i != 1)) return false;
-    return true;
+    return packs_right_operand(problem, operand);
   }
 };
 
