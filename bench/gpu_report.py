@@ -113,6 +113,8 @@ def section(results):
         lines += ["", results["bench_note"]]
     if results.get("libraries"):
         lines += library_lines(results)
+    if "libraries_note" in results:
+        lines += ["", results["libraries_note"]]
     return "\n".join(lines)
 
 

@@ -59,7 +59,8 @@ class Libraries(unittest.TestCase):
         done = subprocess.run([PLANISH, *arguments], cwd=cls.root, text=True, timeout=300, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT,
                               env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
-                                       PLANISH_CUDA_CACHE="none", PLANISH_CUBLASLT=FAKE_CUBLASLT,
+                                       PLANISH_CUDA_CACHE=str(cls.root / "cubins"),
+                                       PLANISH_CUBLASLT=FAKE_CUBLASLT,
                                        PLANISH_CUDNN=FAKE_CUDNN) | environment)
         if check and done.returncode:
             raise AssertionError(done.stdout)
