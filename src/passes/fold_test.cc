@@ -1,5 +1,6 @@
 // fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool,
-// spell_out_quantization.
+// spell_out_einsum, spell_out_quantization.
+#include "base/text.h"
 #include "passes/pass_fixture_testing.h"
 #include "passes/passes.h"
 
@@ -201,6 +202,31 @@ TEST(ReduceStrength, LeavesWhatIsNotCheaper) {
   %d: f32[] = Max(%x, %z)
   %e: f32[] = Clip(%x, %zero, %three)
   output %a, %c, %d, %e })");
+}
+
+// Scores and values of attention as Keras writes them; a plain product.
+TEST(SpellOutEinsum, BatchedProducts) {
+  for (const auto& [equation, a, b] : {std::tuple("BTNH,BSNH->BNTS", "2, 3, 2, 4", "2, 5, 2, 4"),
+                                       std::tuple("bnts, bsnh -> btnh", "2, 2, 3, 5", "2, 5, 2, 4"),
+                                       std::tuple("ik,kj->ij", "2, 3", "3, 4")}) {
+    const std::string text = cat("graph \"\" { input %a: f32[", a, "] input %b: f32[", b,
+                                 "] %y: f32[] = Einsum(%a, %b) {equation = \"", equation, "\"} output %y }");
+    const auto result = rewritten(spell_out_einsum, text);
+    EXPECT_EQ(count_nodes(*result.graph, "Einsum"), 0) << equation;
+    EXPECT_EQ(count_nodes(*result.graph, "MatMul"), 1) << equation;
+  }
+}
+
+TEST(SpellOutEinsum, LeavesWhatIsNoProduct) {
+  for (const char* equation : {"ij,ij->ij", "ii,ij->ij", "ij,kj->k", "...j,jk->...k"})
+    expect_unchanged(spell_out_einsum,
+                       cat("graph \"\" { input %a: f32[3, 3] input %b: f32[3, 3] %y: f32[] = Einsum(%a, %b) "
+                           "{equation = \"", equation, "\"} output %y }"));
+  // A dim of 1 that the other operand stretches.
+  expect_unchanged(spell_out_einsum, R"(graph "" {
+  input %a: f32[1, 2, 3] input %b: f32[4, 3, 5]
+  %y: f32[] = Einsum(%a, %b) {equation = "bij,bjk->bik"}
+  output %y })");
 }
 
 TEST(SpellOutQuantization, PerTensorAndPerChannel) {

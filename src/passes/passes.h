@@ -28,6 +28,7 @@ Result<bool> recognize_suppressed_scores(ir::Graph& graph, PassContext& context)
 Result<bool> reduce_strength(ir::Graph& graph, PassContext& context);
 Result<bool> remove_no_ops(ir::Graph& graph, PassContext& context);
 Result<bool> simplify_views(ir::Graph& graph, PassContext& context);
+Result<bool> spell_out_einsum(ir::Graph& graph, PassContext& context);
 Result<bool> spell_out_quantization(ir::Graph& graph, PassContext& context);
 
 }  // namespace planish::passes

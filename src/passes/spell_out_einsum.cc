@@ -1,5 +1,5 @@
 // spell_out_einsum: an Einsum of two operands that is a batched matrix product becomes transposes around
-// a MatMul, which kernels take and attention is recognized by:
+// a MatMul, which kernels take:
 //
 //   BTNH,BSNH->BNTS: MatMul(Transpose(a) [B N T H], Transpose(b) [B N H S])
 //

@@ -203,6 +203,11 @@ constexpr Trigger kTriggers[] = {
   %b: f32[] = Reshape(%a, %back)
   %y: f32[] = Cos(%b)
   output %y })"},
+    {"spell_out_einsum", R"(graph "" {
+  input %a: f32[2, 3, 2, 4] input %b: f32[2, 5, 2, 4]
+  %c: f32[] = Einsum(%a, %b) {equation = "btnh,bsnh->bnts"}
+  %y: f32[] = Sin(%c)
+  output %y })"},
     {"spell_out_quantization", R"(graph "" {
   input %x: f32[2, 3, 4]
   const %scale: f32[] = {0.05} const %zero: u8[] = {128}
