@@ -61,7 +61,9 @@ bool is_worth_folding(const Node& node, const opdef::OpDef& op, const PassContex
   const PassOptions& options = context.options;
   // Data-dependent dims: never more elements than a few times the operands'.
   const int64_t bytes = output_bytes(node).value_or(input_bytes * 8);
-  if (bytes > options.max_fold_bytes || bytes > input_bytes + options.max_fold_growth) return false;
+  // A part of a constant may be large: it is no more than what is there.
+  if (bytes > std::max(options.max_fold_bytes, input_bytes) || bytes > input_bytes + options.max_fold_growth)
+    return false;
   const int64_t per_element = op.accumulation ? std::max<int64_t>(op.accumulation(node), 1) : 1;
   return per_element <= options.max_fold_work &&
          std::max(bytes, input_bytes) <= options.max_fold_work / per_element * 4;
