@@ -47,7 +47,7 @@ struct Node {
   void put(Attribute which, const std::vector<T>& values) {
     auto& bytes = attributes[which];
     bytes.resize(values.size() * sizeof(T));
-    std::memcpy(bytes.data(), values.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   }
 };
 struct FakeHandle {
