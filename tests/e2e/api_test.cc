@@ -490,8 +490,8 @@ TEST(Context, CancelAndDeadline) {
 
 TEST(Context, AsyncRunsAndKeepsOthersOut) {
   const Engine engine = make_engine(make_mlp(3));
+  const Tensor x = iota({2, 4});  // borrowed until the last run has ended, in the context's destructor
   Context context = *Context::create(engine);
-  const Tensor x = iota({2, 4});
   ASSERT_TRUE(context.set_input("x", x).ok());
   std::atomic<bool> started{false}, release{false};
   RunOptions options;
