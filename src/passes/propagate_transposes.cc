@@ -184,14 +184,15 @@ class Sinker {
                            node->has_attr("noop_with_empty_axes");
     if (!reduction && node->op != "Pad") return false;
     Node* t = transpose_of(node->inputs[0]);
-    if (!t || !used_once(graph_, node->inputs[0]) || node->outputs.size() != 1) return false;
+    if (!t || node->outputs.size() != 1) return false;
+    const bool is_last_reader = used_once(graph_, node->inputs[0]);
     const Perm perm = perm_of(*t);
     const int64_t rank = int64_t(perm.size());
     std::vector<Value*> inputs = node->inputs;
     inputs[0] = t->inputs[0];
     if (node->op == "Pad") {
       auto pads = ints_input(*node, 1);
-      if (!pads || input(*node, 3) || int64_t(pads->size()) != 2 * rank) return false;
+      if (!is_last_reader || !pads || input(*node, 3) || int64_t(pads->size()) != 2 * rank) return false;
       std::vector<int64_t> moved(pads->size());
       for (int64_t i = 0; i < rank; ++i) {
         moved[size_t(perm[size_t(i)])] = (*pads)[size_t(i)];
@@ -210,7 +211,6 @@ class Sinker {
       reduced[size_t(a)] = true;
     }
     std::sort(axes->begin(), axes->end());
-    inputs[1] = add_ints(graph_, *axes, "axes");
     Perm behind = perm;
     if (node->attr_int("keepdims") == 0) {
       behind.clear();
@@ -221,7 +221,11 @@ class Sinker {
         behind.push_back(at);
       }
     }
-    if (behind.empty() || is_identity(behind)) return replace_plain(node, std::move(inputs));
+    // Without one behind it there are no more transposes, whoever else reads the one in front.
+    const bool is_plain = behind.empty() || is_identity(behind);
+    if (!is_plain && !is_last_reader) return false;
+    inputs[1] = add_ints(graph_, *axes, "axes");
+    if (is_plain) return replace_plain(node, std::move(inputs));
     return rebuild(node, std::move(inputs), node->attrs, behind);
   }
 

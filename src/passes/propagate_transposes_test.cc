@@ -54,6 +54,21 @@ TEST(PropagateTransposes, DropsReducedDims) {
   EXPECT_EQ(count_nodes(*result.graph, "Transpose"), 1) << ir::print(*result.graph);
 }
 
+// A squeeze-and-excitation block as TensorFlow's networks spell it: the mean is not the only reader.
+TEST(PropagateTransposes, AReductionReadsBesideOthers) {
+  const auto result = rewritten(propagate_transposes, R"(graph "" {
+  input %x: f32[2, 3, 4, 5]
+  const %axes: i64[2] = {1, 2} const %dims: i64[4] = {2, 3, 1, 1}
+  %a: f32[] = Transpose(%x) {perm = [0, 2, 3, 1]}
+  %s: f32[] = ReduceMean(%a, %axes) {keepdims = 0}
+  %r: f32[] = Reshape(%s, %dims)
+  %e: f32[] = Transpose(%r) {perm = [0, 2, 3, 1]}
+  %m: f32[] = Mul(%a, %e)
+  %y: f32[] = Transpose(%m) {perm = [0, 3, 1, 2]}
+  output %y })");
+  EXPECT_EQ(count_nodes(*result.graph, "Transpose"), 0) << ir::print(*result.graph);
+}
+
 TEST(PropagateTransposes, BecomesAFlagOfGemm) {
   expect_rewrite(propagate_transposes, R"(graph "" {
   input %x: f32[3, 2] input %z: f32[4, 3]
