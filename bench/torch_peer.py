@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""One bench model in PyTorch on the GPU: eager, graph replay and torch.compile, in fp16 or bf16.
+"""Bench models in PyTorch on the GPU: eager, graph replay, torch.compile, in fp16, bf16 or fp32.
 
-  python3 bench/torch_peer.py MODEL BATCH [--precision fp16|bf16|fp32] [--modes eager,graph,compile]
+  python3 bench/torch_peer.py MODEL BATCH [--precision fp16|bf16|fp32] [--modes eager,graph,compile,autotune]
+  python3 bench/torch_peer.py --serve [--modes ...]
 
-Prints one JSON line with the median milliseconds of each way, by events around runs on tensors that
-lie on the device; convolutions get channels_last tensors, which is what PyTorch is fastest with.
-Weights are random: they do not change the time.
+graph: eager's launches as a CUDA graph; compile and autotune: torch.compile in its default mode and
+with max-autotune, as a CUDA graph. Prints one JSON line with the median milliseconds of each way, by
+events around runs on tensors that lie on the device; convolutions get channels_last tensors, which is
+what PyTorch is fastest with. Weights are random: they do not change the time. --serve answers each
+line "MODEL BATCH PRECISION" of standard input with such a line: PyTorch is loaded once for many models.
 """
 
 import argparse
@@ -14,6 +17,8 @@ import statistics
 import sys
 
 import torch
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def vision(name):
@@ -72,39 +77,56 @@ def captured(call):
     return graph.replay
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("batch", type=int)
-    parser.add_argument("--precision", default="fp16", choices=["fp16", "bf16", "fp32"])
-    parser.add_argument("--modes", default="eager,graph,compile")
-    options = parser.parse_args()
+def measured(name, batch, precision, modes):
+    """The row of one model: milliseconds by way, or what PyTorch said where a way failed."""
+    row = {"model": name, "batch": batch, "precision": precision, "torch": torch.__version__}
     makers = {"bert_base": bert, "mlp": mlp}
-    model, inputs = makers.get(options.model, lambda: vision(options.model))()
-    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[options.precision]
+    dtype = DTYPES[precision]
+    torch.compiler.reset()  # else a batch that differs from the last model's would be compiled as symbolic
+    model, inputs = makers.get(name, lambda: vision(name))()
     model = model.eval().to("cuda", dtype)
-    tensors = [t.cuda() if not t.is_floating_point() else t.to("cuda", dtype)
-               for t in inputs(options.batch)]
+    tensors = [t.cuda() if not t.is_floating_point() else t.to("cuda", dtype) for t in inputs(batch)]
     if tensors[0].dim() == 4:
         model = model.to(memory_format=torch.channels_last)
         tensors = [t.to(memory_format=torch.channels_last) for t in tensors]
-    torch.backends.cudnn.benchmark = True
-    row = {"model": options.model, "batch": options.batch, "precision": options.precision,
-           "torch": torch.__version__}
     with torch.inference_mode():
-        for mode in options.modes.split(","):
+        for mode in modes:
             try:
                 if mode == "eager":
                     row[mode] = replay_ms(lambda: model(*tensors))
                 elif mode == "graph":
                     row[mode] = replay_ms(captured(lambda: model(*tensors)))
                 else:
-                    compiled = torch.compile(model, mode="max-autotune-no-cudagraphs")
+                    compiled = torch.compile(
+                        model, mode="max-autotune-no-cudagraphs" if mode == "autotune" else None)
                     compiled(*tensors)
                     row[mode] = replay_ms(captured(lambda: compiled(*tensors)))
             except Exception as error:  # one way that fails leaves the others
                 row[mode + "_error"] = f"{type(error).__name__}: {error}"[:300]
-    print(json.dumps(row))
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("batch", type=int, nargs="?")
+    parser.add_argument("--precision", default="fp16", choices=list(DTYPES))
+    parser.add_argument("--modes", default="eager,graph,compile,autotune")
+    parser.add_argument("--serve", action="store_true", help="answer lines of standard input")
+    options = parser.parse_args()
+    torch.backends.cudnn.benchmark = True
+    modes = options.modes.split(",")
+    if not options.serve:
+        print(json.dumps(measured(options.model, options.batch, options.precision, modes)))
+        return
+    for line in sys.stdin:
+        name, batch, precision = line.split()
+        try:
+            row = measured(name, int(batch), precision, modes)
+        except Exception as error:  # a package or memory that one model lacks leaves the others
+            row = {"model": name, "error": f"{type(error).__name__}: {error}"[:300]}
+        torch.cuda.empty_cache()
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

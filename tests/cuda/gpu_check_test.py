@@ -36,6 +36,14 @@ if "--json" in sys.argv and sys.argv[1] == "bench":
 sys.exit(4 if "mlp" in sys.argv[2] and sys.argv[1] == "verify" else 0)
 """
 
+# PyTorch whose every run takes 2 ms.
+TORCH = """
+import sys, unittest.mock
+torch = unittest.mock.MagicMock(__version__="stand-in")
+torch.cuda.Event.return_value.elapsed_time.side_effect = lambda end: 2.0
+sys.modules["torch"] = torch
+"""
+
 
 class GpuCheck(unittest.TestCase):
     def setUp(self):
@@ -59,7 +67,8 @@ class GpuCheck(unittest.TestCase):
     def check(self, *arguments):
         done = subprocess.run([sys.executable, str(ROOT / "scripts" / "gpu_check"), *arguments, "--bin", str(self.bin),
                                "--state", str(self.state), "--results", str(self.results)], text=True,
-                              capture_output=True, env={"CALLS": str(self.calls), "PATH": "/usr/bin:/bin"})
+                              capture_output=True, env={"CALLS": str(self.calls), "PATH": "/usr/bin:/bin",
+                                                         "PYTHONPATH": self.folder.name})
         return done.returncode, done.stdout + done.stderr
 
     def found(self, part):
@@ -88,6 +97,24 @@ class GpuCheck(unittest.TestCase):
         code, text = self.check("bench", "--only", "mlp", "--precision", "fp16")
         self.assertEqual(code, 0, text)
         self.assertEqual(self.found("bench")[0]["planish_ms"], 0.05)
+
+    def test_pytorch_stands_beside_every_row(self):
+        (pathlib.Path(self.folder.name) / "torch.py").write_text(TORCH)
+        code, text = self.check("bench", "--only", "mlp", "--precision", "fp16", "--peers", "graph,compile")
+        self.assertEqual(code, 0, text)
+        row = self.found("bench")[0]
+        self.assertEqual(row["torch"]["torch"], "stand-in")
+        self.assertAlmostEqual(row["peer_ms"], 2 / 30)
+        self.assertIn(row["peer"], ("torch graph", "torch compile"))
+
+    def test_a_row_stands_where_pytorch_does_not(self):
+        (pathlib.Path(self.folder.name) / "torch.py").write_text("raise ImportError('no such library')")
+        code, text = self.check("bench", "--only", "mlp", "--precision", "fp16", "--peers", "graph")
+        self.assertEqual(code, 0, text)
+        row = self.found("bench")[0]
+        self.assertEqual(row["planish_ms"], 0.05)
+        self.assertNotIn("peer_ms", row)
+        self.assertIn("no such library", row["torch"]["error"])
 
     def test_everything_stops_with_the_time(self):
         code, text = self.check("all", "--limit", "5")
