@@ -2,7 +2,7 @@
 // order of dims (elementwise, Concat, Split, Pad, reductions, softmax), so that pairs meet and
 // cancel; what remains disappears in a constant or in a Gemm's flag. A transpose passes an op only
 // when that makes no more transposes than there were: every other operand is transposed alike, a
-// constant, or has one element.
+// constant, or a view when transposed (only its dims of one change places).
 #include <algorithm>
 
 #include "passes/passes.h"
@@ -76,19 +76,34 @@ class Sinker {
     return true;
   }
 
+  // Whether transposing moves dims of one alone: the elements stay in their order.
+  static bool is_view(const ir::TensorType& type, const Perm& perm) {
+    if (type.rank() != int(perm.size())) return false;
+    int64_t last = -1;
+    for (int64_t p : perm) {
+      if (type.shape[size_t(p)] == Dim(1)) continue;
+      if (p < last) return false;
+      last = p;
+    }
+    return true;
+  }
+
   // The transpose in front of the node whose order the node can take over, nullptr when none may
   // pass it.
-  Node* passing(const Node& node) const {
+  Node* passing(const Node& node, bool elementwise) const {
     Node* first = nullptr;
+    for (const Value* v : node.inputs)
+      if (v && !v->is_constant() && !is_single_element(v->type) && !first) first = transpose_of(v);
+    if (!first) return nullptr;
     for (const Value* v : node.inputs) {
       if (!v || v->is_constant() || is_single_element(v->type)) continue;
       Node* t = transpose_of(v);
-      if (!t || (first && perm_of(*t) != perm_of(*first))) return nullptr;
+      if (!t && elementwise && is_view(v->type, inverse(perm_of(*first)))) continue;
+      if (!t || perm_of(*t) != perm_of(*first)) return nullptr;
       // A transpose with other readers stays, and one more would stand behind this node.
       for (const ir::Use& use : v->uses)
         if (use.node != &node) return nullptr;
       if (is_pinned(graph_, v)) return nullptr;
-      if (!first) first = t;
     }
     return first;
   }
@@ -102,7 +117,7 @@ class Sinker {
     const bool moves = node->op == "Concat" || node->op == "Softmax" || node->op == "LogSoftmax" ||
                        node->op == "Hardmax" || node->op == "Split";
     if (elementwise || moves) {
-      Node* t = passing(*node);
+      Node* t = passing(*node, elementwise);
       if (!t) return false;
       const Perm perm = perm_of(*t);
       for (const Value* v : node->outputs)
@@ -146,6 +161,10 @@ class Sinker {
         inputs.push_back(t->inputs[0]);
       } else if (is_single_element(v->type)) {
         inputs.push_back(v);  // one element does not mind the order
+      } else if (!v->is_constant()) {
+        PLANISH_ASSIGN_OR_RETURN(
+            Value * view, add_op(graph_, context_, "Transpose", {v}, {{"perm", inverse(perm)}}, node));
+        inputs.push_back(view);
       } else {
         PLANISH_ASSIGN_OR_RETURN(Value * constant, untransposed(v, perm, node));
         inputs.push_back(constant);

@@ -69,6 +69,22 @@ TEST(PropagateTransposes, AReductionReadsBesideOthers) {
   EXPECT_EQ(count_nodes(*result.graph, "Transpose"), 0) << ir::print(*result.graph);
 }
 
+// An operand that is a view either way may stand beside; one that is not stops the transpose.
+TEST(PropagateTransposes, PassesWhereTheOtherOperandBecomesAView) {
+  const auto transposes = [](const char* dims) {
+    const auto result = rewritten(propagate_transposes, std::string(R"(graph "" {
+  input %x: f32[2, 3, 4, 5] input %g: f32[)") + dims + R"(]
+  %a: f32[] = Transpose(%x) {perm = [0, 2, 3, 1]}
+  %m: f32[] = Mul(%a, %g)
+  %y: f32[] = Transpose(%m) {perm = [0, 3, 1, 2]}
+  output %y })");
+    return count_nodes(*result.graph, "Transpose");
+  };
+  EXPECT_EQ(transposes("2, 1, 1, 3"), 1);  // of the gate alone: [2, 3, 1, 1]
+  EXPECT_EQ(transposes("1, 4, 1, 1"), 1);
+  EXPECT_EQ(transposes("1, 4, 1, 3"), 2);
+}
+
 TEST(PropagateTransposes, BecomesAFlagOfGemm) {
   expect_rewrite(propagate_transposes, R"(graph "" {
   input %x: f32[3, 2] input %z: f32[4, 3]
