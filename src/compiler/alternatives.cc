@@ -100,17 +100,23 @@ Status add_host_kernel(LoweredNode& entry, const CompileOptions& options,
   return ok_status();
 }
 
-// Blocks along a dim that is symbolic: how an operand broadcasts along it, and whether its last block
-// is full, change with the shapes.
+// Blocks along a dim that is symbolic, in what is blocked or beside it: how an operand broadcasts
+// along it, and whether its last block is full, change with the shapes.
 bool blocks_a_symbol(const kernel::LayoutChoice& choice, const kernel::Problem& symbolic) {
-  const auto blocks = [](const Layout& layout, const ir::TensorType& type) {
-    return layout.block_dim >= 0 && !type.shape[size_t(layout.block_dim)].is_constant();
+  const auto blocks = [](const Layout& layout, const ir::TensorType& type, int rank) {
+    const int dim = layout.block_dim - rank + type.rank();
+    return layout.block_dim >= 0 && dim >= 0 && !type.shape[size_t(dim)].is_constant();
   };
   for (size_t i = 0; i < choice.operands.size() && i < symbolic.operands.size(); ++i)
-    if (symbolic.operands[i].present && blocks(choice.operands[i], symbolic.operands[i].type))
+    if (symbolic.operands[i].present &&
+        blocks(choice.operands[i], symbolic.operands[i].type, symbolic.operands[i].type.rank()))
       return true;
-  for (size_t i = 0; i < choice.results.size() && i < symbolic.results.size(); ++i)
-    if (blocks(choice.results[i], symbolic.result_type(int(i)))) return true;
+  for (size_t i = 0; i < choice.results.size() && i < symbolic.results.size(); ++i) {
+    const ir::TensorType& result = symbolic.result_type(int(i));
+    if (blocks(choice.results[i], result, result.rank())) return true;
+    for (const kernel::Operand& operand : symbolic.operands)
+      if (operand.present && blocks(choice.results[i], operand.type, result.rank())) return true;
+  }
   return false;
 }
 

@@ -97,6 +97,30 @@ TEST(PlantedFaults, AnOffByOneIsFound) {
   EXPECT_NE(first_failure(*machine, kUntilFound), "");
 }
 
+// A dim of open size that is one or five as the other operand has it: blocks of channels cannot be
+// chosen for one of them.
+TEST(DrawnChoices, ADimThatMayBroadcastIsNotBlockedAlong) {
+  const auto machine = Machine::make();
+  for (const int64_t first : {1, 5}) {
+    auto graph = ir::parse(R"(graph "" {
+  symbol D [1, *]
+  input %x: f32[3, 5, 17] input %g: f32[D, 1]
+  %a: f32[3, 5, 17] = Add(%x, %g)
+  %y: f32[3, 5, 17] = Relu(%a)
+  output %y })");
+    ASSERT_TRUE(graph.ok()) << graph.status().to_string();
+    RandomGraph one{std::move(*graph), {}, false, {}};
+    for (std::vector<ir::Tensor>* feeds : {&one.feeds, &one.resized_feeds}) {
+      feeds->push_back(ir::Tensor(ir::DataType::kF32, {3, 5, 17}));
+      feeds->push_back(ir::Tensor(ir::DataType::kF32, {feeds == &one.feeds ? first : 6 - first, 1}));
+    }
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      const GraphReport report = check_graph(*machine, one, seed);
+      EXPECT_EQ(report.failure, "") << report.steps;
+    }
+  }
+}
+
 TEST(Triggers, MakeTheirPassFire) {
   const auto machine = Machine::make();
   std::set<std::string_view> triggered;
