@@ -98,6 +98,9 @@ struct EngineOptions {
   ProblemCheck check_problem;
   // Runs the steps that the device's kernels did not take; null when there are none.
   std::shared_ptr<backend::Device> host;
+  // How the program differs from its plan's (respecialize.h); ends the message of a step that cannot be
+  // bound.
+  std::string changes;
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {

@@ -137,6 +137,8 @@ Status Engine::bind_steps(Phase& phase, const Binding& binding) const {
   for (std::thread& thread : threads) thread.join();
   if (failure.second.ok()) return ok_status();
   const plan::Step& step = p.steps[size_t(failure.first)];
+  if (!options_.changes.empty())
+    failure.second = Status(failure.second.code(), cat(failure.second.message(), "; ", options_.changes));
   return failure.second.at(
       cat("step ", failure.first, " (", step.kernel, ") from '", join(step.sources), "'"));
 }

@@ -99,6 +99,27 @@ class CommandLine(unittest.TestCase):
         self.verify(positions(), "--shape", "x:2x9x16")
         self.verify(positions())
 
+    def test_a_plan_of_another_architecture(self):
+        """Made for Hopper, on Ampere: other kernels where NVRTC is, refused with both names where it is not."""
+        with tempfile.TemporaryDirectory() as folder:
+            save(branches(), pathlib.Path(folder) / "model.onnx")
+
+            def planish(*arguments, **environment):
+                return subprocess.run([PLANISH, *arguments], cwd=folder, text=True, capture_output=True, timeout=600,
+                                      env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
+                                               PLANISH_CUDA_CACHE="none") | environment)
+            built = planish("build", "model.onnx", "-o", "plan", "--device", "cuda", "--deterministic", "--precision",
+                            "fp16")
+            self.assertIn("cuda.contraction_wgmma", built.stdout, built.stderr)
+            done = planish("verify", "model.onnx", "--plan", "plan", FAKE_CUDA="capability=80")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("all outputs within their bounds", done.stdout)
+            self.assertIn("the plan was made for sm_90a, the device is sm_80", done.stderr)
+            done = planish("bench", "plan", "--iterations", "1", FAKE_CUDA="capability=80",
+                           PLANISH_NVRTC="/nowhere/libnvrtc.so.13")
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertIn("made for sm_90a, the device is sm_80) and cannot be made anew: no NVRTC", done.stderr)
+
     def test_members_of_a_concat_are_written_in_place(self):
         steps = self.run_planish("build", branches(), "-o", "plan", "--precision", "fp16")
         self.assertIn("MaxPool", steps)

@@ -10,10 +10,12 @@
 #include "api/runtime/engine_impl.h"
 #include "api/runtime/host_device.h"
 #include "backend/api/device_with_info.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "opdef/check_problem.h"
 #include "plan/format.h"
 #include "plan/plan_file.h"
+#include "runtime/respecialize.h"
 
 namespace planish::api {
 namespace {
@@ -98,6 +100,16 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   if (calls_libraries(plan.program, impl->registry->kernels))
     device = backend::with_libraries(std::move(device), kernel::kLibrariesLoad);
   if (options.allocator) device = with_host_allocator(std::move(device), *options.allocator);
+  runtime::EngineOptions runtime_options;
+  runtime_options.check_problem = [registry = impl->registry](const kernel::Problem& problem) {
+    return opdef::check_problem(registry->ops, problem);
+  };
+  PLANISH_API_ASSIGN_OR_RETURN(
+      runtime_options.changes,
+      runtime::respecialize(plan.program, impl->registry->kernels, device->info(),
+                            runtime_options.check_problem, example_dims(plan.program)));
+  if (!runtime_options.changes.empty())
+    PLANISH_LOG(kWarning, runtime_options.changes, "; they are compiled at load");
 
   for (const int v : plan.program.inputs) {
     const plan::ProgramValue& value = plan.program.values[size_t(v)];
@@ -114,15 +126,11 @@ v1::Result<v1::Engine> make_engine(plan::Plan plan, const v1::EngineOptions& opt
   impl->metadata["planish.threads"] = std::to_string(plan.program.threads);
   for (const plan::Step& step : plan.program.steps) impl->steps.push_back(describe_step(step));
 
-  runtime::EngineOptions runtime_options;
   runtime_options.instance_cache = options.instance_cache;
   runtime_options.max_memory = options.max_memory_bytes;
   if (!on_cpu) {
     PLANISH_API_ASSIGN_OR_RETURN(runtime_options.host, find_device("cpu", options.threads));
   }
-  runtime_options.check_problem = [registry = impl->registry](const kernel::Problem& problem) {
-    return opdef::check_problem(registry->ops, problem);
-  };
   PLANISH_API_ASSIGN_OR_RETURN(
       impl->engine, runtime::Engine::create(std::move(plan), std::move(device),
                                             impl->registry->kernels, runtime_options));
