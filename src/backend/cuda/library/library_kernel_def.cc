@@ -7,6 +7,7 @@
 #include "backend/cuda/device/ceiling.h"
 #include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/families/contraction/product.h"
 #include "backend/cuda/families/register_families.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -22,6 +23,7 @@ using kernel::Tactic;
 
 constexpr uint32_t kMagic = 0x314C4350;  // "PCL1"
 constexpr size_t kMostText = 1 << 12;
+constexpr int64_t kScratchAlignment = 256;
 
 // Which library made the choice, of which problem.
 struct LibraryArtifact {
@@ -135,6 +137,26 @@ Status LibraryKernelDef::supports(const Problem& problem, const DeviceInfo& devi
   if (!here.ok()) return unsupported(here.status().message());
   return tactics(problem, device).empty() ? unsupported(cat(here->text(), " proposes nothing for it"))
                                           : ok_status();
+}
+
+int64_t scratch_bytes(int64_t wanted) { return wanted ? wanted + kScratchAlignment : 0; }
+
+void* scratch_in(void* workspace, int64_t wanted) {
+  const auto at = (reinterpret_cast<uintptr_t>(workspace) + kScratchAlignment - 1) / kScratchAlignment *
+                  kScratchAlignment;
+  return wanted ? reinterpret_cast<void*>(at) : nullptr;
+}
+
+std::string proposals_key(const LibraryVersion& version, const Gpu& gpu, const Problem& problem,
+                          const DeviceInfo& device) {
+  return cat(version.text(), " ", gpu.info().properties.at("ordinal"), " ", takes_tf32(device), " ",
+             library_plans(device), " ", kernel::fingerprint(problem));
+}
+
+std::vector<kernel::LayoutChoice> LibraryKernelDef::layouts(const Problem& problem, const DeviceInfo&) const {
+  const auto product = product_of(problem);
+  if (!product.ok()) return {};
+  return {product_layouts(problem, *product)};
 }
 
 // Twice what the chip's ceilings ask for: near enough to be timed, too slow to be taken untimed.

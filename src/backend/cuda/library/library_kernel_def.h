@@ -5,7 +5,10 @@
 // kernel of our own that stands in when the library is absent or of another version and NVRTC is at
 // hand. Never linked: a machine without the library has these kernels, too, and they say why not.
 #pragma once
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -29,10 +32,42 @@ inline constexpr int kLibraryPlans = 6;
 inline constexpr std::string_view kLibraryPlansProperty = "library_plans";
 int library_plans(const kernel::DeviceInfo& device);
 
+// Scratch memory as the libraries want it, within what a step is given: the bytes to ask for, and the
+// first aligned one (nullptr where none are wanted).
+int64_t scratch_bytes(int64_t wanted);
+void* scratch_in(void* workspace, int64_t wanted);
+
+// What a library proposes for a problem on a GPU, asked for once: it does not change while the process
+// runs. Any thread.
+template <typename Proposal>
+class Proposals {
+ public:
+  Result<std::vector<Proposal>> get(const std::string& key, const std::function<Result<std::vector<Proposal>>()>& ask) {
+    {
+      std::lock_guard lock(mutex_);
+      if (const auto found = known_.find(key); found != known_.end()) return found->second;
+    }
+    PLANISH_ASSIGN_OR_RETURN(std::vector<Proposal> found, ask());
+    std::lock_guard lock(mutex_);
+    known_.emplace(key, found);
+    return found;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::vector<Proposal>> known_;
+};
+
+// All that a library's proposals depend on.
+std::string proposals_key(const LibraryVersion& version, const Gpu& gpu, const kernel::Problem& problem,
+                          const kernel::DeviceInfo& device);
+
 class LibraryKernelDef : public kernel::KernelDef, public kernel::LibraryKernel {
  public:
   std::string device_kind() const final { return "cuda"; }
   Status supports(const kernel::Problem& problem, const kernel::DeviceInfo& device) const final;
+  std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
+                                            const kernel::DeviceInfo& device) const final;
   double predict_us(const kernel::Problem& problem, const kernel::Tactic& tactic,
                     const kernel::DeviceInfo& device) const final;
   Result<kernel::Blob> compile(const kernel::Problem& problem, const kernel::Tactic& tactic,

@@ -1,8 +1,6 @@
 // Matrix products by cuBLASLt (plain, batched, pointwise convolutions; with bias, residual and ReLU), as a
 // KernelDef that takes part where --allow-libraries was asked for.
 #include <cstring>
-#include <map>
-#include <mutex>
 
 #include "backend/cuda/device/ceiling.h"
 #include "backend/cuda/emit/emitted_kernel_def.h"
@@ -20,8 +18,6 @@ using kernel::DeviceInfo;
 using kernel::Problem;
 using kernel::Tactic;
 
-constexpr int64_t kWorkspaceAlignment = 256;
-
 // The product on a GPU, ready to be asked.
 Result<Matmul> matmul_on(const Gpu& gpu, const Problem& problem, const DeviceInfo& device) {
   PLANISH_ASSIGN_OR_RETURN(cublaslt::Shape shape, cublaslt::shape_of(problem));
@@ -37,13 +33,11 @@ class CublasLtLaunchable : public kernel::DescribedLaunchable {
                      kernel::LaunchInfo info)
       : gpu_(std::move(gpu)), matmul_(std::move(matmul)), algo_(algo), workspace_(workspace),
         info_(std::move(info)) {}
-  int64_t workspace_bytes() const override { return workspace_ ? workspace_ + kWorkspaceAlignment : 0; }
+  int64_t workspace_bytes() const override { return scratch_bytes(workspace_); }
   const kernel::LaunchInfo& launch_info() const override { return info_; }
   Status run(const kernel::RunArgs& args) const override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    const auto at = (reinterpret_cast<uintptr_t>(args.workspace) + kWorkspaceAlignment - 1) /
-                    kWorkspaceAlignment * kWorkspaceAlignment;
-    return matmul_.run(algo_, args, workspace_ ? reinterpret_cast<void*>(at) : nullptr, size_t(workspace_));
+    return matmul_.run(algo_, args, scratch_in(args.workspace, workspace_), size_t(workspace_));
   }
 
  private:
@@ -57,12 +51,6 @@ class CublasLtLaunchable : public kernel::DescribedLaunchable {
 class CublasLtFamily : public LibraryKernelDef {
  public:
   std::string name() const override { return "cuda.cublaslt"; }
-
-  std::vector<kernel::LayoutChoice> layouts(const Problem& problem, const DeviceInfo&) const override {
-    auto product = product_of(problem);
-    if (!product.ok()) return {};
-    return {product_layouts(problem, *product)};
-  }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
     std::vector<Tactic> out;
@@ -117,23 +105,14 @@ class CublasLtFamily : public LibraryKernelDef {
   }
 
  private:
-  // A library's proposals for a problem do not change while the process runs.
   Result<std::vector<Proposal>> proposals(const Problem& problem, const DeviceInfo& device) const {
-    static std::mutex& mutex = *new std::mutex();
-    static auto& known = *new std::map<std::string, std::vector<Proposal>>();
+    static auto& known = *new Proposals<Proposal>();
     PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> gpu, gpu_of(device));
     PLANISH_ASSIGN_OR_RETURN(const LibraryVersion version, library());
-    const std::string key = cat(version.text(), gpu->info().properties.at("ordinal"), " ", takes_tf32(device),
-                                " ", library_plans(device), " ", kernel::fingerprint(problem));
-    {
-      std::lock_guard lock(mutex);
-      if (const auto found = known.find(key); found != known.end()) return found->second;
-    }
-    PLANISH_ASSIGN_OR_RETURN(const Matmul matmul, matmul_on(*gpu, problem, device));
-    PLANISH_ASSIGN_OR_RETURN(std::vector<Proposal> found, matmul.proposals(library_plans(device)));
-    std::lock_guard lock(mutex);
-    known.emplace(key, found);
-    return found;
+    return known.get(proposals_key(version, *gpu, problem, device), [&]() -> Result<std::vector<Proposal>> {
+      PLANISH_ASSIGN_OR_RETURN(const Matmul matmul, matmul_on(*gpu, problem, device));
+      return matmul.proposals(library_plans(device));
+    });
   }
 };
 

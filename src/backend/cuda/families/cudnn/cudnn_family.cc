@@ -1,8 +1,6 @@
 // Convolutions by cuDNN's graph interface (with bias, residual, ReLU), as a KernelDef that takes part
 // where --allow-libraries was asked for.
 #include <cstring>
-#include <map>
-#include <mutex>
 
 #include "backend/cuda/device/ceiling.h"
 #include "backend/cuda/emit/emitted_kernel_def.h"
@@ -20,8 +18,6 @@ using kernel::DeviceInfo;
 using kernel::Problem;
 using kernel::Tactic;
 
-constexpr int64_t kWorkspaceAlignment = 256;
-
 Result<FusedProduct> convolution_of(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(FusedProduct fused, fused_product_of(problem));
   if (!fused.product.is_conv) return other_family();
@@ -38,18 +34,14 @@ class CudnnLaunchable : public kernel::DescribedLaunchable {
                   FusedProduct fused, std::shared_ptr<const DeviceBytes> weights, kernel::LaunchInfo info)
       : gpu_(std::move(gpu)), library_(library), graph_(std::move(graph)), plan_(std::move(plan)),
         fused_(std::move(fused)), weights_(std::move(weights)), info_(std::move(info)) {}
-  int64_t workspace_bytes() const override {
-    return plan_.workspace_bytes ? plan_.workspace_bytes + kWorkspaceAlignment : 0;
-  }
+  int64_t workspace_bytes() const override { return scratch_bytes(plan_.workspace_bytes); }
   const kernel::LaunchInfo& launch_info() const override { return info_; }
   Status run(const kernel::RunArgs& args) const override {
     PLANISH_ASSIGN_OR_RETURN(const CudnnHandle handle, CudnnHandle::take(library_, *gpu_));
-    const auto at = (reinterpret_cast<uintptr_t>(args.workspace) + kWorkspaceAlignment - 1) /
-                    kWorkspaceAlignment * kWorkspaceAlignment;
     const void* weights =
         weights_ ? weights_->data() : args.operands[size_t(fused_.product.right.value)].data;
     return ConvGraph::run(library_, handle.get(), plan_, fused_, args, weights,
-                          plan_.workspace_bytes ? reinterpret_cast<void*>(at) : nullptr);
+                          scratch_in(args.workspace, plan_.workspace_bytes));
   }
 
  private:
@@ -65,12 +57,6 @@ class CudnnLaunchable : public kernel::DescribedLaunchable {
 class CudnnFamily : public LibraryKernelDef {
  public:
   std::string name() const override { return "cuda.cudnn_conv"; }
-
-  std::vector<kernel::LayoutChoice> layouts(const Problem& problem, const DeviceInfo&) const override {
-    auto product = product_of(problem);
-    if (!product.ok()) return {};
-    return {product_layouts(problem, *product)};
-  }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
     std::vector<Tactic> out;
@@ -147,26 +133,18 @@ class CudnnFamily : public LibraryKernelDef {
   }
 
  private:
-  // A library's proposals for a problem do not change while the process runs.
   Result<std::vector<Configuration>> proposals(const Problem& problem, const DeviceInfo& device) const {
-    static std::mutex& mutex = *new std::mutex();
-    static auto& known = *new std::map<std::string, std::vector<Configuration>>();
+    static auto& known = *new Proposals<Configuration>();
     PLANISH_ASSIGN_OR_RETURN(std::shared_ptr<Gpu> gpu, gpu_of(device));
     PLANISH_ASSIGN_OR_RETURN(const Cudnn* library, cudnn_library());
-    const std::string key = cat(library->version().text(), " ", gpu->info().properties.at("ordinal"), " ",
-                                takes_tf32(device), " ", library_plans(device), " ", kernel::fingerprint(problem));
-    {
-      std::lock_guard lock(mutex);
-      if (const auto found = known.find(key); found != known.end()) return found->second;
-    }
-    PLANISH_ASSIGN_OR_RETURN(const FusedProduct fused, convolution_of(problem));
-    PLANISH_ASSIGN_OR_RETURN(const CudnnHandle handle, CudnnHandle::take(*library, *gpu));
-    PLANISH_ASSIGN_OR_RETURN(ConvGraph graph, ConvGraph::make(*library, handle.get(), fused, may_round(fused, device)));
-    PLANISH_ASSIGN_OR_RETURN(std::vector<Configuration> found,
-                             graph.proposals(handle.get(), library_plans(device)));
-    std::lock_guard lock(mutex);
-    known.emplace(key, found);
-    return found;
+    const std::string key = proposals_key(library->version(), *gpu, problem, device);
+    return known.get(key, [&]() -> Result<std::vector<Configuration>> {
+      PLANISH_ASSIGN_OR_RETURN(const FusedProduct fused, convolution_of(problem));
+      PLANISH_ASSIGN_OR_RETURN(const CudnnHandle handle, CudnnHandle::take(*library, *gpu));
+      PLANISH_ASSIGN_OR_RETURN(ConvGraph graph,
+                               ConvGraph::make(*library, handle.get(), fused, may_round(fused, device)));
+      return graph.proposals(handle.get(), library_plans(device));
+    });
   }
 };
 
