@@ -65,6 +65,14 @@ Result<ir::GraphPtr> GraphImporter::import_branch(Scope& scope, const Source& fu
                                                   const Bindings& args,
                                                   std::vector<ir::Value*>& captured,
                                                   bool& refused) {
+  return import_branch(scope, args, captured, refused, [&](Scope& inner, const Bindings& given) {
+    return call(inner, function, given, "");
+  });
+}
+
+Result<ir::GraphPtr> GraphImporter::import_branch(Scope& scope, const Bindings& args,
+                                                  std::vector<ir::Value*>& captured,
+                                                  bool& refused, const Fill& fill) {
   if (body_depth_ >= options_.limits.max_nesting)
     return resource_exhausted(cat("graphs are nested deeper than the limit max_nesting (",
                                   options_.limits.max_nesting, ")"));
@@ -78,7 +86,7 @@ Result<ir::GraphPtr> GraphImporter::import_branch(Scope& scope, const Source& fu
     given.push_back(std::move(one));
   }
   ++body_depth_;
-  auto results = call(inner, function, given, "");
+  auto results = fill(inner, std::move(given));
   --body_depth_;
   if (!results.ok()) return results.status();
   for (Binding& result : *results) {
@@ -187,31 +195,17 @@ Result<GraphImporter::Bindings> GraphImporter::import_branches(
       ir::GraphPtr first,
       import_branch(scope, *functions[0], {args.begin() + 1, args.end()}, inputs, refused));
   if (refused) return Bindings();
-  if (body_depth_ >= options_.limits.max_nesting)
-    return resource_exhausted(cat("graphs are nested deeper than the limit max_nesting (",
-                                  options_.limits.max_nesting, ")"));
-  auto rest = std::make_shared<ir::Graph>();
-  bodies_.push_back(rest);
-  Scope inner;
-  inner.graph = rest.get();
-  Bindings given;
-  for (const Binding& arg : args) {
-    PLANISH_ASSIGN_OR_RETURN(Binding one, into_body(*scope.graph, *rest, arg, inputs));
-    given.push_back(std::move(one));
-  }
-  opdef::ImportContext inside = this->context(inner, name);
-  ir::Tensor one(given[0].value->type.dtype, {});
-  one.set_i64(0, 1);
-  PLANISH_ASSIGN_OR_RETURN(given[0].value,
-                           inside.add1("Sub", {given[0].value, inside.constant(std::move(one))}));
-  ++body_depth_;
-  auto others = import_branches(inner, functions.subspan(1), given, name);
-  --body_depth_;
-  if (!others.ok()) return others.status();
-  for (const Binding& other : *others) {
-    if (other.kind != Binding::Kind::kValue) return Bindings();
-    rest->outputs.push_back(other.value);
-  }
+  PLANISH_ASSIGN_OR_RETURN(
+      ir::GraphPtr rest,
+      import_branch(scope, args, inputs, refused, [&](Scope& inner, Bindings given) -> Result<Bindings> {
+        opdef::ImportContext inside = this->context(inner, name);
+        ir::Tensor one(given[0].value->type.dtype, {});
+        one.set_i64(0, 1);
+        PLANISH_ASSIGN_OR_RETURN(given[0].value,
+                                 inside.add1("Sub", {given[0].value, inside.constant(std::move(one))}));
+        return import_branches(inner, functions.subspan(1), given, name);
+      }));
+  if (refused) return Bindings();
   if (rest->outputs.size() != first->outputs.size()) return Bindings();
   const int count = int(first->outputs.size());
   PLANISH_ASSIGN_OR_RETURN(

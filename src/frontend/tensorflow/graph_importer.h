@@ -165,6 +165,11 @@ class GraphImporter {
   Result<Bindings> arguments(Scope& scope, int node);
   Result<Binding> into_body(ir::Graph& outer, ir::Graph& body, const Binding& binding,
                             std::vector<ir::Value*>& captured);
+  // The graph of a branch: what `fill` gives for the arguments as the branch sees them. `captured`
+  // gets the values that the branch reads; `refused` is set where a result is no tensor.
+  using Fill = std::function<Result<Bindings>(Scope& inner, Bindings given)>;
+  Result<ir::GraphPtr> import_branch(Scope& scope, const Bindings& args, std::vector<ir::Value*>& captured,
+                                     bool& refused, const Fill& fill);
   Result<ir::GraphPtr> import_branch(Scope& scope, const Source& function, const Bindings& args,
                                      std::vector<ir::Value*>& captured, bool& refused);
   std::optional<Guard> guard_of(const Scope& scope, int merge) const;
