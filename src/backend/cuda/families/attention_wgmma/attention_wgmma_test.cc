@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/families/attention_wgmma/kernel_text.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
@@ -30,10 +31,22 @@ TEST(CudaAttentionWgmma, RefusesWithAReason) {
 TEST(CudaAttentionWgmma, CompilesWithoutSpills) {
   PLANISH_NEEDS_NVRTC();
   const AttentionCase cases[] = {{2, 12, 128, 128, 64, 0, true}, {1, 4, 300, 500, 128, 2},
-                                 {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}}};
+                                 {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}},
+                                 {64, 12, 128, 128, 64, 0, true, false, {64, 1, 1, 128}, DataType::kF16, true},
+                                 {128, 8, 128, 300, 128}};
   for (const AttentionCase& c : cases) {
     const kernel::Problem problem = attention_problem(c, c.size == 128 ? DataType::kBF16 : DataType::kF16);
     expect_tactics_compile(family(), problem);
+  }
+}
+
+// setmaxnreg waits for registers that the block does not have.
+TEST(CudaAttentionWgmma, HandsRoundNoMoreRegistersThanItWasLaunchedWith) {
+  for (const auto& [groups, teams] : {std::pair(1, 2), std::pair(2, 2), std::pair(1, 3)}) {
+    const attention::Schedule s{.groups = groups, .ring = 2, .teams = teams};
+    EXPECT_LE(128 * groups * teams * s.consumer_registers() + 24 * 128, s.threads() * s.launch_registers());
+    EXPECT_LE(s.consumer_registers(), 240);
+    EXPECT_GE(s.consumer_registers(), 104);
   }
 }
 

@@ -246,7 +246,7 @@ class Printer {
   }
   std::string rows_text() const {
     if (epilogue_.moments.empty()) return "";
-    return cat("struct Rows {\n", rows_members_, "};\nDEV void load_rows(const Epilogue& e, Rows& rows, u32 row, int quarter) {\n",
+    return cat("struct alignas(8) Rows {\n", rows_members_, "};\nDEV void load_rows(const Epilogue& e, Rows& rows, u32 row, int quarter) {\n",
                rows_body_, "}\n");
   }
 

@@ -30,6 +30,18 @@ bool loads_early(const Plan& plan, const EpilogueText& epilogue) {
   return loaded <= (moments ? std::max(32, register_cap(plan) - plan.sums() - 60) : 32);
 }
 
+// What reads more than it writes begins with what the kernel in front, which wrote more than it read, left
+// last: of an input larger than a part of L2 only that is still there.
+bool walks_backwards(const Product& p, const Plan& plan) {
+  constexpr int64_t kPartOfL2 = 16 << 20;
+  const int64_t input = (p.is_conv ? p.conv.images * p.conv.height * p.conv.width * p.conv.channels
+                                   : p.left.matrices * p.rows * p.depth) * plan.element_bytes;
+  int64_t written = 0;
+  for (const Access& result : p.epilogue.results)
+    written += p.batches * p.rows * p.channels * ir::bits_of(result.type) / 8;
+  return input > kPartOfL2 && input > written;
+}
+
 std::string constants_text(const Product& p, const Plan& plan, const EpilogueText& epilogue) {
   const bool early = loads_early(plan, epilogue);
   const Gangs gangs = gangs_of(plan, epilogue.near_registers);
@@ -54,7 +66,7 @@ std::string constants_text(const Product& p, const Plan& plan, const EpilogueTex
   c("kRightDepthOuter", plan.right == Source::kDepthOuter);
   c("kSwizzle", plan.step_bytes == 128 ? 1 : 2)("kElementBytes", plan.element_bytes);
   const int64_t columns = plan.channel_tiles / t.share_rows;
-  c("kRaster", columns < 8 ? columns : 8);
+  c("kRaster", columns < 8 ? columns : 8)("kBackwards", walks_backwards(p, plan));
   if (const auto& moments = p.epilogue.result_moments)
     c("kPartFours", moments->width / 16)("kParts", moments->parts)("kPartWidth", moments->width);
   return c.take();
@@ -200,8 +212,10 @@ DEV void gather_unit(const Epilogue& e, Gathered& g, const float (&x)[kLanes], i
 constexpr std::string_view kBodyText = R"CUDA(
 constexpr int kColumns = kChannelTiles / kShareRows, kBands = (kRowTiles + kShareWeights - 1) / kShareWeights;
 struct Place { int batch, row_tile, channel_tile; };
-// Tiles go down the rows in strips of up to kRaster channel tiles, so that a wave reads few operands.
+// Tiles go down the rows in strips of up to kRaster channel tiles, so that a wave reads few operands;
+// backwards where L2 holds the end of the input, not its beginning.
 DEV Place place_of(int tile, u32 rank) {
+  if (kBackwards) tile = kTiles - 1 - tile;
   const int batch = tile / (kBands * kColumns), at = tile % (kBands * kColumns);
   const int strip = at / (kRaster * kBands), in = at - strip * kRaster * kBands;
   const int wide = min(kRaster, kColumns - strip * kRaster);
@@ -216,6 +230,7 @@ struct Ring {
     if (stage >= kStages) { stage -= kStages; parity ^= 1; }
   }
 };
+DEV void consumers_meet() { asm volatile("bar.sync 1, %0;" ::"n"(kGroups * 128) : "memory"); }
 DEV void release(u32 barrier, u32 lane) {
   if (kCluster / kSplit > 1) { if (lane < kCluster) barrier_arrive_at(barrier, lane); }
   else if (lane == 0) barrier_arrive(barrier);
@@ -295,7 +310,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
   } else {  // ---- consumers
     if (kProducerWarps == 4) more_registers<kConsumerRegisters>();
     MAKE_EPILOGUE
-    const u32 group = warp >> 2, quad = warp & 3;
+KEPT_ROWS    const u32 group = warp >> 2, quad = warp & 3;
     const int high = kPingPong ? 0 : group * kBlocks * 64;
     Ring r = {0, 0};
     u32 my_turn = group ^ 1;
@@ -337,7 +352,7 @@ ROWS_EARLY#pragma unroll
             if (row < kRows && channel0 + c < kChannels) prefetch_near(e, row_base + row, channel_base + channel0 + c);
         }
       }
-      float sum[kBlocks][kSums];
+ROWS_WIDE      float sum[kBlocks][kSums];
       if (kPingPong) { barrier_wait(turn + 8 * group, my_turn); my_turn ^= 1; }
       u32 previous = 0;
 #pragma unroll 1
@@ -401,12 +416,26 @@ GATHER_UNIT      }
 namespace {
 
 // What stands in the body where rows have moments.
-void print_moments(std::string& body, const EpilogueText& epilogue) {
+void print_moments(std::string& body, const EpilogueText& epilogue, bool swap) {
   const auto put = [&](std::string_view what, bool wanted, std::string_view text) {
     replace_all(body, what, wanted ? text : "");
   };
   const bool rows = epilogue.has_rows, keeps = epilogue.keeps;
-  put("BRING_ROWS", rows, R"(      // Which rows a thread finishes: all of its own, or, of a split tile, its member's.
+  const std::string_view wide = R"(      const auto bring_rows = [&] {  // all of the tile, by all groups
+        consumers_meet();  // those of the tile before have been read
+#pragma unroll
+        for (int i = 0; i < (kWide + 32 * kGroups - 1) / (32 * kGroups); ++i) {
+          const int at = 32 * kGroups * i + (int)(thread >> 2);
+          Rows rows;
+          load_rows(e, rows, row_base + (row0 + at < kRows ? row0 + at : kRows - 1), lane & 3);
+          if (at < kWide && (lane & 3) == 0) kept_rows[at] = rows;
+        }
+        consumers_meet();
+      };
+)";
+  put("ROWS_WIDE", rows && swap, "      if (!kEarly) bring_rows();\n");
+  put("KEPT_ROWS", rows && swap, "    Rows* const kept_rows = (Rows*)(shared + (turn + 16 - ring));\n");
+  const std::string_view own = R"(      // Which rows a thread finishes: all of its own, or, of a split tile, its member's.
       constexpr int kRowUnits = kSets * kQuarters, kRowsMine = kSplit == 1 ? 2 * kBlocks : kMine > kRowUnits ? kMine / kRowUnits : 1;
       Rows rows[kRowsMine];
       const auto bring_rows = [&] {
@@ -416,11 +445,13 @@ void print_moments(std::string& body, const EpilogueText& epilogue) {
           load_rows(e, rows[i], row_base + (row < kRows ? row : kRows - 1), lane & 3);
         }
       };
-)");
+)";
+  put("BRING_ROWS", rows, swap ? wide : own);
   put("ROWS_EARLY", rows, "        bring_rows();\n");
-  put("ROWS_LATE", rows, "      if (!kEarly) bring_rows();\n");
+  put("ROWS_LATE", rows && !swap, "      if (!kEarly) bring_rows();\n");
   put("DECLARE_KEPT", keeps, "        float kept[kLanes] = {};\n");
-  put("ROWS_ARGUMENT", rows, "rows[kSplit > 1 ? v / kRowUnits : 2 * u.block + u.half], ");
+  put("ROWS_ARGUMENT", rows, swap ? "kept_rows[row_in_tile(u, high, quad, lane)], "
+                                  : "rows[kSplit > 1 ? v / kRowUnits : 2 * u.block + u.half], ");
   put("KEPT_ARGUMENT", keeps, ", kept");
   put("GATHER_UNIT", keeps, R"(        gather_unit(e, gathered[kSplit > 1 ? 0 : 2 * u.block + u.half], kept, kSplit > 1 ? v : u.set * kQuarters + u.quarter,
                     u.set * kQuarters + u.quarter, channel0 / kPartWidth, row_base + row, row < kRows && channel < kChannels, lane);
@@ -434,7 +465,7 @@ std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& 
                         const std::string& entry, bool one_wave) {
   const Tile& t = plan.tile;
   std::string body(kBodyText);
-  print_moments(body, epilogue);
+  print_moments(body, epilogue, t.swap);
   // What a member of a split finishes is whole rows, or parts of one that follow each other.
   std::string units(kUnitText);
   replace_all(units, "ROW_BY_ROW", (epilogue.keeps || epilogue.has_rows) && t.split > 1

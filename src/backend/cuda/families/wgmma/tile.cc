@@ -54,11 +54,14 @@ Status check_im2col(const ConvGeometry& g) {
   return ok_status();
 }
 
-// Lanes of a quad have one row's statistics, and make one row's parts of four sums each at a time.
+// Lanes of a quad have one row's statistics, and make one row's parts of four sums each at a time. Rows on
+// the wide side leave theirs in shared memory for all groups, and no parts of a result.
 Status check_moments(const Product& p, const Plan& plan) {
   const Tile& t = plan.tile;
-  if (t.swap || p.is_conv || p.batches > 1) return unsupported("moments of rows on the wide side, or of images");
+  if (p.is_conv || p.batches > 1) return unsupported("moments of images, or of batches");
+  if (t.swap && t.ping_pong) return unsupported("moments of rows that the groups do not share");
   if (!p.epilogue.result_moments) return ok_status();
+  if (t.swap) return unsupported("moments of a result with its rows on the wide side");
   const int64_t width = p.epilogue.result_moments->width;
   if (width % 16 || t.channel_tile() % width || p.channels % t.channel_tile() || plan.lanes % 4)
     return unsupported(cat("parts of ", width, " of ", p.channels, " channels in a tile of ", t.channel_tile()));
@@ -180,12 +183,13 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
 
   plan.stage_bytes = plan.left_bytes() + plan.right_bytes();
   plan.reduce_bytes = t.split > 1 ? t.row_tile() * t.channel_tile() * 4 : 0;
-  const int overhead = 512 + (t.residents > 1 ? 1024 : 0);
+  if (t.swap) plan.rows_bytes = t.width * int(p.epilogue.moments.size()) * 8;
+  const int overhead = 512 + plan.rows_bytes + (t.residents > 1 ? 1024 : 0);
   const int fit = (kMaxSharedBytes / t.residents - plan.reduce_bytes - overhead) / plan.stage_bytes;
   plan.stages = t.stages ? t.stages : std::min(fit, 10);
   if (plan.stages < 2 || plan.stages > fit)
     return unsupported(cat("a ring of ", plan.stages, " stages, ", fit, " fit"));
-  plan.shared_bytes = plan.stages * plan.stage_bytes + plan.reduce_bytes + 16 * plan.stages + 16;
+  plan.shared_bytes = plan.stages * plan.stage_bytes + plan.reduce_bytes + 16 * plan.stages + 16 + plan.rows_bytes;
   plan.producer_warps = plan.sums() >= 96 && t.groups > 1 ? 4 : 1;
   plan.consumer_registers = t.groups == 3 ? 160 : 240;
   plan.producer_registers = t.groups == 3 ? 32 : 24;

@@ -52,6 +52,7 @@ struct Plan {
   int permuted = 8;                       // channels that lie together in a thread's sums
   int64_t packed_channels = 0;            // of one batch, padding included
   int stages = 4, stage_bytes = 0, reduce_bytes = 0, shared_bytes = 0;
+  int rows_bytes = 0;                     // of mean and scale of the rows, where they lie on the wide side
   int producer_warps = 1, consumer_registers = 240, producer_registers = 24;
 
   int left_bytes() const { return tile.row_tile() * step_bytes; }

@@ -203,6 +203,9 @@ TEST(ContractionsOnTheHost, MomentsOfRows) {
       {.groups = 2, .blocks = 1, .width = 96, .ping_pong = true},
       {.groups = 1, .blocks = 1, .width = 32, .share_rows = 2},
       {.groups = 1, .width = 144},
+      {.groups = 3, .width = 40, .swap = true},
+      {.groups = 1, .width = 104, .swap = true},
+      {.groups = 1, .blocks = 2, .width = 32, .swap = true, .split = 2},
   };
   const EmittedKernelDef& def = family("cuda.contraction_wgmma");
   std::vector<HostCase> cases;
@@ -241,6 +244,18 @@ TEST(ContractionsOnTheHost, AttentionAndStem) {
   std::map<std::string, std::set<std::string>> taken;
   const std::string_view names[] = {"cuda.attention_wgmma", "cuda.attention_plain", "cuda.stem_wgmma"};
   add_cases(problems, names, cases, taken);
+  // CTAs that walk over heads, which no tactic proposes for so few.
+  const EmittedKernelDef& def = family(names[0]);
+  int walks = 0;
+  for (const Asked& one : problems)
+    for (const char* text : {"g=1,occ=1,ring=2", "g=2,occ=1,ring=3", "g=2,occ=1,ring=2,teams=2", "g=1,occ=1,ring=1,teams=2"}) {
+      if (!def.supports(one.problem, testing_device()).ok()) continue;
+      auto made = host_case(one.title, def, one.problem, *Tactic::parse(text), testing_device(), one.operands, one.expected);
+      if (!made.ok()) continue;  // more than the shared memory
+      cases.push_back(std::move(*made));
+      ++walks;
+    }
+  EXPECT_GE(walks, 16);
   EXPECT_EQ(taken["cuda.attention_wgmma"].size(), 5u);
   EXPECT_EQ(taken["cuda.stem_wgmma"].size(), 2u);
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
