@@ -47,7 +47,7 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
     fp32: "exact" leaves out algorithms that round differently. deterministic: nothing is measured.
     time_budget: seconds that measuring may take. timing_cache: file of earlier measurements; empty:
     none. decisions: Engine.decisions of an earlier build. Limits of 0 are none; threads 0: all cores.
-    allow_libraries: on a GPU, kernels of cuBLASLt and cuDNN race ours.
+    allow_libraries: kernels of cuBLASLt and cuDNN race ours; on a GPU only.
     signature, tags, inputs, outputs: what to take of a TensorFlow model.
     progress: True for a bar, or a function of (phase, fraction, message) that may return False to
     cancel. cancel: ends it from another thread. Python's lock is free meanwhile, and Ctrl-C works.

@@ -171,6 +171,8 @@ TEST(Build, RefusesOptionsThatDoNotFit) {
   };
   EXPECT_THAT(message([](BuildOptions& o) { o.device = "tpu"; }), HasSubstr("'tpu'"));
   EXPECT_THAT(message([](BuildOptions& o) { o.threads = -1; }), HasSubstr("-1"));
+  EXPECT_THAT(message([](BuildOptions& o) { o.allow_libraries = true; }),
+              HasSubstr("allow_libraries: device 'cpu' has no library to allow, expected a GPU"));
   EXPECT_THAT(message([](BuildOptions& o) { o.time_budget_s = NAN; }), HasSubstr("time_budget"));
   EXPECT_THAT(message([](BuildOptions& o) { o.disabled_passes = {"fold_constant"}; }),
               HasSubstr("did you mean 'fold_constants'"));

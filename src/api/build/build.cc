@@ -1,6 +1,7 @@
 // The public build() over compiler::compile, and Plan.
 #include "planish/build.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "check/choose_launches.h"
 #include "compiler/compile.h"
 #include "compiler/launches.h"
+#include "kernel/library_kernel.h"
 #include "passes/pipeline.h"
 #include "plan/plan_file.h"
 #include "tuner/timing_cache.h"
@@ -125,6 +127,12 @@ std::vector<std::string> plugins_of(const plan::Program& program, const api::Reg
   return out;
 }
 
+bool has_libraries(const kernel::KernelRegistry& kernels, std::string_view device_kind) {
+  return std::any_of(kernels.all().begin(), kernels.all().end(), [&](const auto& kernel) {
+    return kernel->device_kind() == device_kind && dynamic_cast<const kernel::LibraryKernel*>(kernel.get());
+  });
+}
+
 // Times whole runs for how the steps are launched, unless nothing is to be measured or decisions say it.
 // Branches beside each other take memory at once: they go where the caps do not leave it.
 planish::Status choose_launches(plan::Plan& plan, const BuildOptions& options,
@@ -227,6 +235,10 @@ Result<Plan> build_graph(const Network::Impl& from,
     }
 
     device = backend::with_precision(std::move(device), api::name_of(options.precision));
+    if (options.allow_libraries && !has_libraries(from.registry->kernels, device->info().kind))
+      return api::to_public(invalid_argument(
+          cat("option allow_libraries: device '", device->info().kind, "' has no library to allow, expected ",
+              "a GPU (cuBLASLt, cuDNN)")));
     if (options.allow_libraries) device = backend::with_libraries(std::move(device), kernel::kLibrariesRace);
     compiler::CompileOptions inner = compile_options(options);
     inner.print_after = options.print_after;
