@@ -19,7 +19,8 @@ done = [json.loads(line)["number"] for line in path.read_text().splitlines()] if
 for number in range(6):
     if number in done: continue
     if number == 2: sys.exit(134)
-    row = {"number": number, "name": f"Op.{number}", "right": 3, "wrong": ["[1] off"] if number == 3 else []}
+    if number == 5 and options.get("--filter") == "slow": sys.exit(4)
+    row = {"number": number, "of": 6, "name": f"Op.{number}", "right": 3, "wrong": ["[1] off"] if number == 3 else []}
     if number == 5: row["refused"] = True
     with path.open("a") as file: file.write(json.dumps(row) + "\\n")
     if number == 4: sys.exit(3)
@@ -28,6 +29,7 @@ sys.exit(1)
 
 PLANISH = """
 import json, os, sys, pathlib
+if sys.argv[1] == "--version": sys.exit(print("planish 1.2.3"))
 calls = pathlib.Path(os.environ["CALLS"])
 calls.write_text(calls.read_text() + " ".join(sys.argv[1:3]) + "\\n")
 if "--json" in sys.argv and sys.argv[1] == "bench":
@@ -52,6 +54,7 @@ class GpuCheck(unittest.TestCase):
         self.state, self.bin, self.results = root / "state", root / "bin", root / "results.json"
         self.calls = root / "calls"
         self.calls.write_text("")
+        self.path = "/usr/bin:/bin"
         self.bin.mkdir()
         for name, text in (("conformance_test", CONFORMANCE), ("planish", PLANISH)):
             (self.bin / name).write_text(f"#!{sys.executable}\n{text}")
@@ -67,7 +70,7 @@ class GpuCheck(unittest.TestCase):
     def check(self, *arguments):
         done = subprocess.run([sys.executable, str(ROOT / "scripts" / "gpu_check"), *arguments, "--bin", str(self.bin),
                                "--state", str(self.state), "--results", str(self.results)], text=True,
-                              capture_output=True, env={"CALLS": str(self.calls), "PATH": "/usr/bin:/bin",
+                              capture_output=True, env={"CALLS": str(self.calls), "PATH": self.path,
                                                          "PYTHONPATH": self.folder.name})
         return done.returncode, done.stdout + done.stderr
 
@@ -80,7 +83,36 @@ class GpuCheck(unittest.TestCase):
         counts = self.found("conformance")
         self.assertEqual((counts["right"], counts["wrong"], counts["refused"], counts["problems"]), (15, 2, 1, 6), text)
         self.assertTrue(counts["finished"])
+        self.assertEqual(counts["not_run"], 0)
+        self.assertEqual(self.found("machine")["versions"]["planish"], "1.2.3")
         self.assertIn("the process ended with 134", " ".join(counts["wrong_list"]))
+
+    def test_what_the_time_did_not_allow_is_counted_as_not_run(self):
+        code, text = self.check("conformance", "--only", "slow")
+        self.assertEqual(code, 1, text)
+        counts = self.found("conformance")
+        self.assertFalse(counts["finished"])
+        self.assertEqual((counts["problems"], counts["not_run"], counts["cases"]), (5, 1, "slow"), text)
+
+    def test_a_sanitizer_that_the_machine_refuses_is_recorded_as_not_run(self):
+        tool = self.bin / "compute-sanitizer"
+        tool.write_text("#!/bin/sh\ncase $2 in memcheck) echo '========= ERROR SUMMARY: 0 errors';; "
+                        "*) echo 'Device not supported'; exit 1;; esac\n")
+        tool.chmod(0o755)
+        self.path = f"{self.bin}:/usr/bin:/bin"
+        self.check("sanitize", "--only", "Relu,MatMul")
+        self.assertEqual([(row["tool"], row["cases"], row["outcome"]) for row in self.found("sanitize")],
+                         [("memcheck", "Relu", "right"), ("memcheck", "MatMul", "right"),
+                          ("racecheck", "Relu", "not_run"), ("racecheck", "MatMul", "not_run")])
+        self.assertEqual(self.found("sanitize")[2]["said"], ["Device not supported"])
+
+    def test_sanitizers_that_the_time_did_not_allow_are_recorded_as_not_run(self):
+        (self.bin / "compute-sanitizer").write_text("#!/bin/sh\nexit 1\n")
+        (self.bin / "compute-sanitizer").chmod(0o755)
+        self.path = f"{self.bin}:/usr/bin:/bin"
+        code, text = self.check("sanitize", "--only", "Relu", "--limit", "5")
+        self.assertEqual(code, 1, text)
+        self.assertEqual([row["said"] for row in self.found("sanitize")], ["out of time"] * 2)
 
     def test_models_are_taken_up_where_they_stopped(self):
         self.assertEqual(self.check("models", "--only", "ncf", "--precision", "fp16")[0], 0)

@@ -4,7 +4,7 @@
 // Contractions come first. Kernels are compiled on all cores, a batch of problems ahead of the one that
 // runs. A kernel that loses the device ends the run, for nothing else works in the process: the last
 // line then says where to go on, and so it does when --seconds are over. --lines adds one JSON line per
-// problem to a file: number, name, right, wrong (texts), refused; --resume passes over those in it.
+// problem to a file: number, of (how many there are), name, right, wrong (texts), refused; --resume passes over those in it.
 //
 // Usage: conformance_test [--device cpu|cuda|onednn] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
 //                         [--resume FILE] [--seconds N] [--libraries 1]
@@ -159,11 +159,12 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-void add_line(std::ofstream& lines, size_t number, const CaseSubject& one, const Report& report) {
+void add_line(std::ofstream& lines, size_t number, size_t count, const CaseSubject& one, const Report& report) {
   if (!lines.is_open()) return;
   int64_t runs = 0;
   for (const auto& [kernel, count] : report.runs) runs += count;
   nlohmann::json line{{"number", number},
+                      {"of", count},
                       {"name", one.subject.name},
                       {"right", runs - int64_t(report.failures.size())},
                       {"wrong", report.failures}};
@@ -263,7 +264,7 @@ int run(int argc, char** argv) {
     }
     const CaseSubject& one = subjects[s];
     const Report report = check(registry, kernels, **device, one.subject, tactics);
-    add_line(lines, s, one, report);
+    add_line(lines, s, subjects.size(), one, report);
     ++totals.subjects;
     for (const auto& [kernel, runs] : report.runs) {
       totals.runs[kernel] += runs;
