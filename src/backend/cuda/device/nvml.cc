@@ -10,7 +10,7 @@ namespace planish::cuda {
 namespace {
 
 // NVML's own names and numbers (nvml.h comes with the driver's development files only).
-using NvmlDevice = struct nvmlDevice_st*;
+using NvmlDevice = void*;
 constexpr int kClockSm = 1, kClockMemory = 2, kSensorGpu = 0;
 
 struct Nvml {

@@ -186,6 +186,14 @@ CUresult fake_cuDeviceGetName(char* name, int size, CUdevice) {
   std::strncpy(name, "Fake GPU", size_t(size));
   return CUDA_SUCCESS;
 }
+// As NVIDIA's tables of compute capabilities say.
+int shared_bytes_per_block() {
+  const long capability = setting("capability", 90);
+  if (capability < 75) return 98304;
+  if (capability < 80) return 65536;
+  if (capability == 80 || capability == 87) return 166912;
+  return capability == 90 || capability / 10 == 10 ? 232448 : 101376;
+}
 CUresult fake_cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUdevice) {
   const long capability = setting("capability", 90);
   switch (which) {
@@ -193,7 +201,7 @@ CUresult fake_cuDeviceGetAttribute(int* value, CUdevice_attribute which, CUdevic
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = int(capability % 10); break;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 132; break;
     case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: *value = 60 << 20; break;
-    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = 232448; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = shared_bytes_per_block(); break;
     case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *value = 1980000; break;
     case CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE: *value = 3201000; break;
     case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH: *value = 6016; break;
@@ -312,7 +320,11 @@ CUresult fake_cuModuleGetFunction(CUfunction* function, CUmodule module, const c
 CUresult fake_cuFuncGetAttribute(int* value, CUfunction_attribute, CUfunction) {
   return *value = 0, CUDA_SUCCESS;
 }
-CUresult fake_cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) { return CUDA_SUCCESS; }
+CUresult fake_cuFuncSetAttribute(CUfunction, CUfunction_attribute which, int value) {
+  return which == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES && value > shared_bytes_per_block()
+             ? CUDA_ERROR_INVALID_VALUE
+             : CUDA_SUCCESS;
+}
 CUresult fake_cuOccupancyMaxActiveBlocksPerMultiprocessor(int* count, CUfunction, int, size_t) {
   return *count = 2, CUDA_SUCCESS;
 }

@@ -1,6 +1,7 @@
 // What the fake cuBLASLt and the fake cuDNN share: work in the order of the fake driver's streams, numbers
 // of the three types in memory, settings from the environment.
 #pragma once
+#include <cuda.h>
 #include <dlfcn.h>
 
 #include <cstdint>
@@ -16,8 +17,9 @@ namespace planish_fake {
 // Runs `work` when the stream (or the graph that is being captured from it) gets there; several times
 // when the graph is replayed.
 inline void enqueue(void* stream, std::function<void()> work) {
-  using GetProcAddress = int (*)(const char*, void**, int, uint64_t, void*);
-  using LaunchHostFunction = int (*)(void*, void (*)(void*), void*);
+  // The driver's own types: a call through a pointer of another type is undefined.
+  using GetProcAddress = CUresult (*)(const char*, void**, int, cuuint64_t, CUdriverProcAddressQueryResult*);
+  using LaunchHostFunction = CUresult (*)(CUstream, CUhostFn, void*);
   static const auto launch = [] {
     void* driver = dlopen(std::getenv("PLANISH_CUDA_DRIVER"), RTLD_NOW | RTLD_LOCAL);
     const auto get = reinterpret_cast<GetProcAddress>(dlsym(driver, "cuGetProcAddress_v2"));
@@ -27,7 +29,7 @@ inline void enqueue(void* stream, std::function<void()> work) {
   }();
   // Kept for ever: a graph may call it as long as the process lives.
   auto* kept = new std::function<void()>(std::move(work));
-  launch(stream, [](void* data) { (*static_cast<std::function<void()>*>(data))(); }, kept);
+  launch(static_cast<CUstream>(stream), [](void* data) { (*static_cast<std::function<void()>*>(data))(); }, kept);
 }
 
 inline double load(planish::ir::DataType type, const void* data, int64_t i) {
