@@ -14,6 +14,7 @@
 #include "backend/cuda/testing/compile_testing.h"
 #include "base/text.h"
 #include "fake_world.h"
+#include "plan/plan_file.h"
 
 namespace planish::cuda_tests {
 namespace {
@@ -72,6 +73,13 @@ TEST(BadLuck, GpuOfAnArchitectureThatIsTooOld) {
   EXPECT_THAT(opened.status().message(), HasSubstr("6.1"));
 }
 
+TEST(BadLuck, ArchitectureThatNvrtcDoesNotKnow) {
+  PLANISH_NEEDS_NVRTC();
+  const auto compiled = cuda::compile_source("extern \"C\" __global__ void k(int* p) { *p = 7; }", "sm_20");
+  EXPECT_EQ(compiled.status().code(), Code::kUnsupported) << compiled.status().to_string();
+  EXPECT_THAT(compiled.status().message(), HasSubstr("does not compile for sm_20, expected one of sm_"));
+}
+
 TEST(BadLuck, NoMemoryAtBuildOfAnEngine) {
   PLANISH_NEEDS_NVRTC();
   auto plan = compile_text(R"(graph "" {
@@ -118,8 +126,33 @@ TEST(BadLuck, CubinThatDoesNotLoad) {
   const Fake fake("cuModuleLoadData=209@1");
   const Status status = context->run();
   EXPECT_EQ(status.code(), Code::kIncompatible) << status.to_string();
-  EXPECT_THAT(status.message(), HasSubstr("cuModuleLoadData"));
+  EXPECT_THAT(status.message(), HasSubstr(": cuModuleLoadData: "));
+  EXPECT_THAT(status.message(), HasSubstr("the driver, of version 13.0, does not take this kernel for sm_90a"));
   EXPECT_THAT(status.message(), HasSubstr("step 0"));
+}
+
+// The plan's kernels as a driver sees them that is older than their compiler.
+plan::Plan unknown_to_the_driver() {
+  auto plan = compile_text(kPointwise);
+  EXPECT_TRUE(plan.ok()) << plan.status().to_string();
+  auto artifact = cuda::decode(plan->program.steps[0].artifact);
+  EXPECT_TRUE(artifact.ok()) << artifact.status().to_string();
+  for (cuda::ArtifactKernel& kernel : artifact->kernels)
+    kernel.cubin = std::make_shared<const std::vector<std::byte>>(64, std::byte{7});
+  plan->program.steps[0].artifact = cuda::encode(*artifact);
+  return std::move(*plan);
+}
+
+// Case 135, another driver: what it does not take is compiled by the NVRTC that is here.
+TEST(BadLuck, KernelsThatTheDriverDoesNotTakeAreCompiledAnew) {
+  PLANISH_NEEDS_NVRTC();
+  auto engine = engine_of(unknown_to_the_driver());
+  ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+  auto context = std::move(runtime::ExecutionContext::create(*engine)).value();
+  std::vector<float> x(32, 1);
+  ASSERT_TRUE(context->set_input(0, x.data(), {4, 8}).ok());
+  const Status status = context->run();
+  EXPECT_TRUE(status.ok()) << status.to_string();
 }
 
 TEST(BadLuck, ArtifactThatIsDamaged) {
@@ -238,28 +271,38 @@ Status bind_foreign_artifact() {
   return bind_artifact(artifact);
 }
 
-// A whole plan of another architecture (case 135), without NVRTC: the step, what it was made for, and
-// what is there.
-Status run_foreign_plan() {
-  auto plan = compile_text(kPointwise);
-  if (!plan.ok()) return plan.status();
-  for (plan::Step& step : plan->program.steps) {
-    auto artifact = cuda::decode(step.artifact);
-    if (!artifact.ok()) return artifact.status();
-    artifact->arch = "sm_80";
-    step.artifact = cuda::encode(*artifact);
+// A whole plan of another architecture (case 135).
+Status save_foreign_plan(const std::string& path) {
+  PLANISH_ASSIGN_OR_RETURN(plan::Plan plan, compile_text(kPointwise));
+  for (plan::Step& step : plan.program.steps) {
+    PLANISH_ASSIGN_OR_RETURN(cuda::Artifact artifact, cuda::decode(step.artifact));
+    artifact.arch = "sm_80";
+    step.artifact = cuda::encode(artifact);
   }
-  // Where NVRTC is, it would be made anew: this process has found it.
-  auto engine = engine_of(std::move(*plan));
-  if (!engine.ok()) return engine.status();
+  PLANISH_ASSIGN_OR_RETURN(const auto file, plan::EncodedPlan::create(std::move(plan)));
+  return file->write(path);
+}
+Status bind_plan(const std::string& path) {
+  PLANISH_ASSIGN_OR_RETURN(plan::Plan plan, plan::read_plan(path));
+  PLANISH_ASSIGN_OR_RETURN(const auto engine, engine_of(std::move(plan)));
   const std::vector<int64_t> dims = {4, 8};
-  return (*engine)->instance(std::span(&dims, 1)).status();
+  return engine->instance(std::span(&dims, 1)).status();
 }
 
-TEST(BadLuck, APlanOfAnotherArchitectureIsMadeAnewWhereNvrtcIs) {
-  PLANISH_NEEDS_NVRTC();
-  const Status status = run_foreign_plan();
-  EXPECT_TRUE(status.ok()) << status.to_string();
+// Made anew where NVRTC is; refused where it is not, with the step, what it was made for and what is there.
+TEST(BadLuckDeathTest, APlanOfAnotherArchitecture) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const std::string path = testing::TempDir() + "planish_foreign.plan";
+  if (!testing::internal::InDeathTestChild()) {  // which must not find NVRTC before it is hidden
+    PLANISH_NEEDS_NVRTC();
+    const Status saved = save_foreign_plan(path);
+    ASSERT_TRUE(saved.ok()) << saved.to_string();
+    const Status here = bind_plan(path);
+    EXPECT_TRUE(here.ok()) << here.to_string();
+  }
+  EXPECT_EXIT(leave_with(Code::kIncompatible, [&] { return bind_plan(path); }), testing::ExitedWithCode(0),
+              "step 0 .cuda.pointwise. from .*made for sm_80, the device is sm_90a.*no NVRTC");
+  std::filesystem::remove(path);
 }
 
 // Another generator's artifact, of which nothing but its number can be read.

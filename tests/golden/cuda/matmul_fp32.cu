@@ -1,5 +1,5 @@
 // MatMul -> f32[3, 70, 100]
-// grid 2 4 1, block 256
+// grid 2 4 1, block 256, tactic tile=1
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
 extern "C" __global__ void __launch_bounds__(256) simt_MatMul_f32_64x64x16(const float* x0, const float* x1, float* y0) {
   grid_wait();

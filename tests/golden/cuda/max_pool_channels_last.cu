@@ -1,5 +1,5 @@
 // MaxPool 3x3 -> f16[2, 64, 14, 14] perm(0,2,3,1)
-// grid 13 1 1, block 256
+// grid 13 1 1, block 256, tactic v=8
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
 extern "C" __global__ void __launch_bounds__(256) element_MaxPool_f16_v8(u16* y0, i64 y0_pitch, const u16* x0) {
   grid_wait();

@@ -1,5 +1,5 @@
 // {mul add max} -> f16[2, 64, 28, 28] perm(0,2,3,1)
-// grid 49 1 1, block 256
+// grid 49 1 1, block 256, tactic v=8
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
 extern "C" __global__ void __launch_bounds__(256) element_pointwise_f16_v8(u16* y0, const u16* x0, const u16* x1, const u16* x2) {
   grid_wait();

@@ -1,5 +1,5 @@
 // Softmax -> f16[96, 1000]
-// grid 12 1 1, block 256
+// grid 12 1 1, block 256, tactic team=32,v=8
 template <class T, int N> struct alignas(sizeof(T) * N) Pack { T v[N]; };
 
 template <int TEAM, class T, class F> DEV T team_reduce(T v, T* shared, F combine) {

@@ -85,7 +85,7 @@ Status Gpu::describe(int ordinal) {
   info_.properties["ordinal"] = std::to_string(ordinal);
   info_.properties["sm_count"] = std::to_string(sm_count_);
   info_.properties["memory_bytes"] = std::to_string(memory);
-  info_.properties["driver"] = cat(driver_.version / 1000, ".", driver_.version % 1000 / 10);
+  info_.properties["driver"] = version_text(driver_.version);
   info_.properties["shared_bytes_per_block"] = std::to_string(
       attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 48 << 10));
   info_.properties["clock_mhz"] = std::to_string(int64_t(clock_khz / 1000));
@@ -118,7 +118,11 @@ Result<std::shared_ptr<const Module>> Gpu::load_module(std::span<const std::byte
   if (auto known = modules_[key].lock()) return known;
   PLANISH_RETURN_IF_ERROR(make_current());
   CUmodule module = nullptr;
-  PLANISH_GPU(*this, driver_.cuModuleLoadData(&module, cubin.data()));
+  const Status status = check(driver_.cuModuleLoadData(&module, cubin.data()), "cuModuleLoadData");
+  if (status.code() == Code::kIncompatible)
+    return Status(status.code(), cat(status.message(), "; the driver, of version ", version_text(driver_.version),
+                                     ", does not take this kernel for ", info_.isa));
+  PLANISH_RETURN_IF_ERROR(status);
   auto loaded = std::make_shared<const Module>(driver_, module);
   std::erase_if(modules_, [](const auto& entry) { return entry.second.expired(); });
   modules_[key] = loaded;

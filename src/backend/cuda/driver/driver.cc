@@ -12,9 +12,15 @@ namespace {
 using GetProcAddress = CUresult (*)(const char*, void**, int, cuuint64_t,
                                     CUdriverProcAddressQueryResult*);
 
-std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
+// The function in "gpu_->driver().cuMemAlloc(&p, 8)", as the macros write calls down.
+std::string_view function_of(std::string_view call) {
+  if (const size_t member = call.find(".cu"); member != std::string_view::npos) call.remove_prefix(member + 1);
+  return call.substr(0, call.find('('));
+}
 
 }  // namespace
+
+std::string version_text(int version) { return cat(version / 1000, ".", version % 1000 / 10); }
 
 Status driver_status(CUresult result, std::string_view call) {
   if (result == CUDA_SUCCESS) return ok_status();
@@ -23,7 +29,7 @@ Status driver_status(CUresult result, std::string_view call) {
     loaded->cuGetErrorName(result, &name);
     loaded->cuGetErrorString(result, &words);
   }
-  const std::string message = cat(call, ": ", name ? name : "CUDA error", " (", int(result), ")",
+  const std::string message = cat(function_of(call), ": ", name ? name : "CUDA error", " (", int(result), ")",
                                   words ? ", " : "", words ? words : "");
   switch (result) {
     case CUDA_ERROR_OUT_OF_MEMORY: return resource_exhausted(message);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda.h>
 
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -11,6 +12,9 @@ namespace planish::cuda {
 // Out of memory is kResourceExhausted, a cubin for another device kIncompatible, all else
 // kDeviceError; the message names the call and the driver's words.
 Status driver_status(CUresult result, std::string_view call);
+
+// "12.4" of 12040, as the driver and CUDA_VERSION count.
+std::string version_text(int version);
 
 }  // namespace planish::cuda
 

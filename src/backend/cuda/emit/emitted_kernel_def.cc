@@ -57,6 +57,12 @@ Result<Artifact> make_artifact(const EmittedKernelDef& def, const kernel::Proble
   return artifact;
 }
 
+bool has_same_cubins(const Artifact& a, const Artifact& b) {
+  bool same = a.kernels.size() == b.kernels.size();
+  for (size_t i = 0; same && i < a.kernels.size(); ++i) same = *a.kernels[i].cubin == *b.kernels[i].cubin;
+  return same;
+}
+
 constexpr char kOtherSizes[] = "it was made for other shapes";
 
 // What keeps a stored artifact from being used here; "" when nothing does.
@@ -95,6 +101,9 @@ int64_t property(const kernel::DeviceInfo& device, const char* name, int64_t fal
 }  // namespace
 
 int sm_count(const kernel::DeviceInfo& device) { return int(property(device, "sm_count", 132)); }
+int64_t shared_bytes_per_block(const kernel::DeviceInfo& device) {
+  return property(device, "shared_bytes_per_block", 232448);
+}
 int sm_version(const kernel::DeviceInfo& device) {
   return device.isa.rfind("sm_", 0) == 0 ? std::atoi(device.isa.c_str() + 3) : 0;
 }
@@ -132,6 +141,7 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
   }
   std::span<const std::byte> packed = args.packed;
   kernel::Blob repacked;
+  kernel::Tactic tactic = *args.tactic;
   bool any_size = false;
   if (why == kOtherSizes) {
     if (auto fitting = fit(*this, artifact, *args.problem, *args.device)) {
@@ -140,6 +150,7 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
             repacked, pack(*args.problem, fitting->tactic, *args.device, args.constants));
         packed = repacked.bytes;
       }
+      tactic = fitting->tactic;
       artifact = std::move(fitting->artifact);
       any_size = true;
       why.clear();
@@ -147,14 +158,14 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
       why += cat(", and none of its ", artifact.variants.size(), " kernels of any size fits");
     }
   }
-  if (!why.empty()) {
+  const bool is_planned = why.empty();
+  if (!is_planned) {
     if (const Status s = nvrtc_available(); !s.ok())
       return Status(Code::kIncompatible, cat("the compiled kernel does not fit (", why,
                                              ") and cannot be made anew: ", s.message()));
     PLANISH_RETURN_IF_ERROR(supports(*args.problem, *args.device));
     PLANISH_LOG(kInfo, name(), ": compiling at run time: ", why);
     // The plan's tactic where it is legal for these shapes, else the best guess, weights and all.
-    kernel::Tactic tactic = *args.tactic;
     const std::vector<kernel::Tactic> legal = tactics(*args.problem, *args.device);
     if (std::find(legal.begin(), legal.end(), tactic) == legal.end()) {
       tactic = legal.at(0);
@@ -171,7 +182,13 @@ Result<std::unique_ptr<kernel::Launchable>> EmittedKernelDef::bind(
   PLANISH_ASSIGN_OR_RETURN(const auto share, share_of(*args.device));
   kernel::LaunchInfo info = describe(artifact, *args.problem, *args.device);
   info.any_size = any_size;
-  return make_launcher(std::move(gpu), std::move(artifact), packed, share, std::move(info));
+  auto made = make_launcher(gpu, artifact, packed, share, info);
+  if (made.status().code() != Code::kIncompatible || !is_planned || !nvrtc_available().ok()) return made;
+  // Made by a newer compiler than the driver knows: the one that is installed here may know better.
+  auto here = make_artifact(*this, *args.problem, tactic, *args.device, true);
+  if (!here.ok() || has_same_cubins(*here, artifact)) return made;
+  PLANISH_LOG(kWarning, name(), ": ", made.status().message(), "; compiled anew");
+  return make_launcher(std::move(gpu), std::move(*here), packed, share, std::move(info));
 }
 
 }  // namespace planish::cuda

@@ -46,6 +46,8 @@ inline Status other_family() { return Status(Code::kUnimplemented, "another fami
 int sm_count(const kernel::DeviceInfo& device);
 // 90 for "sm_90a".
 int sm_version(const kernel::DeviceInfo& device);
+// Bytes of shared memory that one block may take.
+int64_t shared_bytes_per_block(const kernel::DeviceInfo& device);
 // Device memory GB/s times a fraction that kernels reach; us for `bytes` plus the launch's gap.
 double memory_us(const kernel::DeviceInfo& device, double bytes);
 // What one more step of a captured graph costs.

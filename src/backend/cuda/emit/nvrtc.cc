@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <nvrtc.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -38,6 +39,7 @@ struct Nvrtc {
   decltype(&nvrtcGetCUBIN) cubin = nullptr;
   decltype(&nvrtcGetErrorString) error = nullptr;
   int major = 0, minor = 0;
+  std::vector<int> architectures;  // 75, 80, ...; empty: not told
 };
 
 Result<Nvrtc> load() {
@@ -69,6 +71,14 @@ Result<Nvrtc> load() {
   if (nvrtc.major * 100 + nvrtc.minor < 1204)
     return Status(Code::kIncompatible, cat("NVRTC is of version ", nvrtc.major, ".", nvrtc.minor,
                                            ", expected at least 12.4"));
+  const auto count = reinterpret_cast<decltype(&nvrtcGetNumSupportedArchs)>(
+      dlsym(library, "nvrtcGetNumSupportedArchs"));
+  const auto list = reinterpret_cast<decltype(&nvrtcGetSupportedArchs)>(dlsym(library, "nvrtcGetSupportedArchs"));
+  int number = 0;
+  if (count && list && count(&number) == NVRTC_SUCCESS && number > 0) {
+    nvrtc.architectures.resize(size_t(number));
+    if (list(nvrtc.architectures.data()) != NVRTC_SUCCESS) nvrtc.architectures.clear();
+  }
   return nvrtc;
 }
 
@@ -180,6 +190,15 @@ Result<CompiledSource> cached_or_compiled(const fs::path& path, const std::strin
 
 Status nvrtc_available() { return nvrtc().status(); }
 
+Status compiles_for(const std::string& arch) {
+  if (!nvrtc().ok()) return nvrtc().status();
+  const std::vector<int>& known = nvrtc()->architectures;
+  const int number = arch.rfind("sm_", 0) == 0 ? std::atoi(arch.c_str() + 3) : 0;
+  if (known.empty() || std::find(known.begin(), known.end(), number) != known.end()) return ok_status();
+  return unsupported(cat("NVRTC ", nvrtc_version(), " does not compile for ", arch, ", expected one of sm_",
+                         join(known, ", sm_")));
+}
+
 std::string nvrtc_version() {
   return nvrtc().ok() ? cat(nvrtc()->major, ".", nvrtc()->minor) : "";
 }
@@ -196,7 +215,7 @@ std::string cubin_cache_folder() {
 }
 
 Result<CompiledSource> compile_source(const std::string& source, const std::string& arch) {
-  if (!nvrtc().ok()) return nvrtc().status();
+  PLANISH_RETURN_IF_ERROR(compiles_for(arch));
   const std::string architecture = cat("--gpu-architecture=", arch);
   // The stack limit is the process's; leave it alone. Kernels are cached here, not by NVRTC.
   std::vector<const char*> options = {architecture.c_str(), "--std=c++17", "--minimal",

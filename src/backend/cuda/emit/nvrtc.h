@@ -23,10 +23,12 @@ struct CompiledSource {
 // Ok, or what is missing: searched are $PLANISH_NVRTC, the loader's path, CUDA toolkits under
 // /usr/local and the Python packages nvidia-cuda-nvrtc of the environment in use.
 Status nvrtc_available();
+// The same for kernels of `arch` ("sm_90a"): kUnsupported names what this NVRTC compiles for.
+Status compiles_for(const std::string& arch);
 // "13.0"; empty without NVRTC.
 std::string nvrtc_version();
 
-// `arch`: "sm_90a". kNotFound without NVRTC; kInternal with the compiler's words when our text is
+// `arch`: "sm_90a". As compiles_for(); kInternal with the compiler's words when our text is
 // wrong.
 Result<CompiledSource> compile_source(const std::string& source, const std::string& arch);
 

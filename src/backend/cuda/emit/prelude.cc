@@ -11,6 +11,7 @@ struct alignas(64) TensorMap { u64 v[16]; };
 DEV float f16_to_f32(u16 h) { float f; asm("cvt.f32.f16 %0,%1;" : "=f"(f) : "h"(h)); return f; }
 DEV u16 f32_to_f16(float f) { u16 h; asm("cvt.rn.f16.f32 %0,%1;" : "=h"(h) : "f"(f)); return h; }
 DEV float bf16_to_f32(u16 h) { return __uint_as_float((u32)h << 16); }
+#if __CUDA_ARCH__ >= 800
 DEV u16 f32_to_bf16(float f) { u16 h; asm("cvt.rn.bf16.f32 %0,%1;" : "=h"(h) : "f"(f)); return h; }
 DEV u32 pack_f16x2(float l, float h) {
   u32 r; asm("cvt.rn.f16x2.f32 %0,%2,%1;" : "=r"(r) : "f"(l), "f"(h)); return r;
@@ -18,6 +19,22 @@ DEV u32 pack_f16x2(float l, float h) {
 DEV u32 pack_bf16x2(float l, float h) {
   u32 r; asm("cvt.rn.bf16x2.f32 %0,%2,%1;" : "=r"(r) : "f"(l), "f"(h)); return r;
 }
+DEV float max_nan(float a, float b) {
+  float r; asm("max.NaN.f32 %0,%1,%2;" : "=f"(r) : "f"(a), "f"(b)); return r;
+}
+DEV float min_nan(float a, float b) {
+  float r; asm("min.NaN.f32 %0,%1,%2;" : "=f"(r) : "f"(a), "f"(b)); return r;
+}
+#else
+DEV u16 f32_to_bf16(float f) {
+  const u32 u = __float_as_uint(f);
+  return f != f ? 0x7fff : (u16)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+}
+DEV u32 pack_f16x2(float l, float h) { return f32_to_f16(l) | (u32)f32_to_f16(h) << 16; }
+DEV u32 pack_bf16x2(float l, float h) { return f32_to_bf16(l) | (u32)f32_to_bf16(h) << 16; }
+DEV float max_nan(float a, float b) { return a != a || b != b ? a + b : fmaxf(a, b); }
+DEV float min_nan(float a, float b) { return a != a || b != b ? a + b : fminf(a, b); }
+#endif
 DEV float f16_low(u32 v) { return f16_to_f32((u16)v); }
 DEV float f16_high(u32 v) { return f16_to_f32((u16)(v >> 16)); }
 DEV float bf16_low(u32 v) { return __uint_as_float(v << 16); }
@@ -43,12 +60,6 @@ DEV void grid_launch() { asm volatile("griddepcontrol.launch_dependents;" ::: "m
 DEV void grid_wait() {}
 DEV void grid_launch() {}
 #endif
-DEV float max_nan(float a, float b) {
-  float r; asm("max.NaN.f32 %0,%1,%2;" : "=f"(r) : "f"(a), "f"(b)); return r;
-}
-DEV float min_nan(float a, float b) {
-  float r; asm("min.NaN.f32 %0,%1,%2;" : "=f"(r) : "f"(a), "f"(b)); return r;
-}
 DEV double max_nan(double a, double b) { return a != a || b != b ? a + b : fmax(a, b); }
 DEV double min_nan(double a, double b) { return a != a || b != b ? a + b : fmin(a, b); }
 // The language's defined truncation: NaN is 0, beyond 64 bits the ends, unsigned where it fits.

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/host/host_check_testing.h"
@@ -280,9 +281,27 @@ bool calls_library(const Problem& problem) {
   return false;
 }
 
-// Of every kind of kernel one compiles, without spills.
+// The step's problem on a GPU of another architecture: a reason, or what that GPU's best guess compiles to.
+bool compiles_elsewhere(const EmittedKernelDef& def, const Problem& problem, const std::string& isa) {
+  const kernel::DeviceInfo device = testing_device(isa);
+  if (const Status s = def.supports(problem, device); !s.ok()) {
+    EXPECT_EQ(s.code(), Code::kUnsupported) << s.to_string();
+    EXPECT_NE(s.message(), "");
+    return false;
+  }
+  auto step = def.emit(problem, def.tactics(problem, device).at(0), device);
+  EXPECT_TRUE(step.ok()) << step.status().to_string();
+  if (step.ok()) expect_compiles(*step, isa, calls_library(problem));
+  return true;
+}
+
+// Of every kind of kernel one compiles, without spills; each third one for another architecture, too.
 TEST_P(FamilyCases, SampleCompiles) {
   PLANISH_NEEDS_NVRTC();
+  std::vector<std::string> others;
+  for (const char* isa : {"sm_75", "sm_80", "sm_86", "sm_89", "sm_100a", "sm_120a"})
+    if (compiles_for(isa).ok()) others.push_back(isa);
+  std::map<std::string, int> elsewhere;
   const std::vector<Sample> samples = all_samples(GetParam());
   std::vector<Way> ways;
   Tally tally;
@@ -294,11 +313,39 @@ TEST_P(FamilyCases, SampleCompiles) {
     if (step->step.kernels.empty()) continue;
     SCOPED_TRACE(step->title);
     expect_compiles(step->step, "sm_90a", calls_library(step->problem));
-    const bool for_hopper = step->step.kernels[0].entry.find("_sm90") != std::string::npos;
-    if (++number % 8 == 0 && !for_hopper)
-      expect_compiles(step->step, "sm_80", calls_library(step->problem));
+    if (++number % 3 || others.empty()) continue;
+    const std::string& isa = others[size_t(number / 3) % others.size()];
+    elsewhere[isa] += compiles_elsewhere(*way.def, step->problem, isa);
   }
-  std::cout << number << " steps compiled\n";
+  std::cout << number << " steps compiled";
+  for (const std::string& isa : others) {
+    std::cout << ", " << elsewhere[isa] << " for " << isa;
+    EXPECT_GT(elsewhere[isa], 0) << isa;
+  }
+  std::cout << "\n";
+}
+
+// The functions that all kernels share, on every architecture that NVRTC knows.
+TEST(Prelude, CompilesForEveryArchitecture) {
+  PLANISH_NEEDS_NVRTC();
+  const std::string source = cat(kPrelude, R"(
+extern "C" __global__ void all(float* f, double* d, u16* h, u32* p, i64* n, V4* v) {
+  grid_wait();
+  f[0] = max_nan(f[1], f[2]); f[3] = min_nan(f[4], f[5]); f[6] = floor_mod(f[7], f[8]);
+  d[0] = max_nan(d[1], d[2]); d[3] = min_nan(d[4], d[5]); d[6] = floor_mod(d[7], d[8]);
+  h[0] = f32_to_f16(f[9] + f16_to_f32(h[1])); h[2] = f32_to_bf16(f[10] + bf16_to_f32(h[3]));
+  p[0] = pack_f16x2(f[11], f16_low(p[1]) + f16_high(p[2])); p[3] = pack_bf16x2(f[12], bf16_low(p[4]) + bf16_high(p[5]));
+  n[0] = trunc_i64(d[9]); n[1] = power_i64(n[2], n[3]); st16(v, ld16(v + 1)); st16(v + 2, ld16_nc(v + 3));
+  grid_launch();
+})");
+  int count = 0;
+  for (const char* isa : {"sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90a", "sm_100a", "sm_120a"}) {
+    if (!compiles_for(isa).ok()) continue;
+    ++count;
+    auto compiled = compile_source(source, isa);
+    EXPECT_TRUE(compiled.ok()) << isa << ": " << compiled.status().to_string();
+  }
+  EXPECT_GE(count, 6);  // NVRTC 12.4 knows these up to sm_90
 }
 
 // Conversions stand between steps and come from no operator's case.

@@ -9,6 +9,7 @@
 #include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
+#include "backend/cuda/testing/contraction_testing.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -23,6 +24,7 @@ struct Golden {
   std::string name, family;
   kernel::Tactic tactic;
   Problem problem;
+  std::string isa = "sm_90a";
 };
 
 Problem one_stage(std::string op, ir::Attributes attrs, std::vector<TensorType> operands,
@@ -76,6 +78,17 @@ std::vector<Golden> goldens() {
        {{{"tile", 1}}},
        one_stage("MatMul", {}, {{DataType::kF32, {3, 70, 40}}, {DataType::kF32, {40, 100}}},
                  {DataType::kF32, {3, 70, 100}})});
+  out.push_back({"conv_mma_sm80",
+                 "cuda.contraction_plain",
+                 {},
+                 conv_problem({2, 32, 14, 14, 48, 3, 3, 1, 1, 1, 1, 1, {true, true, Activation::kRelu}}, DataType::kF16),
+                 "sm_80"});
+  out.push_back({"attention_plain", "cuda.attention_plain", {}, attention_problem({1, 2, 50, 50, 40}, DataType::kF32)});
+  const TensorType planar = {DataType::kF16, {2, 40, 7, 9}};
+  out.push_back({"to_channels_last",
+                 "cuda.tile_copy",
+                 {},
+                 one_stage("LayoutConvert", {}, {planar}, {DataType::kF16, {2, 40, 7, 9}, last})});
   return out;
 }
 
@@ -86,15 +99,19 @@ TEST(GoldenKernels, ReadAsStored) {
   for (const Golden& golden : goldens()) {
     const auto* family = dynamic_cast<const EmittedKernelDef*>(registry.find(golden.family));
     ASSERT_NE(family, nullptr) << golden.family;
-    const Status supported = family->supports(golden.problem, testing_device());
+    const kernel::DeviceInfo device = testing_device(golden.isa);
+    const Status supported = family->supports(golden.problem, device);
     ASSERT_TRUE(supported.ok()) << golden.name << ": " << supported.to_string();
-    auto step = family->emit(golden.problem, golden.tactic, testing_device());
+    // Without a tactic named: the best guess, which is part of what is stored.
+    const kernel::Tactic tactic =
+        golden.tactic == kernel::Tactic{} ? family->tactics(golden.problem, device).at(0) : golden.tactic;
+    auto step = family->emit(golden.problem, tactic, device);
     ASSERT_TRUE(step.ok()) << golden.name << ": " << step.status().to_string();
     ASSERT_EQ(step->kernels.size(), 1u) << golden.name;
     const EmittedKernel& kernel = step->kernels[0];
     const std::string text = cat("// ", kernel::describe(golden.problem), "\n// grid ",
                                  kernel.grid.x, " ", kernel.grid.y, " ", kernel.grid.z, ", block ",
-                                 kernel.block.x, "\n", kernel.source.substr(std::strlen(kPrelude)));
+                                 kernel.block.x, ", tactic ", tactic.to_string(), "\n", kernel.source.substr(std::strlen(kPrelude)));
     const std::filesystem::path path = folder / (golden.name + ".cu");
     if (std::getenv("PLANISH_UPDATE_GOLDEN")) std::ofstream(path) << text;
     std::ifstream in(path);

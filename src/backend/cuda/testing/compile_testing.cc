@@ -18,8 +18,10 @@ kernel::DeviceInfo testing_device(const std::string& isa) {
   info.l3_bytes = 0;
   info.peak_gflops = 66900;
   info.memory_gbps = 4800;
-  info.properties = {{"ordinal", "0"}, {"sm_count", "132"}, {"shared_bytes_per_block", "232448"},
-                     {"clock_mhz", "1980"}};
+  info.properties = {{"ordinal", "0"}, {"sm_count", "132"}, {"clock_mhz", "1980"}};
+  const int version = sm_version(info);
+  const int shared = version < 80 ? 65536 : version == 80 ? 166912 : version < 90 || version >= 120 ? 101376 : 232448;
+  info.properties["shared_bytes_per_block"] = std::to_string(shared);
   return info;
 }
 

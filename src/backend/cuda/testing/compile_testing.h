@@ -9,7 +9,7 @@
 
 namespace planish::cuda {
 
-// An H200 as Gpu describes it; `isa` for others ("sm_80").
+// An H200 as Gpu describes it; `isa` for others ("sm_80"), whose blocks have less shared memory.
 kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
 
 // Compiles every kernel of the step and fails the running test when one does not compile, spills or

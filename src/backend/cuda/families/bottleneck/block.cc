@@ -8,7 +8,7 @@
 namespace planish::cuda::bottleneck {
 namespace {
 
-constexpr int kSharedOfBlock = 232448, kSharedOfSm = 233472;
+constexpr int kSharedOfSm = 233472;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Bytes of a pixel of so many channels: an odd multiple of 16, so that 8 pixels beside each other lie in

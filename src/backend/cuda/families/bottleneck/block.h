@@ -57,6 +57,9 @@ struct BlockPlan {
 // The plan, or why the block cannot be.
 Result<BlockPlan> plan_of(const Chain& chain, const Block& block);
 
+// Shared memory of a block on the GPUs that these tiles are for.
+inline constexpr int kSharedOfBlock = 232448;
+
 // Blocks worth timing, best prediction first, at most `limit`.
 std::vector<Block> candidates(const Chain& chain, int sm_count, size_t limit = 12);
 double predict_us(const Chain& chain, const BlockPlan& plan, int sm_count);

@@ -94,6 +94,9 @@ class Bottleneck : public EmittedKernelDef {
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
     PLANISH_ASSIGN_OR_RETURN(Chain chain, chain_of(problem));
     if (sm_version(device) < 90) return unsupported(cat("the device is ", device.isa, ", expected sm_90"));
+    if (shared_bytes_per_block(device) < kSharedOfBlock)
+      return unsupported(cat("a block has ", shared_bytes_per_block(device), " bytes of shared memory, expected ",
+                             kSharedOfBlock));
     if (candidates(chain, sm_count(device), 1).empty())
       return unsupported(cat("no tile for ", chain.in_channels, " -> ", chain.mid_channels, " -> ", chain.out_channels, " channels"));
     return ok_status();

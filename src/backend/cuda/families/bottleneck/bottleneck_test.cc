@@ -39,6 +39,8 @@ TEST(CudaBottleneck, RefusesWithAReason) {
   };
   const auto nothing = [](kernel::Problem&) {};
   EXPECT_EQ(why(kBlocks[2], DataType::kF16, nothing), "");
+  EXPECT_NE(family().supports(bottleneck_problem(kBlocks[2], DataType::kF16), testing_device("sm_120a"))
+                .message().find("101376 bytes of shared memory"), std::string::npos);
   EXPECT_NE(why(kBlocks[2], DataType::kF32, nothing).find("expected f16 or bf16"), std::string::npos);
   BottleneckCase odd = kBlocks[2];
   odd.in = 20;

@@ -1,6 +1,6 @@
-// Contractions that every GPU and every type can run: f32 by multiply-add, f16 and bf16 by mma.sync
-// from sm_80 on (by multiply-add before). What the Hopper family refuses (exact f32, rows that TMA
-// cannot address, small groups) and what older GPUs run lands here.
+// Contractions of every type on GPUs from sm_80 on: f32 by multiply-add, f16 and bf16 by mma.sync. What
+// the Hopper family refuses (exact f32, rows that TMA cannot address, small groups) and what other GPUs
+// run lands here; before sm_80 the families simt and element take it.
 //
 // A CTA makes a tile of rows x channels. It brings a slab of depth of both operands through registers
 // into one of two buffers in shared memory while it computes from the other. With `slices` > 1 the
