@@ -5,7 +5,9 @@
 // Its heuristics propose four engines: 7, on tensor cores, with knob 3 at 1; 8, with 4 KB of workspace,
 // every byte of which it overwrites; 9, which transforms (Winograd); 10, compiled at run time. A caller
 // must leave out 9, and 7 where f32 operands may not be rounded.
+#include <deque>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,7 @@ struct Node {
     const auto found = attributes.find(which);
     if (found == attributes.end()) return {};
     std::vector<T> out(found->second.size() / sizeof(T));
-    std::memcpy(out.data(), found->second.data(), out.size() * sizeof(T));
+    if (!out.empty()) std::memcpy(out.data(), found->second.data(), out.size() * sizeof(T));
     return out;
   }
   template <class T>
@@ -197,19 +199,26 @@ const Node& engine_of(const Node& plan) {
 template <class T>
 int answer(const std::vector<T>& values, int64_t wanted, int64_t* count, void* out) {
   *count = int64_t(values.size());
-  std::memcpy(out, values.data(), std::min<size_t>(values.size(), size_t(wanted)) * sizeof(T));
+  std::copy_n(values.begin(), std::min<size_t>(values.size(), size_t(wanted)), static_cast<T*>(out));
   return kSuccess;
 }
 
-// Engines and knob choices that live as long as the process: what heuristics hand out refers to them.
+// Engines and knob choices live as long as the process: what heuristics hand out refers to them.
+Node* kept(Kind kind) {
+  static auto& all = *new std::deque<Node>();
+  static std::mutex& mutex = *new std::mutex();
+  std::lock_guard lock(mutex);
+  return &all.emplace_back(Node{kind, true, {}});
+}
+
 int proposals(int64_t wanted, int64_t* count, Descriptor* out) {
   for (*count = 0; *count < wanted && *count < int64_t(std::size(kEngines)); ++*count) {
     const int64_t index = kEngines[*count];
-    auto* engine = new Node{Kind::kEngine, true, {}};
+    Node* engine = kept(Kind::kEngine);
     engine->put<int64_t>(Attribute::kEngineIndex, {index});
     std::vector<Descriptor> knobs;
     for (const int64_t value : knob_values(index)) {
-      auto* knob = new Node{Kind::kKnobChoice, true, {}};
+      Node* knob = kept(Kind::kKnobChoice);
       knob->put<int32_t>(Attribute::kKnobType, {3});
       knob->put<int64_t>(Attribute::kKnobValue, {value});
       knobs.push_back(knob);

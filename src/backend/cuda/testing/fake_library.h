@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
+#include <mutex>
 
 #include "base/float_types.h"
 #include "ir/data_type.h"
@@ -28,8 +30,13 @@ inline void enqueue(void* stream, std::function<void()> work) {
     return reinterpret_cast<LaunchHostFunction>(found);
   }();
   // Kept for ever: a graph may call it as long as the process lives.
-  auto* kept = new std::function<void()>(std::move(work));
-  launch(static_cast<CUstream>(stream), [](void* data) { (*static_cast<std::function<void()>*>(data))(); }, kept);
+  static auto& all = *new std::deque<std::function<void()>>();
+  static std::mutex& mutex = *new std::mutex();
+  const auto keep = [&] {
+    std::lock_guard lock(mutex);
+    return &all.emplace_back(std::move(work));
+  };
+  launch(static_cast<CUstream>(stream), [](void* data) { (*static_cast<std::function<void()>*>(data))(); }, keep());
 }
 
 inline double load(planish::ir::DataType type, const void* data, int64_t i) {
