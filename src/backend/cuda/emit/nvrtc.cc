@@ -42,6 +42,17 @@ struct Nvrtc {
   std::vector<int> architectures;  // 75, 80, ...; empty: not told
 };
 
+// NVRTC opens its builtins by their name alone. In a Python package they lie beside it, where the loader does
+// not look: a library that is loaded already is found by its name.
+void open_builtins(const Nvrtc& nvrtc) {
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<const void*>(nvrtc.version), &info) || !info.dli_fname) return;
+  const fs::path beside = fs::path(info.dli_fname).parent_path() /
+                          cat("libnvrtc-builtins.so.", nvrtc.major, ".", nvrtc.minor);
+  std::error_code error;
+  if (fs::exists(beside, error)) dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 Result<Nvrtc> load() {
   static const LibrarySearch search = {
       "PLANISH_NVRTC", {"libnvrtc.so.13", "libnvrtc.so.12"}, {"cu13", "cuda_nvrtc"}};
@@ -71,6 +82,7 @@ Result<Nvrtc> load() {
   if (nvrtc.major * 100 + nvrtc.minor < 1204)
     return Status(Code::kIncompatible, cat("NVRTC is of version ", nvrtc.major, ".", nvrtc.minor,
                                            ", expected at least 12.4"));
+  open_builtins(nvrtc);
   const auto count = reinterpret_cast<decltype(&nvrtcGetNumSupportedArchs)>(
       dlsym(library, "nvrtcGetNumSupportedArchs"));
   const auto list = reinterpret_cast<decltype(&nvrtcGetSupportedArchs)>(dlsym(library, "nvrtcGetSupportedArchs"));
