@@ -20,15 +20,6 @@ std::string rate(double per_run, double us, double unit) {
   return per_run > 0 && us > 0 ? fmt::format("{:.1f}", per_run / (us * 1e-6) / unit) : "";
 }
 
-// What keeps the device from being busy; "" when nothing does.
-std::string bound_by(const RunTimes& t) {
-  if (t.enqueue_us > t.compute_us)
-    return "the host bounds the run: enqueueing takes longer than computing";
-  if (t.h2d_us + t.d2h_us > t.compute_us)
-    return "copies bound the run: they take longer than computing";
-  return "";
-}
-
 std::string sources_of(const StepDesc& step) {
   return shorten(printable(fmt::format("{}", fmt::join(step.sources, " + "))), 56);
 }
@@ -91,6 +82,14 @@ nlohmann::ordered_json state_json(const DeviceState& s) {
 }
 
 }  // namespace
+
+std::string bound_by(const RunTimes& t) {
+  if (t.enqueue_us > t.compute_us)
+    return "the host bounds the run: enqueueing takes longer than computing";
+  if (t.h2d_us + t.d2h_us > t.compute_us)
+    return "copies bound the run: they take longer than computing";
+  return "";
+}
 
 Ceiling ceiling_of(const StepCost& cost, double us) {
   if (us <= 0 || cost.peak_bytes_per_s <= 0 || cost.peak_flops <= 0) return {};

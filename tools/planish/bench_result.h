@@ -31,6 +31,9 @@ struct Ceiling {
 };
 Ceiling ceiling_of(const StepCost& cost, double us);
 
+// What keeps the device from being busy, as a warning; "" when nothing does.
+std::string bound_by(const RunTimes& times);
+
 // Mean of one step over the profiled runs.
 struct StepMean {
   int step = 0;

@@ -28,6 +28,15 @@ TEST(Bench, TheLargerOfTwoTimesIsTheCeiling) {
   EXPECT_STREQ(ceiling_of(cost, 16).unit, "tensor cores");
 }
 
+TEST(Bench, WarnsWhereTheHostOrTheCopiesBoundTheRun) {
+  RunTimes times{.h2d_us = 20, .compute_us = 100, .d2h_us = 30, .enqueue_us = 40};
+  EXPECT_EQ(bound_by(times), "");
+  times.d2h_us = 90;
+  EXPECT_NE(bound_by(times).find("copies bound the run"), std::string::npos);
+  times.enqueue_us = 101;
+  EXPECT_NE(bound_by(times).find("the host bounds the run"), std::string::npos);
+}
+
 TEST(Bench, PercentilesAreByNearestRank) {
   const LatencyStats stats = latency_stats({4, 1, 3, 2});
   EXPECT_EQ(stats.min, 1);
