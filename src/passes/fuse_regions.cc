@@ -12,7 +12,8 @@
 //    for its epilogue alone and the moments of its result's rows (defer_layer_norm).
 // 5. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
 //    roots, which split_region() takes apart again when no kernel wants it. With wide_regions so does a
-//    1x1 convolution that widens with the one that narrows its result again, whoever else reads that.
+//    1x1 convolution that widens with the one that narrows its result again, whoever else reads that, and a
+//    convolution with the max pool that alone reads its result.
 //
 // Regions never hide a graph output or a kept value: those are outputs of the region.
 #include <algorithm>
@@ -48,7 +49,10 @@ class Fuser {
       for (Node* node : order_)
         if (node->op == "Split") join_parts(node);
     if (context_.options.multi_root_regions) join_roots();
-    if (context_.options.multi_root_regions && context_.options.wide_regions) join_pairs();
+    if (context_.options.multi_root_regions && context_.options.wide_regions) {
+      join_pairs();
+      join_pools();
+    }
     group_pointwise();
     return make();
   }
@@ -374,6 +378,33 @@ class Fuser {
         break;
       }
     }
+  }
+
+  // A max pool over two dims that takes windows of what one convolution gives to nobody else.
+  void join_pools() {
+    const int count = int(groups_.size());
+    for (int g = 0; g < count; ++g) {
+      Group& group = groups_[size_t(g)];
+      if (group.nodes.empty() || !is_conv(group.root) || roots_in(group) != 1) continue;
+      const Value* v = result_of(g);
+      if (!v || is_output(v) || v->uses.size() != 1 || v->uses[0].index != 0 || v->type.rank() != 4) continue;
+      Node* pool = v->uses[0].node;
+      if (pool->op != "MaxPool" || !can_root(*pool)) continue;
+      const auto found = group_of_.find(pool);
+      const size_t added = found == group_of_.end() ? 1 : groups_[size_t(found->second)].nodes.size();
+      if (group.nodes.size() + added > kMaxNodes) continue;
+      if (found != group_of_.end()) {
+        join(g, found->second);
+      } else {
+        group.nodes.push_back(pool);
+        group_of_[pool] = g;
+      }
+      context_.count("fuse_regions/pool");
+    }
+  }
+  size_t roots_in(const Group& group) const {
+    return size_t(std::count_if(group.nodes.begin(), group.nodes.end(),
+                                [&](const Node* node) { return !is_elementwise(context_, *node); }));
   }
 
   // ---- pointwise groups

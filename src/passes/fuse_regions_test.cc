@@ -260,6 +260,42 @@ TEST(FuseRegions, WideAndNarrowConvolutionsBecomeOneRegion) {
   EXPECT_EQ(fused(square, wide), "Region(Conv Add Relu) Region(Conv Relu)");
 }
 
+// A max pool joins the convolution in front of it, with what stands behind it, unless somebody else reads
+// what it pools.
+TEST(FuseRegions, MaxPoolsJoinTheirConvolution) {
+  const std::string text = R"(graph "" {
+  input %x: f32[1, 2, 5, 6]
+  const %w: f32[2, 2, 2, 2] = {1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, 4, 5, 6, 7, 8}
+  const %h: f32[] = {0.5}
+  %a: f32[] = Conv(%x, %w)
+  %m: f32[] = Relu(%a)
+  %p: f32[] = MaxPool(%m) {kernel_shape = [2, 2], strides = [2, 2]}
+  %y: f32[] = Mul(%p, %h)
+  output %y })";
+  PassOptions wide;
+  wide.wide_regions = true;
+  auto result = rewritten(fuse_regions, text, wide);
+  EXPECT_EQ(shape_of(*result.graph), "Region(Conv Relu MaxPool Mul)");
+  ASSERT_TRUE(ir::verify(*result.graph).ok());
+  const auto before = graph_of(text);
+  expect_same_values(*before, *result.graph);
+  PassContext context(test_registry());
+  ASSERT_TRUE(split_region(*result.graph, result.graph->nodes().front().get(), context).ok());
+  EXPECT_EQ(shape_of(*result.graph), "Region(Conv Relu) Region(MaxPool Mul)");
+  expect_same_values(*before, *result.graph);
+
+  EXPECT_EQ(fused(text), "Region(Conv Relu) Region(MaxPool Mul)");
+  const auto changed = [&](std::string_view from, std::string_view to) {
+    std::string other = text;
+    other.replace(other.find(from), from.size(), to);
+    return fused(other, wide);
+  };
+  EXPECT_EQ(changed("output %y", "output %y output %m"), "Region(Conv Relu) Region(MaxPool Mul)");
+  EXPECT_EQ(changed("Mul(%p, %h)", "Mul(%p, %p)"), "Region(Conv Relu MaxPool Mul)");
+  EXPECT_EQ(changed("MaxPool(%m)", "AveragePool(%m)"), "Region(Conv Relu) Region(AveragePool Mul)");
+  EXPECT_EQ(changed("  %y: f32[] = Mul(%p, %h)\n  output %y", "  output %p"), "Region(Conv Relu MaxPool)");
+}
+
 TEST(FuseRegions, SplitsPrologueFromRootAndEpilogue) {
   auto result = rewritten(fuse_regions, R"(graph "" {
   input %x: f32[2, 8] input %mask: f32[2, 1]

@@ -74,6 +74,28 @@ def branches():
     return model(nodes, [4, 64, 17, 15], constants, 4)
 
 
+def pooled():
+    """A first convolution with an overlapping pool behind it, one that a pool follows pair by pair, and one
+    whose pooled values are read before the pool, too."""
+    constants, nodes = [], []
+
+    def conv(source, to, channels, out, size, stride):
+        weights = RANDOM.standard_normal((out, channels, size, size)) / np.sqrt(channels * size * size)
+        constants.append(numpy_helper.from_array(weights.astype(np.float32), "w_" + to))
+        nodes.append(helper.make_node("Conv", [source, "w_" + to], ["c_" + to], pads=[size // 2] * 4, strides=[stride] * 2))
+        nodes.append(helper.make_node("Relu", ["c_" + to], [to]))
+
+    conv("x", "first", 3, 64, 7, 2)
+    nodes.append(helper.make_node("MaxPool", ["first"], ["a"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]))
+    conv("a", "second", 64, 64, 3, 1)
+    nodes.append(helper.make_node("MaxPool", ["second"], ["b"], kernel_shape=[2, 2], strides=[2, 2]))
+    conv("b", "third", 64, 64, 3, 1)
+    nodes.append(helper.make_node("MaxPool", ["third"], ["c"], kernel_shape=[2, 2], strides=[2, 2]))
+    nodes.append(helper.make_node("GlobalAveragePool", ["third"], ["mean"]))
+    nodes.append(helper.make_node("Add", ["c", "mean"], ["y"]))
+    return model(nodes, [3, 3, 67, 53], constants, 4)
+
+
 class CommandLine(unittest.TestCase):
     def verify(self, onnx, *options):
         out = self.run_planish("verify", onnx, *options)
@@ -125,6 +147,11 @@ class CommandLine(unittest.TestCase):
         self.assertIn("MaxPool", steps)
         self.assertNotIn("Concat", steps)
         self.verify(branches(), "--precision", "fp16")
+
+    def test_a_pool_joins_the_convolution_in_front(self):
+        steps = self.run_planish("build", pooled(), "-o", "plan", "--precision", "fp16")
+        self.assertIn("Conv 7x7 + {max} + MaxPool 3x3", steps)
+        self.verify(pooled(), "--precision", "fp16")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 // reference interpreter, and the networks' shapes with their tactics against the multiply-add family,
 // with times. Needs a GPU and NVRTC; not part of the test suite.
 //
-//   cuda_contraction_check OUT.json odd|more|gemm|resnet1|resnet8|resnet128|bert ...
+//   cuda_contraction_check OUT.json odd|more|pools|pooled8|gemm|resnet1|resnet8|resnet128|bert ...
 //
 // Kernels are compiled first, by all cores. They run in a child process that is started again behind
 // a kernel that fails the device, so that one bad tile does not hide the others; waits trap instead of
@@ -25,6 +25,7 @@
 #include "backend/cuda/device/cuda_device.h"
 #include "backend/cuda/emit/launcher.h"
 #include "backend/cuda/emit/nvrtc.h"
+#include "backend/cuda/families/contraction/pooled.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/wgmma/tile.h"
 #include "backend/cuda/testing/contraction_testing.h"
@@ -321,8 +322,8 @@ class Runner {
       PLANISH_RETURN_IF_ERROR(upload(c.timed));
       key_ = key;
     }
-    auto product = product_of(laid_);
-    flops_ = product.ok() ? product->flops() : 0;
+    auto pooled = pooled_product_of(laid_);
+    flops_ = pooled.ok() ? pooled->product.flops() : 0;
     current_ = int(index);
     return ok_status();
   }
@@ -366,7 +367,7 @@ class Runner {
 };
 
 // ---- what is run
-constexpr std::string_view kWgmma = "cuda.contraction_wgmma", kPlain = "cuda.contraction_plain", kStem = "cuda.stem_wgmma",
+constexpr std::string_view kWgmma = "cuda.contraction_wgmma", kPlain = "cuda.contraction_plain", kStem = "cuda.stem_wgmma", kWindow = "cuda.window_wgmma",
                            kAttention = "cuda.attention_wgmma";
 
 std::vector<wgmma::Tile> every_tile() {
@@ -498,6 +499,53 @@ void add_alone(std::vector<Case>& cases, const std::string& name, std::string_vi
   cases.push_back(std::move(c));
 }
 
+// Convolutions with max pools behind them.
+void add_pools(std::vector<Case>& cases) {
+  const Behind relu{true, false, Activation::kRelu}, both{true, true, Activation::kRelu};
+  struct One {
+    std::string_view family;
+    ConvCase conv;
+    PoolCase pool;
+  };
+  const One odd[] = {{kStem, {3, 3, 131, 117, 64, 7, 7, 2, 3, 3, 1, 1, relu}, {3, 3, 2, 1, 1, 1, 1}},
+                     {kStem, {40, 3, 64, 64, 27, 3, 3, 1, 1, 1, 1, 1, relu}, {}},
+                     {kStem, {2, 2, 61, 59, 96, 3, 3, 1, 0, 1, 1, 1, {}}, {5, 4, 1, 2, 0, 0, 3}},
+                     {kStem, {3, 4, 76, 63, 32, 5, 5, 2, 2, 2, 1, 1, both}, {3, 3, 2, 0, 0, 0, 0, true, true}},
+                     {kStem, {5, 3, 40, 40, 128, 3, 3, 1, 1, 1, 1, 1, relu}, {1, 2, 3}},
+                     {kWindow, {3, 64, 50, 70, 64, 3, 3, 1, 1, 1, 1, 1, relu}, {}},
+                     {kWindow, {40, 40, 19, 13, 96, 3, 3, 1, 1, 1, 1, 1, relu}, {}},
+                     {kWindow, {2, 128, 33, 31, 128, 3, 3, 1, 1, 1, 1, 1, relu}, {}},
+                     {kWgmma, {3, 128, 33, 31, 128, 3, 3, 1, 1, 1, 1, 1, relu}, {}},
+                     {kWgmma, {40, 64, 18, 20, 160, 3, 3, 1, 1, 1, 1, 1, relu}, {}}};
+  int i = 0;
+  for (const One& one : odd) {
+    for (DataType type : {DataType::kF16, DataType::kBF16}) {
+      Case c;
+      c.name = cat("pool", i, " ", ir::name_of(type));
+      c.family = one.family;
+      c.problem = pooled_problem(one.conv, one.pool, type);
+      c.layout = type == DataType::kBF16 && one.family == kStem;
+      cases.push_back(std::move(c));
+    }
+    ++i;
+  }
+}
+
+// The networks' convolutions with max pools behind them, and beside those the convolution alone.
+void add_pooled_layers(std::vector<Case>& cases, int64_t n) {
+  const Behind relu{true, false, Activation::kRelu};
+  const ConvCase stem = resnet50_stem(n).conv;
+  add_alone(cases, cat("resnet b", n, " stem"), kStem, conv_problem(stem, DataType::kF16), 1);
+  add_alone(cases, cat("resnet b", n, " stem, pool"), kStem, pooled_problem(stem, {3, 3, 2, 1, 1, 1, 1}, DataType::kF16), 1);
+  if (n > 16) return;  // VGG's tensors would take seconds to fill
+  for (const auto& [name, channels, size] : {std::tuple("c1.2", 64, 224), std::tuple("c2.2", 128, 112), std::tuple("c3.4", 256, 56)})
+    for (const std::string_view family : {kWindow, kWgmma}) {
+      const ConvCase conv{n, channels, size, size, channels, 3, 3, 1, 1, 1, 1, 1, relu};
+      add_alone(cases, cat("vgg b", n, " ", name, " ", family.substr(5)), family, conv_problem(conv, DataType::kF16), 1);
+      add_alone(cases, cat("vgg b", n, " ", name, " ", family.substr(5), ", pool"), family, pooled_problem(conv, {}, DataType::kF16), 1);
+    }
+}
+
 void add_resnet(std::vector<Case>& cases, int64_t n) {
   add_alone(cases, cat("resnet b", n, " stem"), kStem, conv_problem(resnet50_stem(n).conv, DataType::kF16), 1);
   for (const NetworkLayer& l : resnet50_layers(n))
@@ -522,6 +570,8 @@ int run(int argc, char** argv) {
     const std::string part = argv[i];
     if (part == "odd") add_odd(cases);
     if (part == "more") add_more(cases);
+    if (part == "pools") add_pools(cases);
+    if (part.rfind("pooled", 0) == 0) add_pooled_layers(cases, std::atoi(part.c_str() + 6));
     if (part == "gemm") for (int64_t n : {4096, 8192}) add_timed(cases, cat("gemm ", n), product_problem({{}, n, n, n}, DataType::kF16), 1);
     if (part.rfind("resnet", 0) == 0) add_resnet(cases, std::atoi(part.c_str() + 6));
     if (part == "bert") add_bert(cases);
@@ -549,9 +599,12 @@ int run(int argc, char** argv) {
     if (c.timed && c.family == kPlain) tactics.resize(1);
     if (!c.timed && c.family == kWgmma) {
       tactics.clear();
-      auto product = product_of(laid);
-      for (const wgmma::Tile& t : every_tile())
-        if (wgmma::plan_of(*product, t).ok()) tactics.push_back(wgmma::write(t));
+      auto product = pooled_product_of(laid);
+      for (wgmma::Tile t : every_tile())
+        for (const bool boxes : {false, true}) {
+          t.boxes = boxes;
+          if (wgmma::plan_of(*product, t).ok()) tactics.push_back(wgmma::write(t));
+        }
     }
     for (const Tactic& t : tactics) {
       Candidate one;

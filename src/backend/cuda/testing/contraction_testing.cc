@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernel/window.h"
+
 namespace planish::cuda {
 namespace {
 
@@ -266,6 +268,41 @@ Problem conv_problem(const ConvCase& c, DataType type) {
   };
   const std::vector<int64_t> out = {c.n, c.k, size(c.h, c.r, c.pad_y), size(c.w, c.s, c.pad_x)};
   finish(problem, std::move(root), out, type, c.behind, {1, c.k, 1, 1});
+  return problem;
+}
+
+Problem pooled_problem(const ConvCase& c, const PoolCase& pool, DataType type) {
+  Problem problem = conv_problem(c, type);
+  // A new operand moves the values behind the operands.
+  const int count = int(problem.operands.size()), added = pool.scaled ? 1 : 0;
+  for (kernel::Stage& stage : problem.stages)
+    for (int& input : stage.inputs) input += input >= count ? added : 0;
+  const int scale = pool.scaled ? add_operand(problem, type, {1, c.k, 1, 1}, true) : -1;
+  kernel::Stage stage;
+  stage.op = "MaxPool";
+  stage.inputs = {problem.results[0] + added};
+  stage.attrs["kernel_shape"] = std::vector<int64_t>{pool.taps_y, pool.taps_x};
+  stage.attrs["strides"] = std::vector<int64_t>{pool.stride, pool.stride};
+  stage.attrs["pads"] = std::vector<int64_t>{pool.top, pool.left, pool.bottom, pool.right};
+  stage.attrs["ceil_mode"] = int64_t(pool.ceil);
+  stage.attrs["storage_order"] = int64_t(0);
+  auto window = kernel::window_of(stage.attrs, 2);
+  const ir::TensorType in = problem.type_of(problem.results[0] + added);
+  stage.outputs = {in};
+  for (int d = 0; d < 2; ++d)
+    stage.outputs[0].shape[size_t(2 + d)] = kernel::output_size(*window, d, in.shape[size_t(2 + d)]);
+  problem.stages.push_back(stage);
+  problem.results = {problem.value_count() - 1};
+  if (!pool.scaled) return problem;
+  kernel::ExprBuilder b;
+  const int product = b.binary(kernel::ScalarOp::kMul, b.arg(0, type), b.arg(1, type));
+  kernel::Stage behind;
+  behind.op = std::string(kernel::kExprStage);
+  behind.inputs = {problem.results[0], scale};
+  behind.outputs = stage.outputs;
+  behind.expr = b.finish({product}, 2);
+  problem.stages.push_back(std::move(behind));
+  problem.results = {problem.value_count() - 1};
   return problem;
 }
 

@@ -21,6 +21,12 @@ struct ConvCase {
   int64_t stride = 1, pad_y = 0, pad_x = 0, dilation = 1, groups = 1;
   Behind behind = {};
 };
+// A max pool behind a convolution; `scaled`: times a number per channel after it.
+struct PoolCase {
+  int64_t taps_y = 2, taps_x = 2, stride = 2;
+  int64_t top = 0, left = 0, bottom = 0, right = 0;
+  bool ceil = false, scaled = false;
+};
 struct ProductCase {
   std::vector<int64_t> batch;  // leading dims of the left operand
   int64_t m, n, k;
@@ -66,6 +72,7 @@ struct MomentsCase {
 kernel::Problem moments_problem(const MomentsCase& c, ir::DataType type);
 kernel::Problem attention_problem(const AttentionCase& c, ir::DataType type);
 kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
+kernel::Problem pooled_problem(const ConvCase& c, const PoolCase& pool, ir::DataType type);
 kernel::Problem product_problem(const ProductCase& c, ir::DataType type);
 kernel::Problem gemm_problem(const GemmCase& c, ir::DataType type);
 

@@ -13,15 +13,6 @@ using kernel::Problem;
 
 constexpr int kMaxSharedBytes = 232448;  // of one CTA on sm_90
 
-// The stages before `root`, with `result` as what leaves.
-Problem head_of(const Problem& problem, size_t root, int result) {
-  Problem head;
-  head.operands = problem.operands;
-  head.stages.assign(problem.stages.begin(), problem.stages.begin() + ptrdiff_t(root));
-  head.results = {result};
-  return head;
-}
-
 // The stages from `root` on; `mid` has become the last operand. `first_value`: of the root's outputs.
 Result<Problem> tail_of(const Problem& problem, size_t root, int first_value, int mid, int result) {
   Problem tail;
@@ -79,7 +70,7 @@ Result<Pair> pair_of(const Problem& problem) {
     of = int(i);
   }
   if (last_result < 0) return unsupported("no result of the second product");
-  PLANISH_ASSIGN_OR_RETURN(Product a, product_of(head_of(problem, second, mid)));
+  PLANISH_ASSIGN_OR_RETURN(Product a, product_of(stages_before(problem, second, mid)));
   PLANISH_ASSIGN_OR_RETURN(const Problem tail, tail_of(problem, second, second_value, mid, problem.results[size_t(last_result)]));
   PLANISH_ASSIGN_OR_RETURN(Product b, product_of(tail));
   PLANISH_RETURN_IF_ERROR(check(a, "first"));

@@ -50,7 +50,5 @@ double predict_us(const Pair& pair, const Plan& plan, int sm_count);
 // `first`, `second`: printed epilogues.
 std::string kernel_text(const Pair& pair, const Plan& plan, const EpilogueText& first, const EpilogueText& second,
                         const std::string& entry);
-// Both epilogues' parameters stand in one list.
-std::string renamed(std::string_view text);
 
 }  // namespace planish::cuda::pair

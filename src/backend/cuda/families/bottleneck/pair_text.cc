@@ -1,8 +1,7 @@
 // The source of a pair of 1x1 convolutions in one kernel.
-#include <cctype>
-
 #include "backend/cuda/emit/prelude.h"
 #include "backend/cuda/families/bottleneck/pair.h"
+#include "backend/cuda/families/contraction/kept_epilogue.h"
 #include "backend/cuda/families/wgmma/device_text.h"
 #include "base/text.h"
 
@@ -132,17 +131,6 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) ENTRY(const __grid_con
 
 }  // namespace
 
-std::string renamed(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool starts = i == 0 || !(std::isalnum(static_cast<unsigned char>(text[i - 1])) || text[i - 1] == '_');
-    const bool numbered = i + 1 < text.size() && std::isdigit(static_cast<unsigned char>(text[i + 1]));
-    if (starts && numbered && (text[i] == 'x' || text[i] == 'y')) out += "second_";
-    out += text[i];
-  }
-  return out;
-}
-
 std::string kernel_text(const Pair& pair, const Plan& plan, const EpilogueText& first, const EpilogueText& second,
                         const std::string& entry) {
   const std::pair<const char*, int64_t> constants[] = {
@@ -154,15 +142,15 @@ std::string kernel_text(const Pair& pair, const Plan& plan, const EpilogueText& 
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
   out += wgmma::instruction_text("multiply_first", pair.type, kChunk, wgmma::Operand::kSharedKMajor, false);
   out += wgmma::instruction_text("multiply_second", pair.type, int(pair.out_channels), wgmma::Operand::kSharedKMajor, false);
-  std::string body(kBodyText), make_first = first.make, make_second = renamed(second.make);
+  std::string body(kBodyText), make_first = first.make;
+  const EpilogueText other = second_epilogue(second, "second", "e2");
   replace_all(make_first, "const Epilogue e", "const first::Epilogue e1");
-  replace_all(make_second, "const Epilogue e", "const second::Epilogue e2");
   replace_all(body, "ENTRY", entry);
-  replace_all(body, "PARAMETERS", cat(first.parameters, renamed(second.parameters)));
+  replace_all(body, "PARAMETERS", cat(first.parameters, other.parameters));
   replace_all(body, "MAKE_FIRST", make_first);
-  replace_all(body, "MAKE_SECOND", make_second);
+  replace_all(body, "MAKE_SECOND", other.make);
   replace_all(body, "PACK", pair.type == ir::DataType::kF16 ? "pack_f16x2" : "pack_bf16x2");
-  return cat(out, "namespace first {\n", first.functions, "}\nnamespace second {\n", second.functions, "}\n", body);
+  return cat(out, "namespace first {\n", first.functions, "}\n", other.functions, body);
 }
 
 }  // namespace planish::cuda::pair

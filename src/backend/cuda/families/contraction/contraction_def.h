@@ -1,6 +1,7 @@
 // What the KernelDefs of the contraction families share: layouts, and which operand is packed.
 #pragma once
 #include "backend/cuda/emit/emitted_kernel_def.h"
+#include "backend/cuda/families/contraction/pooled.h"
 #include "backend/cuda/families/contraction/product.h"
 #include "kernel/strided.h"
 
@@ -32,6 +33,25 @@ class ContractionDef : public EmittedKernelDef {
   }
   bool packs(const kernel::Problem& problem, int operand) const override {
     return packs_right_operand(problem, operand);
+  }
+};
+
+// Families that take a max pool behind a convolution.
+class PooledContractionDef : public ContractionDef {
+ public:
+  std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
+                                            const kernel::DeviceInfo&) const override {
+    auto p = pooled_product_of(problem);
+    if (!p.ok()) return {};
+    return {product_layouts(problem, p->product)};
+  }
+  bool packs(const kernel::Problem& problem, int operand) const override {
+    const std::optional<size_t> pool = pool_stage(problem);
+    if (!pool) return packs_right_operand(problem, operand);
+    for (size_t i = *pool; i < problem.stages.size(); ++i)
+      for (const int input : problem.stages[i].inputs)
+        if (input == operand) return false;
+    return packs_right_operand(stages_before(problem, *pool, problem.stages[*pool].inputs[0]), operand);
   }
 };
 

@@ -189,6 +189,14 @@ Result<Product> product_of(const Problem& problem, bool with_moments) {
   return p;
 }
 
+Problem stages_before(const Problem& problem, size_t stage, int value) {
+  Problem head;
+  head.operands = problem.operands;
+  head.stages.assign(problem.stages.begin(), problem.stages.begin() + ptrdiff_t(stage));
+  head.results = {value};
+  return head;
+}
+
 Result<Product> product_of_any_size(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(Problem plain,
                            kernel::concrete(problem, [](std::string_view) { return 64; }));

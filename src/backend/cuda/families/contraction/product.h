@@ -63,6 +63,9 @@ Result<Product> product_of(const kernel::Problem& problem, bool with_moments = f
 // The same for packing, which looks at weights only: symbolic dims get room for any filter.
 Result<Product> product_of_any_size(const kernel::Problem& problem);
 
+// The stages before number `stage` as a problem of their own, whose one result is `value`.
+kernel::Problem stages_before(const kernel::Problem& problem, size_t stage, int value);
+
 // f32 products may be rounded to tf32: the device's property "tf32" says so (--precision tf32).
 bool takes_tf32(const kernel::DeviceInfo& device);
 

@@ -2,6 +2,7 @@
 
 #include "backend/cuda/emit/nvrtc.h"
 #include "backend/cuda/families/register_families.h"
+#include "backend/cuda/families/stem/stem_plan.h"
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
 
@@ -33,6 +34,46 @@ TEST(CudaStem, RefusesWithAReason) {
   wide = kResNet;
   wide.k = 192;
   EXPECT_NE(why(wide, DataType::kF16).find("192 filters"), std::string::npos);
+}
+
+const PoolCase kResNetPool{3, 3, 2, 1, 1, 1, 1};
+
+TEST(CudaStem, TakesAMaxPoolOrSaysWhyNot) {
+  const auto why = [](ConvCase c, PoolCase pool) {
+    return family().supports(pooled_problem(c, pool, DataType::kF16), testing_device()).message();
+  };
+  EXPECT_EQ(why(kResNet, kResNetPool), "");
+  EXPECT_EQ(why(kResNet, {}), "");
+  EXPECT_NE(why(kResNet, {9, 2, 2}).find("9 elements"), std::string::npos);
+  ConvCase few = kResNet;
+  few.k = 16;
+  EXPECT_NE(why(few, kResNetPool).find("16 filters before a pool"), std::string::npos);
+  kernel::Problem shared = pooled_problem(kResNet, kResNetPool, DataType::kF16);
+  shared.results.insert(shared.results.begin(), shared.stages.back().inputs[0]);
+  EXPECT_NE(family().supports(shared, testing_device()).message().find("a result that is not the root's first"), std::string::npos);
+  kernel::Problem average = pooled_problem(kResNet, kResNetPool, DataType::kF16);
+  average.stages.back().op = "AveragePool";
+  EXPECT_FALSE(family().supports(average, testing_device()).ok());
+}
+
+// Strips and segments cover the pooled image, and a segment's tiles its rows.
+TEST(CudaStem, SegmentsCoverThePooledImage) {
+  const PoolCase pools[] = {kResNetPool, {}, {3, 3, 2, 0, 0, 0, 0, true}, {2, 5, 1, 1, 2, 0, 2}};
+  for (const PoolCase& pool : pools) {
+    auto problem = pooled_product_of(pooled_problem({2, 3, 75, 93, 64, 7, 7, 2, 3, 3, 1, 1, kRelu}, pool, DataType::kF16));
+    ASSERT_TRUE(problem.ok()) << problem.status().to_string();
+    const kernel::Window& w = problem->pool->window;
+    for (const stem::Tactic& tactic : stem::candidates(*problem, 132)) {
+      EXPECT_EQ(stem::read(stem::write(tactic)).rows, tactic.rows);
+      auto plan = stem::plan_of(*problem, tactic);
+      ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+      EXPECT_GE(plan->pooled_width * plan->tiles_x, problem->pool->width);
+      EXPECT_GE(plan->pooled_rows * plan->tiles_y, problem->pool->height);
+      EXPECT_LE((plan->pooled_width - 1) * w.strides[1] + w.kernel[1], stem::kTileWidth);
+      EXPECT_GE(plan->segment_tiles * stem::kTileHeight, std::min((plan->pooled_rows - 1) * w.strides[0] + 1, problem->product.conv.out_height - 1));
+      EXPECT_LE(plan->shared_bytes(problem->product) * tactic.residents, 232448);
+    }
+  }
 }
 
 // Every weight once, zeros beside: the packed blob holds the same multiset of values.
@@ -69,6 +110,8 @@ TEST(CudaStem, CompilesWithoutSpills) {
     kernel::Problem problem = laid_out(family(), conv_problem(c, DataType::kF16), testing_device());
     expect_tactics_compile(family(), problem);
   }
+  expect_tactics_compile(family(), laid_out(family(), pooled_problem({128, 3, 224, 224, 64, 7, 7, 2, 3, 3, 1, 1, kRelu}, kResNetPool, DataType::kF16), testing_device()));
+  expect_tactics_compile(family(), laid_out(family(), pooled_problem(cases[1], {}, DataType::kBF16), testing_device(), 1));
 }
 
 }  // namespace

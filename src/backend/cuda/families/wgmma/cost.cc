@@ -21,9 +21,10 @@ constexpr double kClusterReduceClocks = 450, kClusterBytesPerClock = 12;
 constexpr double kMemoryBytesPerUs = 4.3e6, kL2BytesPerUs = 8.5e6, kGapUs = 0.5;
 constexpr double kL2Bytes = 50e6;
 
-double epilogue_bytes(const Product& p) {
+double epilogue_bytes(const PooledProduct& problem) {
+  const Product& p = problem.product;
   double bytes = 0;
-  for (const Access& a : p.epilogue.results) bytes += ir::bits_of(a.type) / 8;
+  for (const Access& a : problem.last().results) bytes += ir::bits_of(a.type) / 8.0 / (problem.pool ? 4 : 1);
   for (const Access& a : p.epilogue.inputs)
     if (a.moments < 0 &&
         (!a.constant || std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; })))
@@ -49,7 +50,8 @@ double input_bytes(const Product& p, int element_bytes) {
 
 }  // namespace
 
-double predict_us(const Product& p, const Plan& plan, int sm_count) {
+double predict_us(const PooledProduct& problem, const Plan& plan, int sm_count) {
+  const Product& p = problem.product;
   const Tile& t = plan.tile;
   const double rows = t.row_tile(), channels = t.channel_tile();
   const int high = t.high();
@@ -59,7 +61,7 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
   const double l2 = double(plan.step_bytes) * (rows + channels - kShared * saved);
   const int residents = std::max(1, std::min(t.residents, kMaxSharedBytes / (plan.shared_bytes + 1024)));
   const double steps = std::ceil(double(plan.steps) / t.split);
-  double epilogue = kEpilogueClocks + rows * channels / t.split * epilogue_bytes(p) / kEpilogueBytesPerClock;
+  double epilogue = kEpilogueClocks + rows * channels / t.split * epilogue_bytes(problem) / kEpilogueBytesPerClock;
   const double ctas = double(plan.cluster_tiles) * t.cluster();
   const double slots = double(sm_count) * residents * (t.ping_pong ? 2 : 1);
   const double waves = std::max(1.0, std::ceil(ctas / slots));
@@ -81,7 +83,7 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
   const double lockstep = t.share_rows * t.share_weights > 1 ? kClusterFactor : 1;
   const double compute = lockstep * (kFillClocks + waves * tile) / kClocksPerUs;
   const double weights = double(p.batches * p.channels) * double(p.depth * p.taps()) * plan.element_bytes;
-  const double outputs = double(p.batches) * double(p.rows * p.channels) * epilogue_bytes(p);
+  const double outputs = double(p.batches) * double(p.rows * p.channels) * epilogue_bytes(problem);
   const double bytes = input_bytes(p, plan.element_bytes) + weights + outputs;
   const double memory = bytes > kL2Bytes ? bytes / kMemoryBytesPerUs : bytes / kL2BytesPerUs;
   // Small tiles of several CTAs keep more loads of what lies beside the rows in flight.
@@ -105,7 +107,7 @@ constexpr Shape kSmall[] = {{1, 1, 64, 2}, {1, 1, 64, 1}, {1, 1, 32, 4}, {1, 1, 
 
 class Lister {
  public:
-  Lister(const Product& p, int sm_count) : p_(p), sm_count_(sm_count) {}
+  Lister(const PooledProduct& problem, int sm_count) : problem_(problem), p_(problem.product), sm_count_(sm_count) {}
 
   std::vector<Tile> list(size_t limit) {
     const bool packed = p_.right_constant;
@@ -141,11 +143,12 @@ class Lister {
     t.width = s.width;
     t.residents = s.residents;
     change(t);
+    t.boxes = problem_.pool.has_value();
     for (const auto& [us, tile] : found_)
       if (tile == t) return;
-    auto plan = plan_of(p_, t);
+    auto plan = plan_of(problem_, t);
     if (!plan.ok() || !has_registers(*plan) || !sensible(*plan)) return;
-    found_.push_back({predict_us(p_, *plan, sm_count_), t});
+    found_.push_back({predict_us(problem_, *plan, sm_count_), t});
   }
 
   // For one product beside addresses, and, where no warpgroup hands registers over, for all sums.
@@ -225,16 +228,17 @@ class Lister {
       if (std::find(fitted_.begin(), fitted_.end(), tile) != fitted_.end() && ++fitted > limit / 2) continue;
       out.push_back(tile);
     }
-    const Tile safe{.groups = 2, .blocks = 1, .width = 64, .residents = 2};
-    if (std::find(out.begin(), out.end(), safe) == out.end() && plan_of(p_, safe).ok()) {
+    const Tile safe{.groups = 2, .blocks = 1, .width = 64, .residents = 2, .boxes = problem_.pool.has_value()};
+    if (std::find(out.begin(), out.end(), safe) == out.end() && plan_of(problem_, safe).ok()) {
       if (out.size() >= limit) out.pop_back();
       out.push_back(safe);
     }
     add_short_rings(out, limit);
+    add_boxes(out, limit);
     if (out.empty())  // transposed operands come in 64s
       for (const Shape& s : {Shape{1, 1, 64, 2}, Shape{1, 1, 128, 1}}) {
         Tile t{.groups = s.groups, .blocks = s.blocks, .width = s.width, .residents = s.residents};
-        if (plan_of(p_, t).ok()) out.push_back(t);
+        if (plan_of(problem_, t).ok()) out.push_back(t);
       }
     return out;
   }
@@ -245,7 +249,7 @@ class Lister {
     constexpr int kLeastStages = 4;
     std::vector<Tile> made;
     for (const Tile& tile : tiles) {
-      auto plan = plan_of(p_, tile);
+      auto plan = plan_of(problem_, tile);
       if (made.size() == 2 || tile.groups > 1 || tile.residents > 1 || !plan.ok() ||
           plan->cluster_tiles * tile.cluster() > sm_count_)
         continue;
@@ -257,6 +261,27 @@ class Lister {
     tiles.insert(tiles.end(), made.begin(), made.end());
   }
 
+  // The best two tiles with their rows in blocks of pixels, where those fit the image about as well.
+  void add_boxes(std::vector<Tile>& tiles, size_t limit) const {
+    constexpr double kMostLonger = 1.1, kMostRows = 1.15;
+    if (problem_.pool || tiles.empty()) return;
+    std::vector<Tile> made;
+    for (const Tile& tile : tiles) {
+      Tile boxed = tile;
+      boxed.boxes = true;
+      boxed.share_rows = 1;
+      auto usual = plan_of(problem_, tile), plan = plan_of(problem_, boxed);
+      if (made.size() == 2 || !usual.ok() || !plan.ok() || std::find(made.begin(), made.end(), boxed) != made.end() ||
+          double(p_.conv.images * plan->boxes_x * plan->boxes_y * 64) > kMostRows * double(p_.rows) ||
+          predict_us(problem_, *plan, sm_count_) > kMostLonger * predict_us(problem_, *usual, sm_count_))
+        continue;
+      made.push_back(boxed);
+    }
+    while (tiles.size() > 2 && tiles.size() + made.size() > limit) tiles.erase(tiles.end() - 2);
+    tiles.insert(tiles.end(), made.begin(), made.end());
+  }
+
+  const PooledProduct& problem_;
   const Product& p_;
   int sm_count_;
   std::vector<std::pair<double, Tile>> found_;
@@ -265,8 +290,8 @@ class Lister {
 
 }  // namespace
 
-std::vector<Tile> candidates(const Product& product, int sm_count, size_t limit) {
-  return Lister(product, sm_count).list(limit);
+std::vector<Tile> candidates(const PooledProduct& problem, int sm_count, size_t limit) {
+  return Lister(problem, sm_count).list(limit);
 }
 
 }  // namespace planish::cuda::wgmma

@@ -61,7 +61,7 @@ std::string constants_text(const Product& p, const Plan& plan, const EpilogueTex
   c("kProducerRegisters", plan.producer_registers)("kThreads", plan.threads());
   c("kLanes", plan.lanes)("kPermuted", plan.permuted)("kEarly", early);
   c("kGang", gangs.size)("kBuffers", gangs.buffers);
-  c("kPrefetch", epilogue.near_registers > 0 && !plan.tile.swap && plan.tile.row_tile() >= 128);
+  c("kPrefetch", epilogue.near_registers > 0 && !plan.tile.swap && !plan.tile.boxes && plan.tile.row_tile() >= 128);
   c("kLeftDepthOuter", plan.left == Source::kDepthOuter);
   c("kRightDepthOuter", plan.right == Source::kDepthOuter);
   c("kSwizzle", plan.step_bytes == 128 ? 1 : 2)("kElementBytes", plan.element_bytes);
@@ -70,6 +70,34 @@ std::string constants_text(const Product& p, const Plan& plan, const EpilogueTex
   if (const auto& moments = p.epilogue.result_moments)
     c("kPartFours", moments->width / 16)("kParts", moments->parts)("kPartWidth", moments->width);
   return c.take();
+}
+
+// Blocks of 8 x 8 pixels, one behind the other; where a row's pixel lies, kRows for none.
+std::string boxes_text(const Product& p, const Plan& plan) {
+  const ConvGeometry& g = p.conv;
+  const auto block = [&](std::string_view name) {
+    return cat("  const int bx = ", name, " % ", plan.boxes_x, " * 8, by = ", name, " / ", plan.boxes_x, " % ", plan.boxes_y,
+               " * 8, image = ", name, " / ", plan.boxes_x * plan.boxes_y, ";\n");
+  };
+  return cat(
+      "DEV void load_left(u32 to, const TensorMap* map, u32 barrier, int batch, int step, int row) {\n"
+      "  const int chunk = step % kChunks, tap = step / kChunks, tx = tap % ", g.taps_x, ", ty = tap / ", g.taps_x, ";\n"
+      "#pragma unroll\n  for (int i = 0; i < kRowTile / 64; ++i) {\n    const int block = row / 64 + i;\n", block("block"),
+      "    asm volatile(\"cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];\"\n"
+      "      ::\"r\"(to + i * 64 * kStepBytes), \"l\"(map), \"r\"(barrier), \"r\"(chunk * kStepDepth), \"r\"(bx + tx * ", g.dilation_x, " - ", g.left,
+      "), \"r\"(by + ty * ", g.dilation_y, " - ", g.top, "), \"r\"(image) : \"memory\");\n  }\n}\n"
+      "DEV int pixel_of(int row) {\n  const int block = row / 64;\n", block("block"),
+      "  const int y = by + row % 64 / 8, x = bx + row % 8;\n  return image < ", g.images, " && y < ", g.out_height, " && x < ", g.out_width,
+      " ? (image * ", g.out_height, " + y) * ", g.out_width, " + x : kRows;\n}\n");
+}
+
+// The pooled pixel of a thread in a block, or -1.
+std::string pool_text(const PooledProduct& problem, const Plan& plan) {
+  const MaxPool& pool = *problem.pool;
+  return cat("DEV int pooled_row_of(int block, u32 quad, u32 lane) {\n  const int y = block / ", plan.boxes_x, " % ", plan.boxes_y,
+             " * 4 + quad, x = block % ", plan.boxes_x, " * 4 + (lane >> 3), image = block / ", plan.boxes_x * plan.boxes_y,
+             ";\n  return image < ", problem.product.conv.images, " && y < ", pool.height, " && x < ", pool.width, " ? (image * ", pool.height,
+             " + y) * ", pool.width, " + x : -1;\n}\n");
 }
 
 std::string left_text(const Product& p, const Plan& plan) {
@@ -86,6 +114,7 @@ std::string left_text(const Product& p, const Plan& plan) {
         g.dilation_x, "), (u16)(ty * ", g.dilation_y, ")",
         multicast ? ", (u16)((1 << kCluster) - 1)" : "", ");\n}\n");
   }
+  if (plan.left == Source::kBoxes) return boxes_text(p, plan);
   std::string out = p.is_conv ? std::string() : batch_index_text("left_matrix", p.left, p.batch_dims);
   out += "DEV void load_left(u32 to, const TensorMap* map, u32 barrier, int batch, int step, int row) {\n";
   if (plan.left == Source::kDepthOuter)
@@ -209,6 +238,19 @@ DEV void gather_unit(const Epilogue& e, Gathered& g, const float (&x)[kLanes], i
 }
 )CUDA";
 
+constexpr std::string_view kFinishText = R"CUDA(        if (row < kRows && channel < kChannels)
+          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], ROWS_ARGUMENTrow_base + row,
+                 channel_base + channel, channel_base + kChannelsKEPT_ARGUMENT);
+)CUDA";
+// Two units that follow each other are the lines of a block above each other.
+constexpr std::string_view kPoolText = R"CUDA(        if (v % 2 == 0) {
+#pragma unroll
+          for (int l = 0; l < kLanes; ++l) above[l] = part[l];
+        } else if (channel < kChannels) {
+          pool_quads(e, above, part, fixed[kEarly ? v : 0], pooled_row_of((row0 + high) / 64 + u.block, quad, lane), lane, channel);
+        }
+)CUDA";
+
 constexpr std::string_view kBodyText = R"CUDA(
 constexpr int kColumns = kChannelTiles / kShareRows, kBands = (kRowTiles + kShareWeights - 1) / kShareWeights;
 struct Place { int batch, row_tile, channel_tile; };
@@ -320,7 +362,7 @@ KEPT_ROWS    const u32 group = warp >> 2, quad = warp & 3;
       const Place p = place_of(tile, rank);
       const int row0 = p.row_tile * kRowTile, channel0 = p.channel_tile * kChannelTile;
       constexpr int kMine = kUnits / kSplit;
-      const auto row_at = [&](const Unit& u) { return row0 + row_in_tile(u, high, quad, lane); };
+      const auto row_at = [&](const Unit& u) { return ROW_AT; };
       const auto channel_at = [&](const Unit& u) { return channel0 + channel_in_tile(u, high, quad, lane); };
       const u32 row_base = ROW_BASE;
       const int channel_base = CHANNEL_BASE;
@@ -338,7 +380,7 @@ KEPT_ROWS    const u32 group = warp >> 2, quad = warp & 3;
 BRING_ROWS      if (kEarly) {
 #pragma unroll
         for (int v = 0; v < kMine; ++v)
-          if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+          if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v))OF_LANE, channel_base + kChannels);
         grid_wait();
 ROWS_EARLY#pragma unroll
         for (int v = 0; v < kMine; ++v)
@@ -381,7 +423,7 @@ ROWS_LATE      wgmma_wait<0>();
         }
         cluster_sync();
       }
-GATHERED#pragma unroll
+GATHEREDDECLARE_ABOVE#pragma unroll
       for (int v = 0; v < kMine; ++v) {
         const Unit u = unit_at(v);
         float part[kLanes];
@@ -400,11 +442,8 @@ GATHERED#pragma unroll
         }
         const int channel = channel_at(u), row = row_at(u);
         if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && channel < kChannels)
-          load_fixed(e, fixed[0], channel_base + channel, channel_base + kChannels);
-DECLARE_KEPT        if (row < kRows && channel < kChannels)
-          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], ROWS_ARGUMENTrow_base + row,
-                 channel_base + channel, channel_base + kChannelsKEPT_ARGUMENT);
-GATHER_UNIT      }
+          load_fixed(e, fixed[0], channel_base + channelOF_LANE, channel_base + kChannels);
+DECLARE_KEPTFINISHGATHER_UNIT      }
     }
   }
   if (kCluster / kSplit > 1) { __syncwarp(); cluster_sync(); }  // nobody leaves while a peer can still write here
@@ -461,10 +500,14 @@ void print_moments(std::string& body, const EpilogueText& epilogue, bool swap) {
 
 }  // namespace
 
-std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& epilogue,
+std::string kernel_text(const PooledProduct& problem, const Plan& plan, const EpilogueText& epilogue,
                         const std::string& entry, bool one_wave) {
+  const Product& p = problem.product;
   const Tile& t = plan.tile;
   std::string body(kBodyText);
+  replace_all(body, "FINISH", problem.pool ? kPoolText : kFinishText);
+  replace_all(body, "DECLARE_ABOVE", problem.pool ? "      float above[kLanes];\n" : "");
+  replace_all(body, "OF_LANE", problem.pool ? " + (lane & 4)" : "");
   print_moments(body, epilogue, t.swap);
   // What a member of a split finishes is whole rows, or parts of one that follow each other.
   std::string units(kUnitText);
@@ -475,6 +518,7 @@ std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& 
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", epilogue.parameters);
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
+  replace_all(body, "ROW_AT", t.boxes ? "pixel_of(row0 + row_in_tile(u, high, quad, lane))" : "row0 + row_in_tile(u, high, quad, lane)");
   replace_all(body, "RIGHT_IS_PACKED", plan.right == Source::kPacked ? "true" : "false");
   replace_all(body, "ROW_BASE", row_base_text(p, "p.batch"));
   replace_all(body, "CHANNEL_BASE", channel_base_text(p, "p.batch"));
@@ -485,7 +529,8 @@ std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& 
                                                                   : Operand::kSharedKMajor,
                               t.swap ? left_outer : right_outer),
              left_text(p, plan), right_text(p, plan), kStepText, epilogue.functions, units,
-             epilogue.keeps ? kMomentsText : std::string_view(), body);
+             p.epilogue.result_moments ? kMomentsText : std::string_view(),
+             problem.pool ? cat(quads_text(), pool_text(problem, plan)) : std::string(), body);
 }
 
 }  // namespace planish::cuda::wgmma

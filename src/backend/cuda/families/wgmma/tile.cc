@@ -73,6 +73,17 @@ Status check_moments(const Product& p, const Plan& plan) {
 
 bool too_long(int64_t elements) { return elements > INT32_MAX; }
 
+// Rows in blocks of 8 x 8 pixels.
+Status place_boxes(const Product& p, Plan& plan) {
+  const ConvGeometry& g = p.conv;
+  if (plan.left != Source::kIm2col || g.stride_x * g.stride_y != 1 || p.batches != 1 || plan.tile.swap || plan.tile.share_rows > 1)
+    return unsupported("blocks of pixels for strides, groups, one tap, swapped sides or shared rows");
+  plan.left = Source::kBoxes;
+  plan.boxes_x = ceil_div(g.out_width, 8);
+  plan.boxes_y = ceil_div(g.out_height, 8);
+  return too_long(g.images * plan.boxes_x * plan.boxes_y * 64) ? unsupported("a dim beyond 2^31") : ok_status();
+}
+
 }  // namespace
 
 kernel::Tactic write(const Tile& t) {
@@ -87,6 +98,7 @@ kernel::Tactic write(const Tile& t) {
   put("cn", t.share_rows, 1);
   put("split", t.split, 1);
   put("st", t.stages, 0);
+  put("box", t.boxes, 0);
   return out;
 }
 
@@ -102,6 +114,7 @@ Tile read(const kernel::Tactic& tactic) {
   t.share_rows = int(tactic.get("cn", 1));
   t.split = int(tactic.get("split", 1));
   t.stages = int(tactic.get("st"));
+  t.boxes = tactic.get("box") != 0;
   return t;
 }
 
@@ -130,11 +143,17 @@ Status can_take(const Product& p) {
   return ok_status();
 }
 
-Result<Plan> plan_of(const Product& p, const Tile& t) {
+Result<Plan> plan_of(const PooledProduct& problem, const Tile& t) {
+  const Product& p = problem.product;
   PLANISH_RETURN_IF_ERROR(can_take(p));
   Plan plan;
   plan.tile = t;
   plan.left = left_source(p);
+  if (t.boxes) PLANISH_RETURN_IF_ERROR(place_boxes(p, plan));
+  if (problem.pool) {
+    PLANISH_RETURN_IF_ERROR(quads_epilogue(problem).status());
+    if (!t.boxes || t.split > 1 || t.width % 32) return unsupported("a tile that does not hold whole windows of the pool");
+  }
   plan.right = right_source(p);
   plan.element_bytes = ir::bits_of(p.type) / 8;
   plan.step_bytes = step_bytes_of(p, plan.element_bytes, plan.left, plan.right);
@@ -161,7 +180,7 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
   if (t.row_tile() / t.share_rows % 8 || t.channel_tile() / t.share_weights % 8)
     return unsupported("a multicast part of no 8 rows");
 
-  plan.row_tiles = ceil_div(p.rows, t.row_tile());
+  plan.row_tiles = ceil_div(t.boxes ? p.conv.images * plan.boxes_x * plan.boxes_y * 64 : p.rows, t.row_tile());
   plan.channel_tiles = ceil_div(p.channels, t.channel_tile());
   if (plan.channel_tiles % t.share_rows)
     return unsupported("a cluster along the channels with an idle member");
@@ -177,6 +196,7 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
     plan.permuted = t.width % 32 == 0 ? most : t.width % 16 == 0 ? std::min(most, 4) : 2;
     plan.lanes = t.split > 1 ? std::min(plan.permuted, 4) : plan.permuted;
   }
+  if (problem.pool && plan.lanes != 8) return unsupported("sums of fewer than 8 channels before a pool");
   if (plan.sums() / plan.lanes % t.split) return unsupported("sums that do not split");
   if (p.epilogue.has_moments()) PLANISH_RETURN_IF_ERROR(check_moments(p, plan));
   plan.packed_channels = round_up(p.channels, t.swap ? 64 * t.blocks : 4 * plan.permuted);
@@ -194,6 +214,8 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
   plan.consumer_registers = t.groups == 3 ? 160 : 240;
   plan.producer_registers = t.groups == 3 ? 32 : 24;
   if (plan.sums() > 200) return unsupported("more sums than registers");
+  // Groups that finish together hold their addresses beside the sums.
+  if (problem.pool && !t.ping_pong && plan.sums() > 112) return unsupported("more sums than registers beside a pool");
   if (plan.producer_warps == 4 && t.residents > 1)
     return unsupported("two CTAs of warpgroups with moved registers");
   return plan;

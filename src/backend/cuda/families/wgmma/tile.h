@@ -9,8 +9,11 @@
 // Schedules: cooperative (all groups share a tile), ping-pong (two groups on alternate tiles, one's
 // epilogue beside the other's products). Clusters share loads by multicast, or split the depth and
 // join their sums through distributed shared memory.
+//
+// Convolutions without strides may have rows in blocks of 8 x 8 pixels (`boxes`): a tiled load brings one for
+// a tap, and a 2x2 max pool behind has its windows in one warp (contraction/pooled.h).
 #pragma once
-#include "backend/cuda/families/contraction/product.h"
+#include "backend/cuda/families/contraction/pooled.h"
 
 namespace planish::cuda::wgmma {
 
@@ -25,6 +28,7 @@ struct Tile {
   int share_rows = 1;      // CTAs of a cluster along the channels, which multicast the left operand
   int split = 1;           // CTAs of a cluster along the depth
   int stages = 0;          // 0: as many as fit
+  bool boxes = false;      // rows are blocks of 8 x 8 pixels, which tiled loads bring in place of im2col
 
   int high() const { return 64 * blocks * (ping_pong ? 1 : groups); }
   int row_tile() const { return swap ? width : high(); }
@@ -37,7 +41,7 @@ kernel::Tactic write(const Tile& tile);
 Tile read(const kernel::Tactic& tactic);
 
 // How an operand comes: packed weights, or straight from the tensor.
-enum class Source { kPacked, kDepthInner, kDepthOuter, kIm2col };
+enum class Source { kPacked, kDepthInner, kDepthOuter, kIm2col, kBoxes };
 
 inline constexpr int kMaxSharedBytes = 232448;  // of one CTA on sm_90
 
@@ -47,6 +51,7 @@ struct Plan {
   int element_bytes = 2;
   int step_bytes = 128, step_depth = 64;  // of one ring stage's rows
   int chunks = 1, steps = 1;              // steps per tap, steps in all
+  int64_t boxes_x = 0, boxes_y = 0;       // of an image
   int64_t row_tiles = 1, channel_tiles = 1, cluster_tiles = 1;  // cluster_tiles: all batches
   int lanes = 8;                          // channels that one epilogue call finishes
   int permuted = 8;                       // channels that lie together in a thread's sums
@@ -69,7 +74,7 @@ struct Plan {
 // Ok, or why no tile of this family takes the product.
 Status can_take(const Product& product);
 // The plan, or why the tile cannot be.
-Result<Plan> plan_of(const Product& product, const Tile& tile);
+Result<Plan> plan_of(const PooledProduct& problem, const Tile& tile);
 
 // Epilogue calls of a thread whose neighbours are loaded together, and whether the next gang's loads
 // run beside: as the registers allow.
@@ -85,7 +90,7 @@ int register_cap(const Plan& plan);
 int64_t channel_of_packed_row(const Plan& plan, int64_t packed_row);
 
 // Tiles worth timing, best prediction first, at most `limit`.
-std::vector<Tile> candidates(const Product& product, int sm_count, size_t limit = 12);
-double predict_us(const Product& product, const Plan& plan, int sm_count);
+std::vector<Tile> candidates(const PooledProduct& problem, int sm_count, size_t limit = 12);
+double predict_us(const PooledProduct& problem, const Plan& plan, int sm_count);
 
 }  // namespace planish::cuda::wgmma

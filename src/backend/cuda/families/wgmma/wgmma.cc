@@ -51,12 +51,28 @@ TensorMapSpec im2col_map(const Product& p, const Plan& plan, BufferPlace place) 
   return map;
 }
 
+// A step of depth of 8 x 8 pixels.
+TensorMapSpec boxes_map(const Product& p, const Plan& plan, BufferPlace place) {
+  const ConvGeometry& g = p.conv;
+  const uint64_t pixel = uint64_t(g.channels * plan.element_bytes);
+  TensorMapSpec map;
+  map.place = place;
+  map.dtype = p.type;
+  map.tf32 = p.type == ir::DataType::kF32;
+  map.dims = {uint64_t(g.channels), uint64_t(g.width), uint64_t(g.height), uint64_t(g.images)};
+  map.byte_strides = {pixel, pixel * uint64_t(g.width), pixel * uint64_t(g.width * g.height)};
+  map.box = {uint32_t(plan.step_depth), 8, 8, 1};
+  map.swizzle = swizzle_of(plan);
+  return map;
+}
+
 TensorMapSpec left_map(const Product& p, const Plan& plan) {
   const BufferPlace place{BufferKind::kOperand, p.left.value, 0};
   const uint32_t depth = uint32_t(plan.step_depth);
   const uint32_t rows = uint32_t(plan.tile.row_tile() / plan.tile.share_rows);
   TensorMapSpec map;
   if (plan.left == Source::kIm2col) return im2col_map(p, plan, place);
+  if (plan.left == Source::kBoxes) return boxes_map(p, plan, place);
   if (plan.left == Source::kDepthOuter)
     map = matrix_map(p, place, p.rows, p.depth, p.left.matrices, 64, depth);
   else if (p.is_conv)
@@ -84,7 +100,7 @@ TensorMapSpec right_map(const Product& p, const Plan& plan) {
 }
 
 // "conv_f16_128x128x64_s4_sm90": op, type, rows x channels x depth, stages, what else is special.
-std::string entry_name(const Product& p, const Plan& plan) {
+std::string entry_name(const Product& p, const Plan& plan, bool pooled) {
   const wgmma::Tile& t = plan.tile;
   const std::string type = p.type == ir::DataType::kF32 ? "tf32" : std::string(ir::name_of(p.type));
   std::string out = cat(p.is_conv ? "conv_" : "gemm_", type, "_", t.row_tile(), "x",
@@ -94,27 +110,30 @@ std::string entry_name(const Product& p, const Plan& plan) {
   if (t.split > 1) out += cat("_split", t.split);
   if (t.share_rows > 1) out += cat("_rows", t.share_rows);
   if (t.share_weights > 1) out += cat("_weights", t.share_weights);
+  if (t.boxes) out += pooled ? "_boxes_pool" : "_boxes";
   return out + "_sm90";
 }
 
-class Wgmma : public ContractionDef {
+class Wgmma : public PooledContractionDef {
  public:
   std::string name() const override { return "cuda.contraction_wgmma"; }
   int version() const override { return 2; }
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem, true));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem, true));
+    const Product& product = pooled.product;
     if (sm_version(device) != 90)
       return unsupported(cat("the device is ", device.isa, ", expected sm_90a"));
     if (product.type == ir::DataType::kF32 && !takes_tf32(device))
       return unsupported("f32 products are exact, tensor cores would take tf32");
     PLANISH_RETURN_IF_ERROR(wgmma::can_take(product));
-    return wgmma::candidates(product, sm_count(device)).empty() ? unsupported("no tile fits")
+    if (pooled.pool) PLANISH_RETURN_IF_ERROR(quads_epilogue(pooled).status());
+    return wgmma::candidates(pooled, sm_count(device)).empty() ? unsupported("no tile fits")
                                                                 : ok_status();
   }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
-    auto product = product_of(problem, true);
+    auto product = pooled_product_of(problem, true);
     std::vector<Tactic> out;
     if (!product.ok()) return out;
     for (const wgmma::Tile& tile : wgmma::candidates(*product, sm_count(device)))
@@ -124,7 +143,7 @@ class Wgmma : public ContractionDef {
 
   double predict_us(const Problem& problem, const Tactic& tactic,
                     const DeviceInfo& device) const override {
-    auto product = product_of(problem, true);
+    auto product = pooled_product_of(problem, true);
     if (!product.ok()) return 1e12;
     auto plan = wgmma::plan_of(*product, wgmma::read(tactic));
     return plan.ok() ? wgmma::predict_us(*product, *plan, sm_count(device)) : 1e12;
@@ -132,8 +151,9 @@ class Wgmma : public ContractionDef {
 
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of_any_size(problem));
-    PLANISH_ASSIGN_OR_RETURN(Plan plan, wgmma::plan_of(product, wgmma::read(tactic)));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of_any_size(problem));
+    PLANISH_ASSIGN_OR_RETURN(const Plan plan, wgmma::plan_of(pooled, wgmma::read(tactic)));
+    const Product& product = pooled.product;
     if (plan.right != Source::kPacked) return kernel::Blob{};
     return wgmma::pack_weights(product, plan, constants[size_t(product.right.value)],
                                product.type == ir::DataType::kF32);
@@ -141,16 +161,15 @@ class Wgmma : public ContractionDef {
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic,
                            const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem, true));
-    PLANISH_ASSIGN_OR_RETURN(Plan plan, wgmma::plan_of(product, wgmma::read(tactic)));
-    const EpilogueStyle style{.lanes = plan.lanes, .group_channels = product.channels,
-                              .channel_tail = product.channels % plan.lanes != 0};
-    PLANISH_ASSIGN_OR_RETURN(EpilogueText epilogue, print_epilogue(product.epilogue, style));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem, true));
+    PLANISH_ASSIGN_OR_RETURN(const Plan plan, wgmma::plan_of(pooled, wgmma::read(tactic)));
+    const Product& product = pooled.product;
+    PLANISH_ASSIGN_OR_RETURN(const EpilogueText epilogue, print_quads_or_rows(pooled, plan.lanes));
     EmittedKernel kernel;
-    kernel.entry = entry_name(product, plan);
+    kernel.entry = entry_name(product, plan, pooled.pool.has_value());
     // Measured for products only.
     const bool one_wave = !product.is_conv && plan.cluster_tiles * plan.tile.cluster() <= sm_count(device);
-    kernel.source = wgmma::kernel_text(product, plan, epilogue, kernel.entry, one_wave);
+    kernel.source = wgmma::kernel_text(pooled, plan, epilogue, kernel.entry, one_wave);
     kernel.grid.x = uint32_t(plan.cluster_tiles * plan.tile.cluster());
     kernel.block.x = uint32_t(plan.threads());
     kernel.cluster.x = uint32_t(plan.tile.cluster());

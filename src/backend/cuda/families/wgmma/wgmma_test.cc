@@ -255,6 +255,45 @@ TEST(CudaWgmma, EmittedTextIsGolden) {
   }
 }
 
+// Blocks of pixels are offered beside im2col where they fit the image, and alone where a pool follows.
+TEST(CudaWgmma, BlocksOfPixelsAndPools) {
+  const auto boxes = [](const PooledProduct& problem) {
+    int count = 0, all = 0;
+    for (const Tile& t : wgmma::candidates(problem, 132)) {
+      auto plan = wgmma::plan_of(problem, t);
+      EXPECT_TRUE(plan.ok());
+      EXPECT_EQ(wgmma::read(wgmma::write(t)), t);
+      count += t.boxes;
+      ++all;
+      if (t.boxes) {
+        EXPECT_GE(plan->row_tiles * t.row_tile(), problem.product.conv.images * plan->boxes_x * plan->boxes_y * 64);
+      }
+    }
+    return std::pair(count, all);
+  };
+  const Behind relu{true, false, Activation::kRelu};
+  const ConvCase conv{8, 128, 112, 112, 128, 3, 3, 1, 1, 1, 1, 1, relu};
+  const auto [some, of] = boxes(*product_of(conv_problem(conv, DataType::kF16)));
+  EXPECT_GE(some, 1);
+  EXPECT_LE(some, 2);
+  EXPECT_LE(of, 12);
+  const auto [all, pooled] = boxes(*pooled_product_of(pooled_problem(conv, {}, DataType::kF16)));
+  EXPECT_EQ(all, pooled);
+  EXPECT_GE(all, 4);
+  ConvCase odd = conv;
+  odd.h = odd.w = 14;  // 23 % of such rows would be empty
+  EXPECT_EQ(boxes(*product_of(conv_problem(odd, DataType::kF16))).first, 0);
+  const auto why = [](ConvCase c, PoolCase pool) {
+    return wgmma_family().supports(pooled_problem(c, pool, DataType::kF16), testing_device()).message();
+  };
+  EXPECT_EQ(why(conv, {}), "");
+  EXPECT_NE(why(conv, {3, 3, 2}).find("3 x 3"), std::string::npos);
+  EXPECT_NE(why(conv, {.scaled = true}).find("an expression behind the pool"), std::string::npos);
+  odd = conv;
+  odd.stride = 2;
+  EXPECT_NE(why(odd, {}).find("no tile"), std::string::npos);
+}
+
 TEST(CudaWgmma, TacticsOfASampleCompileWithoutSpills) {
   PLANISH_NEEDS_NVRTC();
   const kernel::Problem problems[] = {
@@ -262,11 +301,12 @@ TEST(CudaWgmma, TacticsOfASampleCompileWithoutSpills) {
       conv_problem({32, 128, 28, 28, 128, 3, 3, 1, 1, 1, 1, 1, {true, false, Activation::kRelu}}, DataType::kBF16),
       product_problem({{}, 1, 1000, 2048, true, {}, {true, false, Activation::kNone}}, DataType::kF16),
       product_problem({{2, 3}, 72, 200, 64, false, {1, 3}, {false, true, Activation::kSilu}}, DataType::kF16),
+      pooled_problem({8, 128, 112, 112, 128, 3, 3, 1, 1, 1, 1, 1, {true, false, Activation::kRelu}}, {}, DataType::kF16),
   };
   for (const kernel::Problem& problem : problems) {
     const kernel::Problem laid = laid_out(wgmma_family(), problem, testing_device());
     std::vector<kernel::Tactic> tactics = wgmma_family().tactics(laid, testing_device());
-    tactics.resize(std::min<size_t>(tactics.size(), 4));
+    tactics.resize(std::min<size_t>(tactics.size(), &problem == &problems[4] ? 12 : 4));
     for (const kernel::Tactic& tactic : tactics) {
       auto step = wgmma_family().emit(laid, tactic, testing_device());
       ASSERT_TRUE(step.ok()) << step.status().to_string();

@@ -35,7 +35,7 @@ DEV int row_of(const Place& p, int block, int row) {
   const bool inside = y < kTileHeight && x < kTileWidth && p.y + y < kOutHeight && p.x + x < kOutWidth;
   return inside ? (p.image * kOutHeight + p.y + y) * kOutWidth + p.x + x : -1;
 }
-extern "C" __global__ void __launch_bounds__(kThreads, 1) ENTRY(const __grid_constant__ TensorMap input, const unsigned char* weights PARAMETERS) {
+POOL_FUNCTIONSextern "C" __global__ void __launch_bounds__(kThreads, 1) ENTRY(const __grid_constant__ TensorMap input, const unsigned char* weights PARAMETERS) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const u32 thread = threadIdx.x, warp = __shfl_sync(~0u, thread >> 5, 0), lane = thread & 31;
   const u32 patches = shared_address(shared), filters = patches + kStages * kPatchBytes;
@@ -119,35 +119,57 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) ENTRY(const __grid_con
         const int channel = channel0 + s * 4 * kPermuted;
         if (channel >= kChannels) continue;
         Fixed fixed;
-        load_fixed(e, fixed, channel, kChannels);
+        load_fixed(e, fixed, FIXED_CHANNEL, kChannels);
 #pragma unroll
         for (int first = 0; first < 2 * kBlocks; first += kGang) {
           Near near[kGang];
-#pragma unroll
+DECLARE_KEPT#pragma unroll
           for (int i = 0; i < kGang; ++i)
             if (rows[first + i] >= 0) load_near(e, near[i], (u32)rows[first + i], channel, kChannels);
 #pragma unroll
           for (int i = 0; i < kGang; ++i) {
-            if (rows[first + i] < 0) continue;
-            float part[kLanes];
+BEFORE_SUMS            float part[kLanes];
 #pragma unroll
             for (int l = 0; l < kLanes; ++l) part[l] = sum[(first + i) / 2][(s * (kPermuted / 2) + l / 2) * 4 + 2 * ((first + i) % 2) + l % 2];
-            finish(e, part, fixed, near[i], (u32)rows[first + i], channel, kChannels);
+            FINISH
           }
-        }
+BEHIND_SUMS        }
       }
     }
   }
 }
 )CUDA";
 
+constexpr std::string_view kPoolText = R"CUDA(
+DEV int pooled_row_of(const Place& p, int block, u32 quad, u32 lane) {
+  const int y = (p.y + block / kAcross * 8) / 2 + quad, x = (p.x + block % kAcross * 8 + (lane >> 2)) / 2;
+  return y < kPoolHeight && x < kPoolWidth ? (p.image * kPoolHeight + y) * kPoolWidth + x : -1;
+}
+)CUDA";
+
+struct Word {
+  const char* name;
+  std::string_view plain, pooled;
+};
+constexpr Word kWords[] = {
+    {"FIXED_CHANNEL", "channel", "channel + (lane & 4)"},
+    {"DECLARE_KEPT", "", "          float kept[kGang][kLanes];\n"},
+    {"BEFORE_SUMS", "            if (rows[first + i] < 0) continue;\n", ""},
+    {"float part[kLanes];", "float part[kLanes];", "float (&part)[kLanes] = kept[i];"},
+    {"FINISH", "finish(e, part, fixed, near[i], (u32)rows[first + i], channel, kChannels);", ""},
+    {"BEHIND_SUMS", "",
+     "          pool_quads(e, kept[0], kept[1], fixed, pooled_row_of(p, first / 2, quad, lane), lane, channel);\n"},
+};
+
 }  // namespace
 
-std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& epilogue, const std::string& entry) {
+std::string kernel_text(const PooledProduct& problem, const Plan& plan, const EpilogueText& epilogue,
+                        const std::string& entry) {
+  const Product& p = problem.product;
   const ConvGeometry& g = p.conv;
   const Tile& t = plan.tile;
   // What lies beside a few rows is loaded together.
-  const int gang = epilogue.near_registers == 0 || epilogue.near_registers > 8 ? 1 : 2;
+  const int gang = !problem.pool && (epilogue.near_registers == 0 || epilogue.near_registers > 8) ? 1 : 2;
   const std::pair<const char*, int64_t> constants[] = {
       {"kGroups", t.groups}, {"kBlocks", t.blocks}, {"kAcross", t.across}, {"kWidth", t.width}, {"kRowBytes", t.row_bytes},
       {"kChunks", plan.chunks}, {"kSteps", plan.steps}, {"kPermuted", plan.permuted}, {"kTileWidth", plan.tile_width},
@@ -162,10 +184,14 @@ std::string kernel_text(const Product& p, const Plan& plan, const EpilogueText& 
   std::string out = cat(kPrelude, wgmma::async_text());
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
   out += wgmma::instruction_text("multiply", p.type, t.width, wgmma::Operand::kSharedKMajor, false);
+  if (const auto& pool = problem.pool)
+    out += cat("constexpr int kPoolHeight = ", pool->height, ", kPoolWidth = ", pool->width, ";\n");
   std::string body(kBodyText);
+  for (const Word& word : kWords) replace_all(body, word.name, problem.pool ? word.pooled : word.plain);
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", epilogue.parameters);
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
+  replace_all(body, "POOL_FUNCTIONS", problem.pool ? cat(quads_text(), kPoolText) : std::string());
   return cat(out, epilogue.functions, body);
 }
 

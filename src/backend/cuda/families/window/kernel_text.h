@@ -7,8 +7,8 @@
 namespace planish::cuda::window {
 
 // `entry`: name of the kernel. Its parameters are the input's TensorMap, the packed filters, then the
-// epilogue's.
-std::string kernel_text(const Product& product, const Plan& plan, const EpilogueText& epilogue,
+// epilogue's, which is quads_epilogue() where there is a pool.
+std::string kernel_text(const PooledProduct& problem, const Plan& plan, const EpilogueText& epilogue,
                         const std::string& entry);
 
 }  // namespace planish::cuda::window

@@ -70,7 +70,8 @@ Tile read(const kernel::Tactic& tactic) {
   return t;
 }
 
-Status can_take(const Product& p) {
+Status can_take(const PooledProduct& problem) {
+  const Product& p = problem.product;
   if (!p.is_conv) return other_family();
   const ConvGeometry& g = p.conv;
   if (p.type == ir::DataType::kF32) return unsupported("f32, expected f16 or bf16");
@@ -82,11 +83,12 @@ Status can_take(const Product& p) {
   if (p.depth % 8) return unsupported(cat(p.depth, " channels, expected a multiple of 8"));
   if (p.channels < 16) return unsupported(cat(p.channels, " filters, expected at least 16"));
   if (g.taps_x > 16 || g.taps_y > 16) return unsupported("a window wider than 16");
-  return ok_status();
+  return problem.pool ? quads_epilogue(problem).status() : ok_status();
 }
 
-Result<Plan> plan_of(const Product& p, const Tile& t) {
-  PLANISH_RETURN_IF_ERROR(can_take(p));
+Result<Plan> plan_of(const PooledProduct& problem, const Tile& t) {
+  PLANISH_RETURN_IF_ERROR(can_take(problem));
+  const Product& p = problem.product;
   Plan plan;
   plan.tile = t;
   if (t.groups < 1 || t.groups > 4 || t.blocks < 1 || t.blocks > 8 || t.across < 0 || t.width % 16 ||
@@ -96,6 +98,8 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
   plan.steps = int(ceil_div(p.depth, 16));
   plan.permuted = t.width % 32 == 0 && widest_result(p) <= 2 ? 8 : 4;
   plan.channel_tiles = ceil_div(p.channels, t.width);
+  if (problem.pool && (t.across == 0 || plan.permuted != 8))
+    return unsupported("a tile that does not hold whole windows of the pool");
   PLANISH_RETURN_IF_ERROR(place_tile(p, plan));
   if (plan.tiles * plan.channel_tiles > INT32_MAX) return unsupported("too many tiles");
   plan.weight_bytes = p.taps() * plan.steps * t.width * 32;
@@ -115,14 +119,15 @@ Result<Plan> plan_of(const Product& p, const Tile& t) {
 
 // Clocks of one SM at 1.7 GHz: tensor cores at the rate they had in a loop of their own, TMA by rows,
 // an epilogue that other groups' products hide in part; then the memory's floor.
-double predict_us(const Product& p, const Plan& plan, int sm_count) {
+double predict_us(const PooledProduct& problem, const Plan& plan, int sm_count) {
+  const Product& p = problem.product;
   const Tile& t = plan.tile;
   constexpr double kTensorRate = 0.82, kRowClocks = 2.5, kEpilogueBytesPerClock = 40, kHidden = 0.6;
   const double tensor = double(p.taps()) * plan.steps * 16 * 2 * 64 * t.blocks * t.width / 4096 / kTensorRate *
                         std::max(1.0, 48.0 / t.width);
   const double load = double(plan.patch_width * plan.patch_height * plan.chunks) * kRowClocks;
   double out_bytes = 0, bytes = 0;
-  for (const Access& a : p.epilogue.results) out_bytes += ir::bits_of(a.type) / 8;
+  for (const Access& a : problem.last().results) out_bytes += ir::bits_of(a.type) / 8.0 / (problem.pool ? 4 : 1);
   for (const Access& a : p.epilogue.inputs)
     if (!a.constant && a.moments < 0) out_bytes += ir::bits_of(a.type) / 8;
   const double epilogue = 300 + 64.0 * t.blocks * t.width * out_bytes / kEpilogueBytesPerClock;
@@ -134,7 +139,8 @@ double predict_us(const Product& p, const Plan& plan, int sm_count) {
   return std::max(compute, bytes / 3.6e6) + 0.5;
 }
 
-std::vector<Tile> candidates(const Product& p, int sm_count) {
+std::vector<Tile> candidates(const PooledProduct& problem, int sm_count) {
+  const Product& p = problem.product;
   std::vector<std::pair<double, Tile>> found;
   std::vector<int> widths = {int(round_up(p.channels, p.channels > 16 && p.channels % 32 == 0 ? 32 : 16))};
   for (int width : {64, 96, 128})
@@ -147,8 +153,8 @@ std::vector<Tile> candidates(const Product& p, int sm_count) {
             std::tuple(2, 2, 1), std::tuple(2, 2, 2), std::tuple(3, 4, 2), std::tuple(2, 4, 2), std::tuple(2, 3, 0),
             std::tuple(3, 3, 0), std::tuple(3, 2, 0), std::tuple(2, 2, 0), std::tuple(2, 1, 0), std::tuple(3, 1, 0)}) {
         const Tile t{.groups = groups, .blocks = blocks, .across = across, .width = width, .row_bytes = row};
-        auto plan = plan_of(p, t);
-        if (plan.ok()) found.push_back({predict_us(p, *plan, sm_count), t});
+        auto plan = plan_of(problem, t);
+        if (plan.ok()) found.push_back({predict_us(problem, *plan, sm_count), t});
       }
     }
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -12,8 +12,10 @@
 //
 // The consumer groups take tiles in turn, each from patches of its own, so that one's epilogue runs
 // beside another's products. Filters are loaded once per CTA, which keeps to one tile of channels.
+//
+// A 2x2 max pool behind it is taken in where blocks are 8 x 8 pixels, which are whole windows.
 #pragma once
-#include "backend/cuda/families/contraction/product.h"
+#include "backend/cuda/families/contraction/pooled.h"
 
 namespace planish::cuda::window {
 
@@ -46,12 +48,12 @@ struct Plan {
   int threads() const { return tile.groups * 128 + producer_warps * 32; }
 };
 
-// Ok, or why no tile of this family takes the product.
-Status can_take(const Product& product);
+// Ok, or why no tile of this family takes the problem.
+Status can_take(const PooledProduct& problem);
 // The plan, or why the tile cannot be.
-Result<Plan> plan_of(const Product& product, const Tile& tile);
-double predict_us(const Product& product, const Plan& plan, int sm_count);
+Result<Plan> plan_of(const PooledProduct& problem, const Tile& tile);
+double predict_us(const PooledProduct& problem, const Plan& plan, int sm_count);
 // Tiles worth timing, best prediction first.
-std::vector<Tile> candidates(const Product& product, int sm_count);
+std::vector<Tile> candidates(const PooledProduct& problem, int sm_count);
 
 }  // namespace planish::cuda::window

@@ -29,12 +29,12 @@ TensorMapSpec input_map(const Product& p, const Plan& plan) {
   return map;
 }
 
-class Window : public ContractionDef {
+class Window : public PooledContractionDef {
  public:
   std::string name() const override { return "cuda.window_wgmma"; }
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct product, pooled_product_of(problem));
     PLANISH_RETURN_IF_ERROR(window::can_take(product));
     if (sm_version(device) != 90) return unsupported(cat("the device is ", device.isa, ", expected sm_90a"));
     return window::candidates(product, sm_count(device)).empty()
@@ -44,14 +44,14 @@ class Window : public ContractionDef {
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
     std::vector<Tactic> out;
-    auto product = product_of(problem);
+    auto product = pooled_product_of(problem);
     if (!product.ok()) return out;
     for (const window::Tile& tile : window::candidates(*product, sm_count(device))) out.push_back(window::write(tile));
     return out;
   }
 
   double predict_us(const Problem& problem, const Tactic& tactic, const DeviceInfo& device) const override {
-    auto product = product_of(problem);
+    auto product = pooled_product_of(problem);
     if (!product.ok()) return 1e12;
     auto plan = window::plan_of(*product, window::read(tactic));
     return plan.ok() ? window::predict_us(*product, *plan, sm_count(device)) : 1e12;
@@ -61,8 +61,9 @@ class Window : public ContractionDef {
   // bytes, channels permuted as wgmma's sums are.
   Result<kernel::Blob> pack(const Problem& problem, const Tactic& tactic, const DeviceInfo&,
                             std::span<const ir::Tensor> constants) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product p, product_of_any_size(problem));
-    PLANISH_ASSIGN_OR_RETURN(Plan plan, window::plan_of(p, window::read(tactic)));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of_any_size(problem));
+    PLANISH_ASSIGN_OR_RETURN(const Plan plan, window::plan_of(pooled, window::read(tactic)));
+    const Product& p = pooled.product;
     const auto* from = static_cast<const uint16_t*>(constants[size_t(p.right.value)].data());
     kernel::Blob blob;
     blob.bytes.resize(size_t(plan.weight_bytes * plan.channel_tiles));
@@ -82,16 +83,15 @@ class Window : public ContractionDef {
   }
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic, const DeviceInfo&) const override {
-    PLANISH_ASSIGN_OR_RETURN(Product p, product_of(problem));
-    PLANISH_ASSIGN_OR_RETURN(Plan plan, window::plan_of(p, window::read(tactic)));
-    const EpilogueStyle style{.lanes = plan.permuted, .group_channels = p.channels,
-                              .channel_tail = p.channels % plan.permuted != 0};
-    PLANISH_ASSIGN_OR_RETURN(EpilogueText epilogue, print_epilogue(p.epilogue, style));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem));
+    PLANISH_ASSIGN_OR_RETURN(const Plan plan, window::plan_of(pooled, window::read(tactic)));
+    const Product& p = pooled.product;
+    PLANISH_ASSIGN_OR_RETURN(const EpilogueText epilogue, print_quads_or_rows(pooled, plan.permuted));
     EmittedKernel kernel;
     const window::Tile& t = plan.tile;
     kernel.entry = cat("window_", ir::name_of(p.type), "_", p.conv.taps_y, "x", p.conv.taps_x, "_", plan.tile_height, "x",
-                       plan.tile_width, "x", t.width, "_g", t.groups, "_s", plan.stages, "_sm90");
-    kernel.source = window::kernel_text(p, plan, epilogue, kernel.entry);
+                       plan.tile_width, "x", t.width, "_g", t.groups, "_s", plan.stages, pooled.pool ? "_pool" : "", "_sm90");
+    kernel.source = window::kernel_text(pooled, plan, epilogue, kernel.entry);
     kernel.grid.x = uint32_t(plan.tiles * plan.channel_tiles);
     kernel.block.x = uint32_t(plan.threads());
     kernel.persistent = true;

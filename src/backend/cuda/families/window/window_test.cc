@@ -48,8 +48,34 @@ TEST(CudaWindow, RefusesWithAReason) {
   EXPECT_NE(why(c).find("shared memory"), std::string::npos);
 }
 
+TEST(CudaWindow, TakesAMaxPoolOrSaysWhyNot) {
+  const auto why = [](ConvCase c, PoolCase pool) {
+    return family().supports(pooled_problem(c, pool, DataType::kF16), testing_device()).message();
+  };
+  EXPECT_EQ(why(kResNet, {}), "");
+  EXPECT_NE(why(kResNet, {3, 3, 2, 1, 1, 1, 1}).find("3 x 3"), std::string::npos);
+  EXPECT_NE(why(kResNet, {2, 2, 1}).find("side by side"), std::string::npos);
+  EXPECT_NE(why(kResNet, {2, 2, 2, 1, 1, 0, 0}).find("side by side"), std::string::npos);
+  ConvCase c = kResNet;
+  c.h = 55;
+  EXPECT_EQ(why(c, {}), "");
+  EXPECT_NE(why(c, {2, 2, 2, 0, 0, 0, 0, true}).find("beyond the image"), std::string::npos);
+  c.k = 48;
+  EXPECT_NE(why(c, {}).find("48 filters"), std::string::npos);
+  c = kResNet;
+  EXPECT_NE(why(c, {.scaled = true}).find("an expression behind the pool"), std::string::npos);
+  c.behind = kBoth;
+  EXPECT_NE(why(c, {}).find("beside a pixel"), std::string::npos);
+  c.behind = {true, false, Activation::kSilu};
+  EXPECT_NE(why(c, {}).find("may fall"), std::string::npos);
+  for (const Tile& t : window::candidates(*pooled_product_of(pooled_problem(kResNet, {}, DataType::kF16)), 132)) {
+    EXPECT_GT(t.across, 0);
+    EXPECT_EQ(t.width % 32, 0);
+  }
+}
+
 TEST(CudaWindow, TilesCoverTheImageAndPatchesTheTiles) {
-  auto product = product_of(conv_problem({2, 48, 35, 33, 64, 5, 3, 1, 2, 1, 1, 1, kRelu}, DataType::kF16));
+  auto product = pooled_product_of(conv_problem({2, 48, 35, 33, 64, 5, 3, 1, 2, 1, 1, 1, kRelu}, DataType::kF16));
   ASSERT_TRUE(product.ok());
   for (const Tile& t : window::candidates(*product, 132)) {
     auto plan = window::plan_of(*product, t);
@@ -117,6 +143,9 @@ TEST(CudaWindow, CompilesWithoutSpills) {
                             {8, 48, 35, 35, 64, 5, 5, 1, 2, 2, 1, 1, kRelu},
                             {8, 96, 35, 35, 96, 3, 3, 1, 1, 1, 1, 1, kBoth}};
   for (const ConvCase& c : cases) expect_tactics_compile(family(), laid_out(family(), conv_problem(c, DataType::kF16), testing_device()));
+  for (const auto& [c, type] : {std::pair(ConvCase{8, 64, 224, 224, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, DataType::kF16),
+                                std::pair(ConvCase{8, 96, 36, 36, 96, 3, 3, 1, 1, 1, 1, 1, kRelu}, DataType::kBF16)})
+    expect_tactics_compile(family(), laid_out(family(), pooled_problem(c, {}, type), testing_device()));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "backend/cuda/families/register_families.h"
+#include "backend/cuda/families/stem/stem_plan.h"
 #include "backend/cuda/families/wgmma/tile.h"
 #include "backend/cuda/families/window/tile.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -162,6 +163,9 @@ TEST(ContractionsOnTheHost, GiveWhatTheInterpreterGives) {
       {.groups = 3, .width = 48},
       {.groups = 1, .width = 64, .residents = 2, .split = 4},
       {.groups = 2, .blocks = 1, .width = 64, .stages = 2},
+      {.groups = 2, .blocks = 1, .width = 64, .residents = 2, .boxes = true},
+      {.groups = 1, .blocks = 2, .width = 48, .boxes = true},
+      {.groups = 1, .width = 64, .residents = 2, .split = 2, .boxes = true},
   };
   int forced = 0;
   for (const Asked& one : problems)
@@ -291,6 +295,68 @@ TEST(ContractionsOnTheHost, Windows) {
     }
   }
   EXPECT_GE(cases.size(), 30u);
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
+// A max pool behind a convolution: strips and segments of a stem, blocks of whole windows, sizes that neither
+// fits, padding on one side, lines that no window takes, windows beyond the end, an expression behind.
+TEST(ContractionsOnTheHost, PooledConvolutions) {
+  struct One {
+    const char* title;
+    std::string_view family;
+    ConvCase conv;
+    PoolCase pool;
+    DataType type;
+  };
+  const std::string_view stem = "cuda.stem_wgmma", window = "cuda.window_wgmma", wide = "cuda.contraction_wgmma";
+  const One all[] = {
+      {"as ResNet's", stem, {2, 3, 75, 47, 64, 7, 7, 2, 3, 3, 1, 1, kRelu}, {3, 3, 2, 1, 1, 1, 1}, DataType::kF16},
+      {"2x2 at stride 1, tails of channels", stem, {1, 3, 29, 40, 27, 3, 3, 1, 1, 1, 1, 1, kRelu}, {}, DataType::kBF16},
+      {"5x4 at stride 1, one side padded", stem, {1, 2, 21, 19, 96, 3, 3, 1, 0, 1, 1, 1, {}}, {5, 4, 1, 2, 0, 0, 3}, DataType::kF16},
+      {"3x3 to the end, with what follows", stem, {3, 4, 36, 23, 32, 5, 5, 2, 2, 2, 1, 1, kBoth}, {3, 3, 2, 0, 0, 0, 0, true, true}, DataType::kF16},
+      {"wider steps than windows", stem, {1, 3, 40, 40, 128, 3, 3, 1, 1, 1, 1, 1, kRelu}, {1, 2, 3}, DataType::kF16},
+      {"as VGG's", window, {2, 64, 18, 22, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, {}, DataType::kF16},
+      {"odd sizes", window, {1, 40, 19, 13, 96, 3, 3, 1, 1, 1, 1, 1, kRelu}, {}, DataType::kBF16},
+      {"boxes", wide, {3, 64, 18, 21, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, {}, DataType::kF16},
+      {"boxes, narrow depth", wide, {2, 32, 17, 8, 96, 5, 3, 1, 2, 0, 1, 1, {}}, {}, DataType::kBF16},
+  };
+  const window::Tile tiles[] = {{.groups = 3, .blocks = 1, .across = 1, .width = 64},
+                                {.groups = 2, .blocks = 2, .across = 2, .width = 32},
+                                {.groups = 2, .blocks = 2, .across = 1, .width = 96, .row_bytes = 64}};
+  const wgmma::Tile boxes[] = {{.groups = 2, .blocks = 1, .width = 64, .boxes = true},
+                               {.groups = 2, .blocks = 2, .width = 96, .boxes = true},
+                               {.groups = 2, .blocks = 1, .width = 32, .ping_pong = true, .boxes = true},
+                               {.groups = 1, .blocks = 2, .width = 32, .share_weights = 2, .boxes = true}};
+  std::vector<Asked> problems;
+  for (const One& one : all) problems.push_back(asked(one.title, pooled_problem(one.conv, one.pool, one.type)));
+  std::vector<HostCase> cases;
+  std::map<std::string, int> taken;
+  for (size_t i = 0; i < std::size(all); ++i) {
+    const EmittedKernelDef& def = family(all[i].family);
+    const Asked& one = problems[i];
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
+    const std::vector<kernel::LayoutChoice> layouts = def.layouts(one.problem, testing_device());
+    const Problem problem = with_layouts(one.problem, layouts[i % layouts.size()]);
+    std::vector<Tactic> tactics = def.tactics(problem, testing_device());
+    EXPECT_FALSE(tactics.empty());
+    if (all[i].family == window) {
+      tactics.clear();
+      for (const window::Tile& tile : tiles) tactics.push_back(window::write(tile));
+    } else if (all[i].family == wide) {
+      tactics.clear();
+      for (const wgmma::Tile& tile : boxes) tactics.push_back(wgmma::write(tile));
+    } else {
+      for (const int rows : {3, 1000}) tactics.push_back(stem::write({.residents = 1, .rows = rows}));
+    }
+    for (const Tactic& tactic : tactics) {
+      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
+      if (!made.ok()) continue;  // not a tile of this problem
+      ++taken[one.title];
+      cases.push_back(std::move(*made));
+    }
+    EXPECT_GE(taken[one.title], 2) << one.title;
+  }
+  std::cout << cases.size() << " kernels\n";
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
