@@ -134,18 +134,19 @@ Status AtomicFile::give_name() {
   return failure("cannot be given a name");
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(bool flush) {
   PLANISH_CHECK(fd_ >= 0, "committed twice");
   if (straight_) {
     const int result = ::close(std::exchange(fd_, -1));
     return result == 0 ? ok_status() : failure("cannot be closed");
   }
-  if (::fsync(fd_) != 0) return failure("cannot be flushed to disk");
+  if (flush && ::fsync(fd_) != 0) return failure("cannot be flushed to disk");
   if (temporary_.empty()) PLANISH_RETURN_IF_ERROR(give_name());
   // Network file systems report a full disk at close.
   if (::close(std::exchange(fd_, -1)) != 0) return failure("cannot be closed");
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) return failure("cannot be replaced");
   temporary_.clear();
+  if (!flush) return ok_status();
   const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);  // best effort: the file itself is whole either way
@@ -154,14 +155,14 @@ Status AtomicFile::commit() {
   return ok_status();
 }
 
-Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, bool flush) {
   PLANISH_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
   PLANISH_RETURN_IF_ERROR(file.write(bytes));
-  return file.commit();
+  return file.commit(flush);
 }
 
-Status write_file_atomically(const std::string& path, std::string_view text) {
-  return write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())));
+Status write_file_atomically(const std::string& path, std::string_view text, bool flush) {
+  return write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())), flush);
 }
 
 }  // namespace planish

@@ -24,8 +24,9 @@ class AtomicFile {
 
   Status write(std::span<const std::byte> bytes);
   Status write(std::string_view text);
-  // Flush, rename, flush the folder. Once only.
-  Status commit();
+  // Flush, rename, flush the folder. Once only. `flush` false leaves it to the system when bytes reach the
+  // disk: after a power failure the file may be damaged, which suits caches that check what they read.
+  Status commit(bool flush = true);
 
  private:
   AtomicFile() = default;
@@ -41,7 +42,7 @@ class AtomicFile {
 };
 
 // create, write, commit.
-Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes);
-Status write_file_atomically(const std::string& path, std::string_view text);
+Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, bool flush = true);
+Status write_file_atomically(const std::string& path, std::string_view text, bool flush = true);
 
 }  // namespace planish

@@ -42,15 +42,47 @@ uint16_t encode16(double value, int exponent_bits, int mantissa_bits) {
 
 }  // namespace
 
-uint16_t float_to_half(float value) {
-#if defined(__F16C__)
-  return uint16_t(__builtin_ia32_vcvtps2ph((__attribute__((vector_size(16))) float){value}, 0)[0]);
-#else
-  return encode16(value, 5, 10);
-#endif
+namespace {
+
+// Rounding by the addition of integers, without branches, so that loops over it become vector code.
+inline uint16_t half_of(float value) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  const int32_t magnitude = int32_t(bits & 0x7fffffff);
+  // Below 2^-14: added to 0.5 the value stands at the spacing of subnormal halves, rounded.
+  const int32_t small =
+      __builtin_bit_cast(int32_t, __builtin_bit_cast(float, magnitude) + 0.5f) - 0x3f000000;
+  const int32_t normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+  int32_t out = magnitude < 0x38800000 ? small : normal;
+  out = magnitude >= 0x47800000 ? 0x7c00 : out;  // from 2^16; what rounds up to it is there already
+  out = magnitude > 0x7f800000 ? 0x7e00 : out;
+  return uint16_t(uint32_t(out) | ((bits >> 16) & 0x8000));
 }
-uint16_t double_to_half(double value) { return encode16(value, 5, 10); }
-uint16_t double_to_bfloat16(double value) { return encode16(value, 8, 7); }
+
+inline uint16_t bfloat16_of(float value) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  return uint16_t(int32_t(bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded);
+}
+
+}  // namespace
+
+uint16_t float_to_half(float value) { return half_of(value); }
+uint16_t float_to_bfloat16(float value) { return bfloat16_of(value); }
+
+void floats_to_halves(const float* from, uint16_t* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = half_of(from[i]);
+}
+void floats_to_bfloats16(const float* from, uint16_t* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = bfloat16_of(from[i]);
+}
+
+// Most doubles that come here are floats.
+uint16_t double_to_half(double value) {
+  return double(float(value)) == value ? half_of(float(value)) : encode16(value, 5, 10);
+}
+uint16_t double_to_bfloat16(double value) {
+  return double(float(value)) == value ? bfloat16_of(float(value)) : encode16(value, 8, 7);
+}
 
 float half_to_float(uint16_t bits) {
   const uint32_t sign = uint32_t(bits & 0x8000) << 16;
@@ -62,12 +94,6 @@ float half_to_float(uint16_t bits) {
   }
   const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112) << 23;
   return __builtin_bit_cast(float, sign | wide | (mantissa << 13));
-}
-
-uint16_t float_to_bfloat16(float value) {
-  const uint32_t bits = __builtin_bit_cast(uint32_t, value);
-  if (std::isnan(value)) return uint16_t((bits >> 16) | 0x40);
-  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
 uint8_t float_to_mini(float value, const MiniFloat& f, bool saturate) {

@@ -13,6 +13,9 @@ uint16_t float_to_bfloat16(float value);
 inline float bfloat16_to_float(uint16_t bits) {
   return __builtin_bit_cast(float, uint32_t(bits) << 16);
 }
+// `count` values, with the same bits as one by one.
+void floats_to_halves(const float* from, uint16_t* to, int64_t count);
+void floats_to_bfloats16(const float* from, uint16_t* to, int64_t count);
 // A double rounded once (not through float) to half or bfloat16.
 uint16_t double_to_half(double value);
 uint16_t double_to_bfloat16(double value);

@@ -59,6 +59,23 @@ TEST(FloatTypes, HalvesRoundToNearestEven) {
   EXPECT_EQ(double_to_half(tie), 0x3c00);
 }
 
+TEST(FloatTypes, ManyAtOnceAreTheSameBitsAsOneByOne) {
+  // Every pattern of the upper bits with lower bits around the ties of both formats, NaN and infinities
+  // among them, in blocks with a tail.
+  std::vector<float> values;
+  for (uint32_t upper = 0; upper < 0x10000; upper += 3)
+    for (const uint32_t lower : {0u, 1u, 0x0fffu, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu})
+      values.push_back(__builtin_bit_cast(float, upper << 16 | lower));
+  values.resize(values.size() / 16 * 16 + 7);
+  std::vector<uint16_t> halves(values.size()), bfloats(values.size());
+  floats_to_halves(values.data(), halves.data(), int64_t(values.size()));
+  floats_to_bfloats16(values.data(), bfloats.data(), int64_t(values.size()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    ASSERT_EQ(halves[i], float_to_half(values[i])) << values[i];
+    ASSERT_EQ(bfloats[i], float_to_bfloat16(values[i])) << values[i];
+  }
+}
+
 TEST(FloatTypes, BfloatsAreTheUpperHalfOfFloats) {
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const float value = bfloat16_to_float(uint16_t(bits));

@@ -1,8 +1,11 @@
 #include "passes/contraction.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
+
+#include "base/build_team.h"
 
 namespace planish::passes {
 namespace {
@@ -40,14 +43,19 @@ void for_each_run(const Contraction& c, const Tensor& w, Visit visit) {
 }
 
 // Calls visit(begin, count, channel) for runs of weights that share an output (or input) channel, as
-// long as the order of the weights lets them be.
+// long as the order of the weights lets them be; by several threads where that is worth it.
 template <class Visit>
 void for_each_channel_run(const Contraction& c, const Tensor& w, bool by_output, Visit visit) {
   const bool rows_are_outputs =
       c.node->op == "Conv" || (c.node->op == "Gemm" && int_attr(*c.node, "transB", 0) != 0);
   if (by_output && rows_are_outputs) {
     const int64_t outputs = w.dim(0), count = w.count() / std::max<int64_t>(outputs, 1);
-    for (int64_t output = 0; output < outputs; ++output) visit(output * count, count, output);
+    const auto visit_rows = [&](int64_t begin, int64_t end, int) {
+      for (int64_t output = begin; output < end; ++output) visit(output * count, count, output);
+    };
+    constexpr int64_t kBlock = 1 << 14, kWorthThreads = 1 << 17;
+    if (w.count() < kWorthThreads) visit_rows(0, outputs, 0);
+    else build_team().parallel_for(outputs, visit_rows, std::max<int64_t>(1, kBlock / std::max<int64_t>(count, 1)));
     return;
   }
   for_each_run(c, w, [&](int64_t begin, int64_t count, int64_t output, int64_t input) {
@@ -90,14 +98,14 @@ std::optional<Tensor> rounded(DataType dtype, std::vector<int64_t> dims,
 std::optional<Tensor> scaled(const Contraction& c, const std::vector<double>& a, bool by_output) {
   const Tensor& w = *c.node->inputs[1]->constant;
   if (std::all_of(a.begin(), a.end(), [](double v) { return v == 1; })) return w;
-  bool finite = true;
+  std::atomic<bool> finite{true};
   Tensor out;
   if (w.dtype() == DataType::kF32) {
     out = Tensor(w.dtype(), w.dims());
     auto* data = out.mutable_data_as<float>();
     const float* from = w.data_as<float>();
     for_each_channel_run(c, w, by_output, [&](int64_t begin, int64_t count, int64_t channel) {
-      finite &= scale_run(from + begin, data + begin, count, a[size_t(channel)]);
+      if (!scale_run(from + begin, data + begin, count, a[size_t(channel)])) finite = false;
     });
   } else {
     out = Tensor(w.dtype(), w.dims());
@@ -105,7 +113,7 @@ std::optional<Tensor> scaled(const Contraction& c, const std::vector<double>& a,
       const double factor = a[size_t(channel)];
       for (int64_t i = begin; i < begin + count; ++i) {
         out.set_f64(i, w.f64(i) * factor);
-        finite &= std::isfinite(out.f64(i));
+        if (!std::isfinite(out.f64(i))) finite = false;
       }
     });
   }

@@ -1,10 +1,11 @@
 #include "passes/convert_precision.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <set>
 
+#include "base/build_team.h"
+#include "base/float_types.h"
 #include "base/text.h"
 #include "opdef/infer.h"
 #include "passes/passes.h"
@@ -13,16 +14,18 @@
 namespace planish::passes {
 namespace {
 
-double largest_of(DataType type) {
-  return type == DataType::kF16 ? 65504.0 : 3.3895313892515355e38;
-}
-
-Tensor rounded(const Tensor& tensor, DataType type) {
-  const double most = largest_of(type);
-  std::vector<double> values = tensor.f64_values();
-  for (double& v : values)
-    if (std::isfinite(v)) v = std::clamp(v, -most, most);
-  return Tensor::from_f64(type, tensor.dims(), values);
+// f32 rounded to `type`, what is finite staying finite: the largest finite code stands in front of
+// infinity's.
+void round_range(const float* from, uint16_t* to, int64_t count, DataType type) {
+  const bool half = type == DataType::kF16;
+  if (half) floats_to_halves(from, to, count);
+  else floats_to_bfloats16(from, to, count);
+  constexpr uint32_t kExponent = 0x7f800000;
+  const int infinity = half ? 0x7c00 : 0x7f80;
+  for (int64_t i = 0; i < count; ++i) {
+    const bool finite = (__builtin_bit_cast(uint32_t, from[i]) & kExponent) != kExponent;
+    to[i] = uint16_t(to[i] - int(finite & ((to[i] & 0x7fff) == infinity)));
+  }
 }
 
 bool keeps_f32(const opdef::OpDef& op) {
@@ -84,8 +87,8 @@ class Converter {
     if (v->type.dtype == type) return v;
     Value*& known = cast_[{v, type}];
     if (known) return known;
-    if (v->constant) {
-      known = graph_.add_constant(graph_.unique_name(v->name), rounded(*v->constant, type));
+    if (v->constant && v->type.dtype == DataType::kF32) {  // then `type` is the reduced one
+      known = graph_.add_constant(graph_.unique_name(v->name), rounded(*v->constant));
       changed_ = true;
       return known;
     }
@@ -93,6 +96,20 @@ class Converter {
     PLANISH_ASSIGN_OR_RETURN(Node * cast, add_cast(graph_, registry_, v, type, reader));
     changed_ = true;
     return known = cast->outputs[0];
+  }
+
+  // A constant in the reduced type.
+  Tensor rounded(const Tensor& tensor) const {
+    Tensor out(type_, tensor.dims());
+    const float* from = tensor.data_as<float>();
+    auto* to = out.mutable_data_as<uint16_t>();
+    constexpr int64_t kBlock = 1 << 14, kWorthThreads = 1 << 17;
+    const auto round = [&](int64_t begin, int64_t end, int) {
+      round_range(from + begin, to + begin, end - begin, type_);
+    };
+    if (tensor.count() < kWorthThreads) round(0, tensor.count(), 0);
+    else build_team().parallel_for(tensor.count(), round, kBlock);
+    return out;
   }
 
   bool may_reduce(const opdef::OpDef& op, int i) const {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/build_team.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
@@ -131,17 +132,18 @@ class Writer {
       const int at = add->inputs[0] == product->outputs[0] ? 1 : 0;
       shift = constant_input(*add, at)->f64_values();
     }
-    std::vector<double> values = w.f64_values();
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t n = 0; n < channels; ++n) {
-        double& value = values[size_t(k * channels + n)];
-        shift[size_t(n)] += m_.beta[size_t(k)] * value;
-        value *= m_.gamma[size_t(k)];
-      }
-    const Tensor scaled = Tensor::from_f64(type, w.dims(), values);
-    values = scaled.f64_values();  // as they were rounded
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t n = 0; n < channels; ++n) sums[size_t(n)] += values[size_t(k * channels + n)];
+    Tensor scaled(type, w.dims());
+    // Columns by several threads, each summed in the order of its rows.
+    build_team().parallel_for(channels, [&](int64_t begin, int64_t end, int) {
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t n = begin; n < end; ++n) {
+          const int64_t i = k * channels + n;
+          const double value = w.f64(i);
+          shift[size_t(n)] += m_.beta[size_t(k)] * value;
+          scaled.set_f64(i, value * m_.gamma[size_t(k)]);
+          sums[size_t(n)] += scaled.f64(i);  // as it was rounded
+        }
+    }, 64);
     Value* weights = graph_.add_constant(product->inputs[1]->name, scaled);
     PLANISH_ASSIGN_OR_RETURN(Value * v, op("MatMul", {m_.x, weights}));
     PLANISH_ASSIGN_OR_RETURN(v, cast(v, DataType::kF32));

@@ -225,7 +225,7 @@ Status TimingCache::save(const std::string& path) {
   auto text = read_whole(path);
   const std::lock_guard lock(mutex_);
   if (text.ok()) read_lines(*text, path, {});  // load() has warned
-  if (Status s = write_file_atomically(path, to_text()); !s.ok()) return s.at("timing cache");
+  if (Status s = write_file_atomically(path, to_text(), /*flush=*/false); !s.ok()) return s.at("timing cache");
   return ok_status();
 }
 

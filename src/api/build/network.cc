@@ -104,8 +104,10 @@ Network::~Network() = default;
 
 Result<Network> Network::load_onnx(const std::string& path, const ImportOptions& options) {
   return api::guarded([&] {
-    auto registry = api::current_registry();
-    auto graph = frontend::import_onnx_file(path, import_options(options), registry->ops);
+    std::shared_ptr<const api::Registry> registry;
+    auto graph = frontend::import_onnx_file(path, import_options(options), [&]() -> const opdef::OpRegistry& {
+      return (registry = api::current_registry())->ops;
+    });
     return wrap(std::move(graph), registry, path);
   });
 }

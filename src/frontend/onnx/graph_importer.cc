@@ -1,7 +1,10 @@
 #include "frontend/onnx/graph_importer.h"
 
-#include "base/text.h"
+#include <new>
+
+#include "base/build_team.h"
 #include "base/quote.h"
+#include "base/text.h"
 #include "frontend/onnx/tensor_proto.h"
 #include "opdef/onnx_types.h"
 
@@ -47,13 +50,43 @@ Status GraphImporter::add_constant(Scope& scope, std::string_view name, Result<i
   return check_declared(scope, name, *value);
 }
 
+namespace {
+
+// Copies of the initializers' raw data, by several threads where it is much; nothing for those that lie
+// in other files or are refused, which are read in their turn.
+std::vector<std::optional<ir::Tensor>> copy_ahead(const GraphDesc& desc, ExternalData& external,
+                                                  const Limits& limits) {
+  constexpr size_t kWorthThreads = size_t(8) << 20;
+  std::vector<std::optional<ir::Tensor>> copies(desc.initializers.size());
+  size_t bytes = 0;
+  for (const TensorDesc& tensor : desc.initializers) bytes += tensor.raw ? tensor.raw->size() : 0;
+  if (bytes < kWorthThreads) return copies;
+  build_team().parallel_for(int64_t(copies.size()), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const TensorDesc& desc_of_one = desc.initializers[size_t(i)];
+      if (!desc_of_one.raw || desc_of_one.is_external) continue;
+      try {
+        if (auto tensor = to_tensor(desc_of_one, external, limits); tensor.ok())
+          copies[size_t(i)] = std::move(*tensor);
+      } catch (const std::bad_alloc&) {  // said when its turn comes
+      }
+    }
+  }, 1);
+  return copies;
+}
+
+}  // namespace
+
 Status GraphImporter::add_initializers(const GraphDesc& desc, Scope& scope) {
-  for (const TensorDesc& tensor : desc.initializers) {
+  auto copies = copy_ahead(desc, external_, options_.limits);
+  for (size_t i = 0; i < desc.initializers.size(); ++i) {
+    const TensorDesc& tensor = desc.initializers[i];
     // Before the data is read, so that a repeated name costs nothing.
     if (scope.names.count(tensor.name))
       return invalid_argument(cat("two initializers are named ", quoted(tensor.name)));
-    PLANISH_RETURN_IF_ERROR(
-        add_constant(scope, tensor.name, to_tensor(tensor, external_, options_.limits)));
+    Result<ir::Tensor> data = copies[i] ? Result<ir::Tensor>(std::move(*copies[i]))
+                                        : to_tensor(tensor, external_, options_.limits);
+    PLANISH_RETURN_IF_ERROR(add_constant(scope, tensor.name, std::move(data)));
   }
   for (const SparseTensorDesc& tensor : desc.sparse_initializers) {
     const std::string_view name = tensor.values.name;

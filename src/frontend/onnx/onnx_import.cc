@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "base/build_team.h"
 #include "base/large_memory.h"
 #include "base/text.h"
 #include "frontend/onnx/graph_importer.h"
@@ -18,11 +21,11 @@ namespace {
 
 Result<std::unique_ptr<ir::Graph>> import_bytes(std::string_view bytes, const std::string& path,
                                                 const ImportOptions& options,
-                                                const opdef::OpRegistry& registry) {
+                                                const std::function<const opdef::OpRegistry&()>& registry) {
   PLANISH_ASSIGN_OR_RETURN(const onnx::ModelDesc model, onnx::read_model(bytes, options.limits));
   onnx::ExternalData external(options.base_folder, path, options.limits);
   PLANISH_ASSIGN_OR_RETURN(std::unique_ptr<ir::Graph> graph,
-                           onnx::GraphImporter(model, options, registry, external).import());
+                           onnx::GraphImporter(model, options, registry(), external).import());
   PLANISH_RETURN_IF_ERROR(ir::verify(*graph));
   return graph;
 }
@@ -56,14 +59,28 @@ Result<Buffer> read_file(const std::string& path, const Limits& limits) {
                                   limits.max_file_bytes, ")"));
   Buffer buffer;
   buffer.data.reset(static_cast<char*>(allocate_large(size_t(info.st_size))));
-  while (buffer.size < size_t(info.st_size)) {
-    const ssize_t got =
-        read(descriptor, buffer.data.get() + buffer.size, size_t(info.st_size) - buffer.size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return data_loss(std::strerror(errno));
-    if (got == 0) break;  // it shrank: what is there will not parse
-    buffer.size += size_t(got);
-  }
+  // Pieces by several threads: the buffer's pages are touched for the first time.
+  constexpr int64_t kPiece = int64_t(4) << 20;
+  const int64_t size = int64_t(info.st_size), pieces = (size + kPiece - 1) / kPiece;
+  std::atomic<int> error{0};
+  std::atomic<int64_t> end{size};  // where what was read ends: it may shrink meanwhile
+  const auto read_pieces = [&](int64_t first, int64_t last, int) {
+    for (int64_t at = first * kPiece; at < std::min(last * kPiece, size);) {
+      const int64_t wanted = std::min(last * kPiece, size) - at;
+      const ssize_t got = pread(descriptor, buffer.data.get() + at, size_t(wanted), at);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) error = errno;
+      if (got <= 0) {
+        for (int64_t known = end; at < known && !end.compare_exchange_weak(known, at);) {}
+        return;
+      }
+      at += got;
+    }
+  };
+  if (pieces < 4) read_pieces(0, pieces, 0);
+  else build_team().parallel_for(pieces, read_pieces, 1);
+  if (error) return data_loss(std::strerror(error));
+  buffer.size = size_t(end.load());  // of a file that shrank: what is there will not parse
   return buffer;
 }
 
@@ -73,7 +90,7 @@ Result<std::unique_ptr<ir::Graph>> import_onnx(std::span<const std::byte> bytes,
                                                const ImportOptions& options,
                                                const opdef::OpRegistry& registry) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  auto graph = import_bytes(text, "", options, registry);
+  auto graph = import_bytes(text, "", options, [&]() -> const opdef::OpRegistry& { return registry; });
   if (!graph.ok() && !options.name.empty()) return graph.status().at(options.name);
   return graph;
 }
@@ -81,6 +98,12 @@ Result<std::unique_ptr<ir::Graph>> import_onnx(std::span<const std::byte> bytes,
 Result<std::unique_ptr<ir::Graph>> import_onnx_file(const std::string& path,
                                                     const ImportOptions& options,
                                                     const opdef::OpRegistry& registry) {
+  return import_onnx_file(path, options, [&]() -> const opdef::OpRegistry& { return registry; });
+}
+
+Result<std::unique_ptr<ir::Graph>> import_onnx_file(
+    const std::string& path, const ImportOptions& options,
+    const std::function<const opdef::OpRegistry&()>& registry) {
   ImportOptions filled = options;
   if (filled.name.empty()) filled.name = path;
   if (filled.base_folder.empty()) {

@@ -10,6 +10,7 @@
 // functions are inlined, bodies of If, Loop and Scan become graph attributes whose last inputs are
 // the captured values. Thread-safe: no state is shared between calls.
 #pragma once
+#include <functional>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -40,6 +41,10 @@ struct ImportOptions {
 Result<std::unique_ptr<ir::Graph>> import_onnx(std::span<const std::byte> bytes,
                                                const ImportOptions& options,
                                                const opdef::OpRegistry& registry);
+// `registry` is asked for when the file is in memory: one may have to wait for a GPU's driver to start.
+Result<std::unique_ptr<ir::Graph>> import_onnx_file(
+    const std::string& path, const ImportOptions& options,
+    const std::function<const opdef::OpRegistry&()>& registry);
 Result<std::unique_ptr<ir::Graph>> import_onnx_file(const std::string& path,
                                                     const ImportOptions& options,
                                                     const opdef::OpRegistry& registry);
