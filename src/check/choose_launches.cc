@@ -70,8 +70,13 @@ class LaunchChooser {
     streams_.assign(program.steps.size(), 0);
     after_end_.assign(program.steps.size(), false);
     describe();
+    const std::string ended = cat(program_, "ended");
+    ended_ = options_.times && options_.times->find(ended);
     choose_streams();
     choose_programmatic();
+    // What this build had no time for, the next one does not begin either: it would choose otherwise.
+    const bool cut_short = failed_ || (options_.out_of_time && options_.out_of_time());
+    if (options_.times && !ended_ && !cut_short) options_.times->put(ended, 1, 0);
     const Launches chosen = launches();
     for (size_t s = 0; s < chosen.size(); ++s) program.steps[s].launch = chosen[s];
     compiler::note_launches(plan_, race_);
@@ -155,7 +160,7 @@ class LaunchChooser {
       other_us = options_.times->find(cat(key, " second"));
     }
     if (!current_us || !other_us) {
-      if (late() || !is_strict(other)) return false;
+      if (ended_ || late() || !is_strict(other)) return false;
       const Launches* const both[] = {&current, &other};
       const auto measured = race(both);
       if (!measured) return false;
@@ -268,6 +273,7 @@ class LaunchChooser {
   std::vector<int> streams_;      // as chosen so far, by step
   std::vector<bool> after_end_;
   bool failed_ = false;
+  bool ended_ = false;  // an earlier build timed all that it wanted
   std::shared_ptr<const runtime::Engine> engine_;
   std::vector<std::unique_ptr<backend::Memory>> inputs_;
 };

@@ -1,6 +1,8 @@
 // Candidates per node: every registered kernel is asked, every refusal keeps its reason.
 #include <algorithm>
+#include <new>
 
+#include "base/build_team.h"
 #include "base/text.h"
 #include "compiler/lowering.h"
 #include "compiler/workspace_cap.h"
@@ -226,6 +228,66 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
   return ok_status();
 }
 
+namespace {
+
+// Everything that kernels' answers depend on within one compile(); nullopt where they are not kept.
+std::optional<std::string> question_of(const LoweredNode& entry, const Environment& environment) {
+  if (!environment.alternatives || entry.control || entry.binds_symbols) return std::nullopt;
+  std::string key = kernel::fingerprint(entry.problem);
+  const auto add = [&](const kernel::Problem& problem) { key += cat("\n", kernel::fingerprint(problem)); };
+  add(entry.concrete);
+  if (entry.elsewhere) add(*entry.elsewhere);
+  for (const kernel::Problem& problem : entry.largest) add(problem);
+  return key;
+}
+
+// As add_kernels(), from what was said of the same problem before where something was.
+Status add_known_kernels(LoweredNode& entry, const CompileOptions& options,
+                         const Environment& environment) {
+  const auto question = question_of(entry, environment);
+  if (!question) return add_kernels(entry, options, environment);
+  if (const auto answer = environment.alternatives->find(*question)) {
+    entry.alternatives = answer->alternatives;
+    entry.considered.insert(entry.considered.end(), answer->considered.begin(), answer->considered.end());
+    entry.on_host = answer->on_host;
+    return ok_status();
+  }
+  const auto before = entry.considered.size();
+  PLANISH_RETURN_IF_ERROR(add_kernels(entry, options, environment));
+  KnownAlternatives::Answer answer{
+      entry.alternatives,
+      {entry.considered.begin() + std::ptrdiff_t(before), entry.considered.end()},
+      entry.on_host};
+  environment.alternatives->put(*question,
+                                std::make_shared<const KnownAlternatives::Answer>(std::move(answer)));
+  return ok_status();
+}
+
+// Asks about problems that nobody has asked about on all cores; what fails, fails again in its turn.
+void ask_ahead(const Lowered& lowered, const CompileOptions& options, const Environment& environment) {
+  if (!asks_in_parallel(options, environment)) return;
+  std::map<std::string, const LoweredNode*> open;
+  for (const LoweredNode& entry : lowered.nodes) {
+    if (entry.kind != NodeKind::kCompute || entry.impossible) continue;
+    auto question = question_of(entry, environment);
+    if (question && !environment.alternatives->find(*question)) open.emplace(std::move(*question), &entry);
+  }
+  if (open.size() < 2) return;
+  std::vector<const LoweredNode*> entries;
+  for (const auto& [question, entry] : open) entries.push_back(entry);
+  build_team().parallel_for(int64_t(entries.size()), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      try {
+        LoweredNode copy = *entries[size_t(i)];
+        (void)add_known_kernels(copy, options, environment);
+      } catch (const std::bad_alloc&) {  // said when its turn comes
+      }
+    }
+  }, 1);
+}
+
+}  // namespace
+
 bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
   if (from == to) return true;
   if (from.block_dim < 0 && to.block_dim < 0) {
@@ -248,6 +310,12 @@ bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
   return multiple_of(shape[1], blocked.block);
 }
 
+bool asks_in_parallel(const CompileOptions& options, const Environment& environment) {
+  // What is known of scratch memory is one thread's.
+  return environment.alternatives && environment.device.home() != ir::MemorySpace::kHost &&
+         options.max_workspace < 0;
+}
+
 Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
                               const Environment& environment) {
   const kernel::DeviceInfo& device = environment.device.info();
@@ -267,6 +335,10 @@ Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
       const bool odd = ir::bits_of(node.inputs[0]->type.dtype) < 8;
       if (odd || !offsets_suffice(shape, entry.slice.axis)) entry.kind = NodeKind::kCompute;
     }
+  }
+  ask_ahead(lowered, options, environment);
+  for (LoweredNode& entry : lowered.nodes) {
+    const ir::Node& node = *entry.node;
     if (entry.impossible) {
       CompileOptions reference = options;
       reference.reference_only = true;
@@ -276,7 +348,7 @@ Status enumerate_alternatives(Lowered& lowered, const CompileOptions& options,
     Status status;
     switch (entry.kind) {
       case NodeKind::kContent: status = add_content(entry, environment); break;
-      case NodeKind::kCompute: status = add_kernels(entry, options, environment); break;
+      case NodeKind::kCompute: status = add_known_kernels(entry, options, environment); break;
       default: add_structural(entry, device, block);
     }
     if (!status.ok()) return status.at(opdef::describe_node(node));

@@ -16,12 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-double steady_us() {
-  return std::chrono::duration<double, std::micro>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 passes::PassOptions pass_options(const CompileOptions& options, const Environment& environment) {
   passes::PassOptions out;
   out.fp32_exact = options.fp32_exact;
@@ -76,11 +70,22 @@ json describe_passes(const passes::PassContext& context) {
 
 }  // namespace
 
+double now_us(const CompileOptions& options) {
+  if (options.now_us) return options.now_us();
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
                                     const Environment& environment, double deadline_us, int depth) {
+  PhaseTimes::Scope phase(options.phases, "candidates");
   PartitionNotes notes;
   if (!options.reference_only) {
-    PLANISH_ASSIGN_OR_RETURN(notes, choose_partition(*graph, options, environment, deadline_us));
+    // Half of the time for whether regions are split, the other for the steps that come of it.
+    const double now = now_us(options);
+    PLANISH_ASSIGN_OR_RETURN(
+        notes, choose_partition(*graph, options, environment, now + (deadline_us - now) / 2));
   }
   PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(graph), options, environment));
   for (LoweredNode& entry : lowered.nodes)
@@ -91,9 +96,14 @@ Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const Comp
   PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment));
   PLANISH_RETURN_IF_ERROR(select(lowered, options, environment, deadline_us));
   CompiledGraph compiled;
-  PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
-  if (environment.device.home() != ir::MemorySpace::kHost)
+  {
+    PhaseTimes::Scope emitting(options.phases, "emit");
+    PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
+  }
+  if (environment.device.home() != ir::MemorySpace::kHost) {
+    PhaseTimes::Scope any_size(options.phases, "any size");
     PLANISH_RETURN_IF_ERROR(add_any_size_kernels(compiled.program, lowered, environment));
+  }
   compiled.decisions = write_decisions(lowered);
   compiled.cost = cost_of(lowered, environment);
   return compiled;
@@ -119,8 +129,7 @@ Result<std::unique_ptr<ir::Graph>> deferred_graph(const ir::Graph& graph, passes
 Result<CompiledGraph> compile_cheaper(std::unique_ptr<ir::Graph> graph,
                                       std::unique_ptr<ir::Graph> deferred,
                                       const CompileOptions& options, const Environment& environment,
-                                      double deadline_us, const std::function<double()>& now_us,
-                                      json& report) {
+                                      double deadline_us, json& report) {
   if (!deferred) return compile_graph(std::move(graph), options, environment, deadline_us);
   const auto mark = [](CompiledGraph& compiled) {
     json decisions = json::parse(compiled.decisions);
@@ -135,9 +144,11 @@ Result<CompiledGraph> compile_cheaper(std::unique_ptr<ir::Graph> graph,
     if (wanted) mark(compiled);
     return compiled;
   }
-  PLANISH_ASSIGN_OR_RETURN(CompiledGraph plain, compile_graph(std::move(graph), options, environment, deadline_us));
+  const double begin = now_us(options);
+  PLANISH_ASSIGN_OR_RETURN(CompiledGraph plain, compile_graph(std::move(graph), options, environment,
+                                                              begin + (deadline_us - begin) / 2));
   PLANISH_ASSIGN_OR_RETURN(CompiledGraph other, compile_graph(std::move(deferred), options, environment, deadline_us));
-  const bool predicted = options.deterministic || now_us() > deadline_us;
+  const bool predicted = options.deterministic || now_us(options) > deadline_us;
   const auto us = [&](const CompiledGraph& c) { return predicted ? c.cost.predicted_us : c.cost.us; };
   const bool taken = other.cost.host_steps <= plain.cost.host_steps && us(other) < us(plain);
   report["deferred_norms"] = {{"taken", taken}, {"measured", !predicted}, {"us", us(other)},
@@ -157,11 +168,13 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   if (!environment.times) environment.times = &own_times;
   std::map<std::string, std::pair<int64_t, bool>> own_workspaces;
   if (!environment.workspaces) environment.workspaces = &own_workspaces;
+  KnownAlternatives own_alternatives;
+  if (!environment.alternatives) environment.alternatives = &own_alternatives;
   if (environment.device.home() != ir::MemorySpace::kHost && !environment.host)
     return failed_precondition("a device with memory of its own needs a host device beside it");
-  const auto now_us = options.now_us ? options.now_us : std::function<double()>(steady_us);
-  const double begin = now_us();
+  const double begin = now_us(options);
   const double deadline = options.time_budget_s ? begin + *options.time_budget_s * 1e6 : 1e300;
+  PhaseTimes::Scope phase(options.phases, "passes");
   plan::Plan plan;
   plan.metadata = graph->metadata;
   PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment.ops, *graph));
@@ -182,7 +195,7 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   report["after"] = describe_graph(*graph);
   PLANISH_ASSIGN_OR_RETURN(CompiledGraph compiled,
                            compile_cheaper(std::move(graph), std::move(deferred), options, environment,
-                                           deadline, now_us, report));
+                                           deadline, report));
   plan.program = std::move(compiled.program);
   plan.decisions = std::move(compiled.decisions);
   int reference_steps = 0, host_steps = 0, transfers = 0;

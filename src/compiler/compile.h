@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backend/api/backend.h"
+#include "base/phase_times.h"
 #include "base/status.h"
 #include "ir/graph.h"
 #include "kernel/kernel_def.h"
@@ -46,8 +47,11 @@ struct CompileOptions {
   std::function<void(const std::string&)> log;
   bool reference_only = false;   // every step on reference code: a plan that cannot be wrong
   bool keep_graph = true;        // store the imported graph for re-targeting
+  PhaseTimes* phases = nullptr;    // told where the time goes; null: nobody asks
   std::function<double()> now_us;  // a test's clock
 };
+
+class KnownAlternatives;
 
 struct Environment {
   const opdef::OpRegistry& ops;
@@ -59,6 +63,8 @@ struct Environment {
   // Scratch memory of alternatives asked about before, and whether it is that of maximal shapes;
   // compile() brings its own.
   std::map<std::string, std::pair<int64_t, bool>>* workspaces = nullptr;
+  // What kernels said of problems asked about before; compile() brings its own.
+  KnownAlternatives* alternatives = nullptr;
 };
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

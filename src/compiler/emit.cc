@@ -80,14 +80,23 @@ class Emitter {
 
  private:
   // What the steps will ask for, compiled on all cores.
-  void compile_chosen() const {
+  void compile_chosen() {
     if (home() == ir::MemorySpace::kHost) return;
     std::vector<tuner::CompileJob> jobs;
+    std::vector<const LoweredNode*> nodes;
     for (const LoweredNode& entry : lowered_.nodes) {
       const Alternative& a = entry.choice();
-      if (a.kernel && !entry.on_host) jobs.push_back({a.kernel, &a.problem, &a.tactic});
+      if (!a.kernel || entry.on_host) continue;
+      jobs.push_back({a.kernel, &a.problem, &a.tactic});
+      nodes.push_back(&entry);
     }
-    tuner::compile_ahead(jobs, environment_.device.info());
+    auto made = tuner::compile_ahead(jobs, environment_.device.info());
+    for (size_t i = 0; i < nodes.size(); ++i) artifacts_.emplace(nodes[i], std::move(*made[i]));
+  }
+  Result<kernel::Blob> artifact_of(const LoweredNode& entry, const kernel::DeviceInfo& device) {
+    if (const auto found = artifacts_.find(&entry); found != artifacts_.end()) return std::move(found->second);
+    const Alternative& a = entry.choice();
+    return a.kernel->compile(a.problem, a.tactic, device);
   }
 
   const LoweredNode& lowered_of(const ir::Node* node) const {
@@ -528,8 +537,7 @@ class Emitter {
       }
     const kernel::DeviceInfo& device =
         entry.on_host ? environment_.host->info() : environment_.device.info();
-    PLANISH_ASSIGN_OR_RETURN(kernel::Blob artifact,
-                             a.kernel->compile(a.problem, a.tactic, device));
+    PLANISH_ASSIGN_OR_RETURN(const kernel::Blob artifact, artifact_of(entry, device));
     step.artifact.assign(artifact.bytes.begin(), artifact.bytes.end());
     for (size_t i = 0; i < step.problem.operands.size(); ++i) {
       if (!step.problem.operands[i].present) {
@@ -561,6 +569,7 @@ class Emitter {
   const CompileOptions& options_;
   const Environment& environment_;
   plan::Program program_;
+  std::map<const LoweredNode*, Result<kernel::Blob>> artifacts_;  // compiled ahead; each is taken once
   std::map<const ir::Value*, int> produced_;
   std::map<std::tuple<const ir::Value*, Layout, ir::MemorySpace>, int> converted_;
   std::map<std::pair<const ir::Value*, ir::MemorySpace>, int> constants_;

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -64,6 +65,35 @@ struct LoweredNode {
   std::vector<plan::Considered> considered;
   const Alternative& choice() const { return alternatives[size_t(chosen)]; }
 };
+
+// Kernels' answers by problem, for as long as one compile() takes: networks repeat their blocks, and a
+// region's parts are asked about several times. Thread-safe.
+class KnownAlternatives {
+ public:
+  struct Answer {
+    std::vector<Alternative> alternatives;
+    std::vector<plan::Considered> considered;
+    bool on_host = false;
+  };
+  // Null when nobody has asked.
+  std::shared_ptr<const Answer> find(const std::string& question) const {
+    std::lock_guard lock(mutex_);
+    const auto found = answers_.find(question);
+    return found == answers_.end() ? nullptr : found->second;
+  }
+  void put(std::string question, std::shared_ptr<const Answer> answer) {
+    std::lock_guard lock(mutex_);
+    answers_.emplace(std::move(question), std::move(answer));
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Answer>> answers_;
+};
+
+// Whether problems may be asked about on several threads: a device's kernels are asked so at load too,
+// those of the host may be a plugin's.
+bool asks_in_parallel(const CompileOptions& options, const Environment& environment);
 
 struct Lowered {
   std::unique_ptr<ir::Graph> graph;
@@ -182,6 +212,9 @@ inline constexpr int64_t kDeviceAlignment = 16;
 
 // Reads Slice (step 1, one axis) and Split nodes; nullopt when the node is no plain slice.
 std::optional<SliceInfo> slice_info(const ir::Node& node);
+
+// The clock of a build: a test's, or the steady one.
+double now_us(const CompileOptions& options);
 
 // Stable name of a node in decisions and reports.
 std::string node_key(const ir::Node& node);

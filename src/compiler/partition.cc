@@ -8,8 +8,10 @@
 // as long, of one root when they are predicted to take no longer. Only sums of measured times are
 // compared with each other; when time runs out, predictions decide.
 #include <algorithm>
+#include <new>
 #include <nlohmann/json.hpp>
 
+#include "base/build_team.h"
 #include "base/text.h"
 #include "compiler/lowering.h"
 #include "opdef/infer.h"
@@ -21,6 +23,8 @@ namespace {
 
 constexpr double kOpenFactor = 2;     // parts of several roots: predicted at most so much slower
 constexpr double kWholeFactor = 0.98; // at equal times fewer steps are better
+// Compiling the candidates of a region and of its parts on 16 cores, and timing them.
+constexpr double kRegionUs = 1.5e6;
 
 class Partitioner {
  public:
@@ -36,6 +40,7 @@ class Partitioner {
     std::vector<ir::Node*> open;
     for (const auto& node : graph_.nodes())
       if (node->op == passes::kRegion) open.push_back(node.get());
+    ask_ahead(open);
     bool changed = false;
     while (!open.empty()) {
       ir::Node* region = open.back();
@@ -95,6 +100,42 @@ class Partitioner {
     return known_[key] = std::move(choice);
   }
 
+  // Prices the regions by predictions on all cores, so that what kernels say is known when each has its
+  // turn; what fails, fails again then.
+  void ask_ahead(const std::vector<ir::Node*>& regions) {
+    if (!asks_in_parallel(options_, environment_)) return;
+    std::map<std::string, std::pair<const ir::Node*, kernel::Problem>> distinct;
+    for (const ir::Node* region : regions) {
+      const auto problem = opdef::make_problem(environment_.ops, *region);
+      if (!problem.ok()) continue;
+      auto concrete = frame_.at_opt(*problem);
+      if (!concrete || !agrees(environment_.ops, *region, *concrete, frame_.lookup())) continue;
+      std::string key = kernel::fingerprint(*concrete);
+      distinct.emplace(std::move(key), std::pair(region, std::move(*concrete)));
+    }
+    std::vector<const std::pair<const ir::Node*, kernel::Problem>*> jobs;
+    for (const auto& [key, job] : distinct) jobs.push_back(&job);
+    build_team().parallel_for(int64_t(2 * jobs.size()), [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        try {
+          auto graph = alone(*jobs[size_t(i / 2)]->first, jobs[size_t(i / 2)]->second);
+          passes::PassContext context(environment_.ops);
+          if (i % 2 && !passes::split_region(*graph, graph->nodes().front().get(), context).ok()) continue;
+          (void)cost_of(*graph, /*predict=*/true);
+        } catch (const std::bad_alloc&) {  // said when its turn comes
+        }
+      }
+    }, 1);
+  }
+
+  // The time until which the two ways of a region are measured: none where what is left would not do
+  // to compile the candidates of both, and known times alone count.
+  double deadline_of_one_us() const {
+    const double now = now_us(options_);
+    const bool compiles = environment_.device.home() != ir::MemorySpace::kHost;
+    return compiles && deadline_us_ - now < kRegionUs ? now : deadline_us_;
+  }
+
   Result<Choice> price(const ir::Graph& whole, const ir::Graph& parts, bool several) {
     const auto whole_cost = cost_of(whole, /*predict=*/true);
     const auto parts_cost = cost_of(parts, /*predict=*/true);
@@ -107,8 +148,9 @@ class Partitioner {
     if (options_.deterministic) return compared(one, many, false);
     if (many.predicted_us > (several ? kOpenFactor : kWholeFactor) * one.predicted_us)
       return Choice();
-    PLANISH_ASSIGN_OR_RETURN(Cost measured_one, cost_of(whole, /*predict=*/false));
-    PLANISH_ASSIGN_OR_RETURN(Cost measured_many, cost_of(parts, /*predict=*/false));
+    const double deadline_us = deadline_of_one_us();
+    PLANISH_ASSIGN_OR_RETURN(Cost measured_one, cost_of(whole, /*predict=*/false, deadline_us));
+    PLANISH_ASSIGN_OR_RETURN(Cost measured_many, cost_of(parts, /*predict=*/false, deadline_us));
     if (!measured_one.measured || !measured_many.measured) return compared(one, many, false);
     return compared(measured_one, measured_many, true);
   }
@@ -150,7 +192,7 @@ class Partitioner {
     return graph;
   }
 
-  Result<Cost> cost_of(const ir::Graph& graph, bool predict) {
+  Result<Cost> cost_of(const ir::Graph& graph, bool predict, double deadline_us = 0) const {
     auto copy = graph.clone();
     PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment_.ops, *copy));
     CompileOptions options = options_;
@@ -158,9 +200,10 @@ class Partitioner {
     options.profiles.clear();
     options.decisions.clear();
     options.progress = nullptr;
+    if (predict) options.phases = nullptr;  // several threads may be here
     PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(copy), options, environment_));
     PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment_));
-    PLANISH_RETURN_IF_ERROR(select(lowered, options, environment_, deadline_us_, /*every=*/true));
+    PLANISH_RETURN_IF_ERROR(select(lowered, options, environment_, deadline_us, /*every=*/true));
     return compiler::cost_of(lowered, environment_);
   }
 

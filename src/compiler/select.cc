@@ -5,7 +5,6 @@
 // the choice of each node, where the cost of a choice is its own time plus the conversions its
 // operands and readers need. Networks are nearly chains, where this finds the optimum.
 #include <algorithm>
-#include <chrono>
 
 #include "base/text.h"
 #include "compiler/lowering.h"
@@ -55,26 +54,81 @@ std::vector<int> worth_measuring(const LoweredNode& entry) {
   return kept;
 }
 
-using Work = std::vector<std::pair<double, std::vector<int>>>;
+// Whether time may not suffice to compile what could be measured.
+bool is_hurried(const CompileOptions& options, const Environment& environment) {
+  return options.time_budget_s && environment.device.home() != ir::MemorySpace::kHost;
+}
 
-// Kernels that will be measured, compiled on all cores, the heaviest problems first.
-void compile_candidates(const Lowered& lowered, const Work& work, const tuner::Tuner& tuner,
-                        const Environment& environment, const std::function<bool()>& stop) {
+// Nodes of one problem, the alternatives of the first that are raced, and which of those can be.
+struct Race {
+  double weight = 0;
+  std::vector<int> nodes;
+  std::vector<int> kept;
+  size_t needed = 1;  // so many of the first are what the program would take by prediction
+  std::vector<bool> ready;
+};
+
+// With little time only a few of a problem are raced, and what was measured wins over what was not,
+// whatever conversions its layouts need: those that the program has by prediction come first.
+void put_chosen_first(const Lowered& lowered, Race& race) {
+  std::vector<int> order;
+  for (const int n : race.nodes)
+    if (const int chosen = lowered.nodes[size_t(n)].chosen;
+        std::find(order.begin(), order.end(), chosen) == order.end())
+      order.push_back(chosen);
+  race.needed = order.size();
+  for (const int i : race.kept)
+    if (std::find(order.begin(), order.begin() + std::ptrdiff_t(race.needed), i) ==
+        order.begin() + std::ptrdiff_t(race.needed))
+      order.push_back(i);
+  race.kept = std::move(order);
+}
+
+// Of the time that is left, what measuring may need; and what a compilation that has begun takes.
+constexpr double kMeasureShare = 0.3, kCompileUs = 4e5;
+
+// A candidate to be compiled: of which race, and how many of it come first.
+struct Entrant {
+  Race* race;
+  size_t rank;
+};
+
+// Kernels that will be measured, compiled on all cores: what the program would take by prediction first,
+// since it needs one of each problem, then further ones, more of heavy problems. So whenever time runs
+// out, what it was spent on is what mattered most.
+void compile_candidates(const Lowered& lowered, std::vector<Race>& races, const tuner::Tuner& tuner,
+                        const CompileOptions& options, const Environment& environment,
+                        double deadline_us) {
   if (environment.device.home() == ir::MemorySpace::kHost) return;
-  std::vector<tuner::CompileJob> jobs;
-  for (const auto& [weight, nodes] : work) {
-    const LoweredNode& entry = lowered.nodes[size_t(nodes[0])];
-    for (int i : worth_measuring(entry)) {
-      const Alternative& a = entry.alternatives[size_t(i)];
+  PhaseTimes::Scope phase(options.phases, "compile");
+  const auto alternative = [&](const Entrant& e) -> const Alternative& {
+    return lowered.nodes[size_t(e.race->nodes[0])].alternatives[size_t(e.race->kept[e.rank])];
+  };
+  std::vector<Entrant> entrants;
+  for (Race& race : races)
+    for (size_t rank = 0; rank < race.kept.size(); ++rank) {
+      const Alternative& a = alternative({&race, rank});
       if (!tuner.is_known({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""}))
-        jobs.push_back({a.kernel, &a.problem, &a.tactic});
+        entrants.push_back({&race, rank});
     }
-  }
-  tuner::compile_ahead(jobs, environment.device.info(), stop);
+  std::stable_sort(entrants.begin(), entrants.end(), [](const Entrant& a, const Entrant& b) {
+    const bool a_needed = a.rank < a.race->needed, b_needed = b.rank < b.race->needed;
+    if (a_needed != b_needed) return a_needed;
+    return a.race->weight / double(a.rank + 1) > b.race->weight / double(b.rank + 1);
+  });
+  std::vector<tuner::CompileJob> jobs;
+  for (const Entrant& e : entrants)
+    jobs.push_back({alternative(e).kernel, &alternative(e).problem, &alternative(e).tactic});
+  const double begin = now_us(options);
+  const double end = begin + (1 - kMeasureShare) * (deadline_us - begin) - kCompileUs;
+  const auto made = tuner::compile_ahead(jobs, environment.device.info(),
+                                         [&] { return now_us(options) > end; });
+  for (size_t i = 0; i < jobs.size(); ++i)
+    if (!made[i]) entrants[i].race->ready[entrants[i].rank] = false;
 }
 
 Status measure(Lowered& lowered, const CompileOptions& options, const Environment& environment,
-               double deadline_us, const std::function<double()>& now_us, bool every) {
+               double deadline_us, bool every) {
   std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
   for (size_t i = 0; i < lowered.nodes.size(); ++i) {
     const LoweredNode& entry = lowered.nodes[i];
@@ -83,48 +137,58 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
       continue;
     by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));
   }
-  Work work;  // heaviest first
+  const bool hurried = is_hurried(options, environment);
+  std::vector<Race> races;  // heaviest first
   for (auto& [key, nodes] : by_problem) {
+    const LoweredNode& first = lowered.nodes[size_t(nodes[0])];
+    Race race;
     double least = 1e300;
-    for (const Alternative& a : lowered.nodes[size_t(nodes[0])].alternatives)
-      least = std::min(least, a.predicted_us);
-    work.emplace_back(least * double(nodes.size()), nodes);
+    for (const Alternative& a : first.alternatives) least = std::min(least, a.predicted_us);
+    race.weight = least * double(nodes.size());
+    race.kept = worth_measuring(first);
+    race.nodes = std::move(nodes);
+    if (hurried) put_chosen_first(lowered, race);
+    race.ready.assign(race.kept.size(), true);
+    races.push_back(std::move(race));
   }
-  std::stable_sort(work.begin(), work.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(races.begin(), races.end(),
+                   [](const Race& a, const Race& b) { return a.weight > b.weight; });
   tuner::TunerOptions tuner_options;
-  tuner_options.now_us = now_us;
+  tuner_options.now_us = [&options] { return now_us(options); };
   // A device's samples are several launches each, and what is slow at batch 128 takes milliseconds.
   if (environment.device.home() != ir::MemorySpace::kHost) tuner_options.max_us_per_problem = 3e6;
-  tuner_options.out_of_time = [&] { return now_us() > deadline_us; };
+  tuner_options.out_of_time = [&] { return now_us(options) > deadline_us; };
   tuner::Tuner tuner(environment.device, environment.times, tuner_options);
-  compile_candidates(lowered, work, tuner, environment, tuner_options.out_of_time);
+  compile_candidates(lowered, races, tuner, options, environment, deadline_us);
+  PhaseTimes::Scope phase(options.phases, "measure");
   int done = 0;
-  for (auto& [weight, nodes] : work) {
-    if (options.progress && !options.progress("tune", done++, int(work.size())))
+  for (const Race& race : races) {
+    if (options.progress && !options.progress("tune", done++, int(races.size())))
       return Status(Code::kCancelled, "the build was cancelled");
-    LoweredNode& first = lowered.nodes[size_t(nodes[0])];
-    const std::vector<int> kept = worth_measuring(first);
+    LoweredNode& first = lowered.nodes[size_t(race.nodes[0])];
     std::vector<tuner::Candidate> candidates;
-    for (int i : kept) {
-      Alternative& a = first.alternatives[size_t(i)];
-      candidates.push_back({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""});
+    for (size_t k = 0; k < race.kept.size(); ++k) {
+      Alternative& a = first.alternatives[size_t(race.kept[k])];
+      if (race.ready[k]) candidates.push_back({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""});
     }
-    const bool late = now_us() > deadline_us;
+    const bool late = now_us(options) > deadline_us;
     if (late && !environment.times) continue;
     if (late) {
       PLANISH_RETURN_IF_ERROR(tuner.look_up(candidates));  // known times still count
     } else {
       PLANISH_RETURN_IF_ERROR(tuner.measure(candidates, constants_of(*first.node)));
     }
-    for (int n : nodes) {
+    for (int n : race.nodes) {
       LoweredNode& entry = lowered.nodes[size_t(n)];
-      for (size_t k = 0; k < kept.size(); ++k) {
-        Alternative& a = entry.alternatives[size_t(kept[k])];
-        a.measured_us = candidates[k].measured_us;
-        entry.considered.push_back({a.kernel->name(), described(a), a.predicted_us,
-                                    a.measured_us, candidates[k].refused});
-        if (!candidates[k].refused.empty()) a.predicted_us = 1e12;
+      size_t next = 0;
+      for (size_t k = 0; k < race.kept.size(); ++k) {
+        Alternative& a = entry.alternatives[size_t(race.kept[k])];
+        const tuner::Candidate* candidate = race.ready[k] ? &candidates[next++] : nullptr;
+        a.measured_us = candidate ? candidate->measured_us : -1;
+        const std::string refused = candidate ? candidate->refused : "";
+        entry.considered.push_back(
+            {a.kernel->name(), described(a), a.predicted_us, a.measured_us, refused});
+        if (!refused.empty()) a.predicted_us = 1e12;
       }
     }
   }
@@ -315,17 +379,12 @@ double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, con
 
 Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
               double deadline_us, bool every) {
-  std::function<double()> now_us = options.now_us;
-  if (!now_us)
-    now_us = [] {
-      return std::chrono::duration<double, std::micro>(
-                 std::chrono::steady_clock::now().time_since_epoch())
-          .count();
-    };
   if (!options.decisions.empty())
     PLANISH_RETURN_IF_ERROR(apply_decisions(lowered, options.decisions));
+  if (!options.deterministic && is_hurried(options, environment))
+    LayoutSearch(lowered, environment.device.info()).run();  // by predictions
   if (!options.deterministic)
-    PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, now_us, every));
+    PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, every));
   for (LoweredNode& entry : lowered.nodes) {
     drop_unmeasured(entry);
     keep_fastest(entry);

@@ -7,8 +7,10 @@
 
 namespace planish::tuner {
 
-void compile_ahead(const std::vector<CompileJob>& jobs, const kernel::DeviceInfo& device,
-                   const std::function<bool()>& stop) {
+std::vector<std::optional<Result<kernel::Blob>>> compile_ahead(const std::vector<CompileJob>& jobs,
+                                                               const kernel::DeviceInfo& device,
+                                                               const std::function<bool()>& stop) {
+  std::vector<std::optional<Result<kernel::Blob>>> made(jobs.size());
   constexpr size_t kMostThreads = 16;
   const size_t cores = std::max(1u, std::thread::hardware_concurrency());
   std::atomic<size_t> next{0};
@@ -20,13 +22,14 @@ void compile_ahead(const std::vector<CompileJob>& jobs, const kernel::DeviceInfo
   };
   const auto work = [&] {
     for (size_t i; (i = next++) < jobs.size() && !stopped();)
-      (void)jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
+      made[i] = jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
   };
   std::vector<std::thread> threads;
   for (size_t i = 1; i < std::min({cores, kMostThreads, jobs.size()}); ++i)
     threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
+  return made;
 }
 
 }  // namespace planish::tuner

@@ -2,8 +2,10 @@
 // each, and a build asks for hundreds.
 #pragma once
 #include <functional>
+#include <optional>
 #include <vector>
 
+#include "base/status.h"
 #include "kernel/kernel_def.h"
 
 namespace planish::tuner {
@@ -15,9 +17,11 @@ struct CompileJob {
 };
 
 // Calls KernelDef::compile for every job on as many threads as there are cores (at most 16), so that
-// the kernels' own caches answer whoever asks next. What fails, fails again then, where it is
-// reported. `stop` is asked before each job; null: never.
-void compile_ahead(const std::vector<CompileJob>& jobs, const kernel::DeviceInfo& device,
-                   const std::function<bool()>& stop = {});
+// the kernels' own caches answer whoever asks next; what fails, fails again then, where it is
+// reported. `stop` is asked before each job (null: never); jobs are begun in their order. Gives what
+// each job made, and nothing for jobs that were not begun.
+std::vector<std::optional<Result<kernel::Blob>>> compile_ahead(const std::vector<CompileJob>& jobs,
+                                                               const kernel::DeviceInfo& device,
+                                                               const std::function<bool()>& stop = {});
 
 }  // namespace planish::tuner

@@ -1,7 +1,9 @@
 #include "tuner/tuner.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <thread>
 
 #include "base/text.h"
 #include "tuner/measure.h"
@@ -36,8 +38,9 @@ struct Tuner::Bound {
   std::unique_ptr<backend::Memory> workspace;
 };
 
-Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
-  backend::Device& device = device_;
+// What other candidates need not wait for: kernel and weights.
+Status Tuner::bind(Bound& bound, std::span<const ir::Tensor> constants) const {
+  const backend::Device& device = device_;
   const Candidate& c = *bound.candidate;
   const kernel::Problem& problem = *c.problem;
   PLANISH_ASSIGN_OR_RETURN(bound.artifact, c.kernel->compile(problem, c.tactic, device.info()));
@@ -51,6 +54,12 @@ Status Tuner::prepare(Bound& bound, std::span<const ir::Tensor> constants) {
   args.artifact = bound.artifact.bytes;
   args.constants = constants;
   PLANISH_ASSIGN_OR_RETURN(bound.launchable, c.kernel->bind(args));
+  return ok_status();
+}
+
+Status Tuner::give_memory(Bound& bound, std::span<const ir::Tensor> constants) {
+  backend::Device& device = device_;
+  const kernel::Problem& problem = *bound.candidate->problem;
   PLANISH_ASSIGN_OR_RETURN(
       bound.workspace,
       device.allocate(bound.launchable->workspace_bytes() + 64, device.home()));
@@ -134,6 +143,22 @@ Result<double> Tuner::sample(const Bound& bound) {
   return summarize(std::move(times)).median;
 }
 
+// By several threads where a device has memory of its own: packing weights takes the host longer than
+// a sample takes the device.
+void Tuner::bind_all(std::vector<Bound>& all, std::span<const ir::Tensor> constants) const {
+  const bool on_host = device_.home() == ir::MemorySpace::kHost;
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i; (i = next++) < all.size();)
+      if (const Status s = bind(all[i], constants); !s.ok()) all[i].candidate->refused = s.to_string();
+  };
+  const size_t cores = on_host ? 1 : std::max(1u, std::thread::hardware_concurrency());
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(cores, all.size()); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+}
+
 Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tensor> constants) {
   std::vector<Bound> running;
   for (Candidate& c : candidates) {
@@ -144,14 +169,14 @@ Status Tuner::measure(std::span<Candidate> candidates, std::span<const ir::Tenso
         continue;
       }
     }
-    Bound bound;
-    bound.candidate = &c;
-    if (Status s = prepare(bound, constants); !s.ok()) {
-      c.refused = s.to_string();
-      continue;
-    }
-    running.push_back(std::move(bound));
+    running.emplace_back().candidate = &c;
   }
+  bind_all(running, constants);
+  std::erase_if(running, [&](Bound& bound) {
+    if (bound.candidate->refused.empty())
+      if (const Status s = give_memory(bound, constants); !s.ok()) bound.candidate->refused = s.to_string();
+    return !bound.candidate->refused.empty();
+  });
   const double begin = options_.now_us();
   MeasureOptions rounds;
   rounds.rounds = options_.rounds;

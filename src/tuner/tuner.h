@@ -60,7 +60,9 @@ class Tuner {
  private:
   struct Bound;
   std::string key(const Candidate& candidate) const;
-  Status prepare(Bound& bound, std::span<const ir::Tensor> constants);
+  Status bind(Bound& bound, std::span<const ir::Tensor> constants) const;
+  void bind_all(std::vector<Bound>& all, std::span<const ir::Tensor> constants) const;
+  Status give_memory(Bound& bound, std::span<const ir::Tensor> constants);
   Result<double> sample(const Bound& bound);
 
   backend::Device& device_;
