@@ -63,8 +63,9 @@ struct BuildOptions {
 
   // Nothing is measured; the cost model decides alone. Same plan on every machine of the kind.
   bool deterministic = false;
-  // Seconds that measuring may take; kernels that time does not suffice for are chosen by the cost
-  // model. Zero: no measuring. Unset: as long as it takes.
+  // Seconds that measuring may take, counted from the call and with the compilation of what is measured;
+  // kernels that time does not suffice for are chosen by the cost model. Zero: no measuring. Unset: as
+  // long as it takes.
   std::optional<double> time_budget_s;
   // File of earlier measurements, read and extended. Unset: in the user's cache folder; empty: none.
   std::optional<std::string> timing_cache;
@@ -96,6 +97,12 @@ struct BuildOptions {
   CancelToken cancel;
 };
 
+// Seconds of a build that went into one of its phases.
+struct BuildPhase {
+  std::string name;  // "device", "passes", "candidates", "compile", "measure", "emit", ...
+  double seconds = 0;
+};
+
 // An optimized network as bytes. Cheap to move; immutable; thread-safe.
 class PLANISH_API Plan {
  public:
@@ -110,6 +117,9 @@ class PLANISH_API Plan {
   const std::string& report() const;
   // Every choice that the build made, as JSON, for BuildOptions::decisions.
   const std::string& decisions() const;
+  // Where the seconds of build() went: phases that do not overlap, in the order in which they began.
+  // No part of the plan's bytes.
+  const std::vector<BuildPhase>& phases() const;
 
   struct Impl;  // opaque
   explicit Plan(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -123,6 +133,11 @@ class PLANISH_API Plan {
 PLANISH_API Result<Plan> build(const Network& network, const BuildOptions& options = {});
 // Consumes the network, whatever comes of it: weights that passes replace are freed as they go.
 PLANISH_API Result<Plan> build(Network&& network, const BuildOptions& options = {});
+
+// Opens a device ("cuda", "cuda:1") ahead of its first use: a GPU's driver and context take some tenths
+// of a second to start, which another thread may spend beside the reading of a model. Errors:
+// kInvalidArgument, kNotFound, kDeviceError, as a build for the device would give.
+PLANISH_API Status open_device(const std::string& device);
 
 // Names of the graph passes in the order they run.
 PLANISH_API std::vector<std::string> pass_names();

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -135,6 +136,18 @@ TEST(Build, SameInputSameBytes) {
   ASSERT_TRUE(a.ok() && b.ok());
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(a->data()), a->bytes()),
             std::string(reinterpret_cast<const char*>(b->data()), b->bytes()));
+}
+
+TEST(Build, SaysWhereItsTimeWent) {
+  const auto plan = build(make_mlp(3), quick());
+  ASSERT_TRUE(plan.ok());
+  std::set<std::string> names;
+  for (const BuildPhase& phase : plan->phases()) {
+    EXPECT_TRUE(names.insert(phase.name).second) << phase.name;
+    EXPECT_GE(phase.seconds, 0) << phase.name;
+  }
+  for (const char* name : {"passes", "device", "candidates", "emit", "encode"})
+    EXPECT_TRUE(names.count(name)) << name;
 }
 
 TEST(Build, DecisionsGoRound) {
@@ -596,6 +609,12 @@ TEST(Host, TakesTheLog) {
   set_log_callback(nullptr);
   set_log_level(LogLevel::kWarning);
   for (const std::string& line : lines) EXPECT_EQ(line.find('\n'), std::string::npos);
+}
+
+TEST(Host, OpensADeviceAheadOrSaysWhyNot) {
+  EXPECT_TRUE(open_device("cpu").ok());
+  EXPECT_EQ(open_device("toaster").code(), Code::kNotFound);
+  EXPECT_EQ(open_device("cpu:x").code(), Code::kInvalidArgument);
 }
 
 TEST(Host, ListsDevices) {

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "command.h"
 #include "planish/config.h"
@@ -47,12 +49,27 @@ int run(int argc, char** argv) {
   return code;
 }
 
+// Ends the process. A GPU's context and gigabytes of weights go back to the system faster without
+// anybody's destructors; a sanitizer wants to see them.
+[[noreturn]] void leave(int code) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  std::exit(code);
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  std::exit(code);
+#endif
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 }  // namespace
 }  // namespace planish::cli
 
 int main(int argc, char** argv) {
   try {
-    return planish::cli::run(argc, argv);
+    planish::cli::leave(planish::cli::run(argc, argv));
   } catch (const std::exception& error) {
     fmt::print(stderr, "planish: internal: unexpected exception: {}\n", error.what());
     return planish::cli::kInternalError;

@@ -131,7 +131,7 @@ void BuildFlags::add_to(CLI::App& command, const std::string& group) {
   add(command.add_option("--timing-cache", timing_cache,
                          "File of measurements; default: in the user's cache folder; '': none"))
       ->type_name("FILE");
-  add(command.add_option("--time-budget", time_budget, "Seconds that measuring may take"))
+  add(command.add_option("--time-budget", time_budget, "Seconds that measuring, with what it compiles, may take"))
       ->type_name("S")
       ->check(CLI::NonNegativeNumber);
   add(command.add_flag("--deterministic", deterministic,

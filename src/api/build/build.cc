@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "api/build/check_caps.h"
@@ -13,6 +14,7 @@
 #include "api/runtime/engine_impl.h"
 #include "backend/api/device_with_info.h"
 #include "base/log.h"
+#include "base/phase_times.h"
 #include "base/text.h"
 #include "check/choose_launches.h"
 #include "compiler/compile.h"
@@ -29,6 +31,7 @@ struct Plan::Impl {
   // The file in memory, made when somebody asks for it.
   mutable std::once_flag serialized;
   mutable std::vector<std::byte> bytes;
+  std::vector<BuildPhase> phases;
 };
 
 namespace {
@@ -72,6 +75,9 @@ planish::Status check_options(const BuildOptions& options, const ir::Graph& grap
   }
   return ok_status();
 }
+
+// Of a time budget on a GPU, for the steps; the rest is for whole runs.
+constexpr double kStepShare = 0.85;
 
 // The share of a build that each phase takes, for a progress bar that moves evenly enough.
 struct PhaseShare {
@@ -211,6 +217,7 @@ const std::byte* Plan::data() const {
 size_t Plan::bytes() const { return impl_->file->bytes(); }
 const std::string& Plan::report() const { return impl_->file->plan().report; }
 const std::string& Plan::decisions() const { return impl_->file->plan().decisions; }
+const std::vector<BuildPhase>& Plan::phases() const { return impl_->phases; }
 
 Result<Engine> Plan::engine(const EngineOptions& options) const {
   return api::guarded([&] { return api::make_engine(plan::Plan(impl_->file->plan()), options); });
@@ -226,14 +233,21 @@ Result<Plan> build_graph(const Network::Impl& from,
     if (from.graph->outputs.empty())
       return Status(Code::kInvalidArgument, "the network has no outputs; mark some");
     PLANISH_API_RETURN_IF_ERROR(check_options(options, *from.graph));
+    const auto begin = std::chrono::steady_clock::now();
+    PhaseTimes phases;
+    std::optional<PhaseTimes::Scope> phase(std::in_place, &phases, "passes");
+    const auto enter = [&](const char* name) {
+      phase.reset();
+      phase.emplace(&phases, name);
+    };
     auto graph = own();
     PLANISH_API_RETURN_IF_ERROR(api::bind_shapes(*graph, from.registry->ops, options.shapes));
+    enter("device");
     PLANISH_API_ASSIGN_OR_RETURN(auto device, api::find_device(options.device, options.threads));
     std::shared_ptr<backend::Device> host;
     if (device->home() != ir::MemorySpace::kHost) {
       PLANISH_API_ASSIGN_OR_RETURN(host, api::find_device("cpu", options.threads));
     }
-
     device = backend::with_precision(std::move(device), api::name_of(options.precision));
     if (options.allow_libraries && !has_libraries(from.registry->kernels, device->info().kind))
       return api::to_public(invalid_argument(
@@ -261,6 +275,9 @@ Result<Plan> build_graph(const Network::Impl& from,
       return options.progress({phase, reached, cat(done, " of ", total)});
     };
 
+    inner.phases = &phases;
+
+    enter("timing cache");
     // A cache that cannot be read or written costs time, never the build.
     const auto warn = [](const std::string& message) {
       PLANISH_LOG(kWarning, "timing cache: ", message);
@@ -274,14 +291,22 @@ Result<Plan> build_graph(const Network::Impl& from,
     }
     const compiler::Environment environment{from.registry->ops, from.registry->kernels, *device,
                                             &cache, host.get()};
-    const auto begin = std::chrono::steady_clock::now();
+    enter("passes");
+    // A part of a GPU's time is for whole runs.
+    if (inner.time_budget_s && host) {
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+      *inner.time_budget_s = std::max(0.0, kStepShare * *inner.time_budget_s - spent.count());
+    }
     PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
                                  compiler::compile(std::move(graph), inner, environment));
+    enter("launches");
     PLANISH_API_RETURN_IF_ERROR(choose_launches(plan, options, device, host, from.registry->kernels,
                                                 cache, begin));
+    enter("timing cache");
     if (!cache_path.empty()) {
       if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());
     }
+    enter("encode");
     if (options.packed_weights) {
       PLANISH_API_RETURN_IF_ERROR(pack_weights(plan, device, host, from.registry->kernels));
     }
@@ -293,6 +318,8 @@ Result<Plan> build_graph(const Network::Impl& from,
     auto impl = std::make_shared<Plan::Impl>();
     PLANISH_API_ASSIGN_OR_RETURN(impl->file, plan::EncodedPlan::create(std::move(plan)));
     if (options.progress) options.progress({"write", 1.0, ""});
+    phase.reset();
+    for (const auto& [name, seconds] : phases.list()) impl->phases.push_back({name, seconds});
     return Plan(std::shared_ptr<const Plan::Impl>(std::move(impl)));
   });
 }
@@ -308,6 +335,14 @@ Result<Plan> build(Network&& network, const BuildOptions& options) {
   Network taken = std::move(network);
   Network::Impl& from = taken.impl();
   return build_graph(from, [&] { return std::move(from.graph); }, options);
+}
+
+Status open_device(const std::string& device) {
+  return api::guarded([&]() -> Status {
+    PLANISH_API_ASSIGN_OR_RETURN(const auto opened, api::find_device(device, 0));
+    if (opened->home() == ir::MemorySpace::kHost) return Status();
+    return api::to_public(opened->create_stream().status());  // makes the GPU's context
+  });
 }
 
 std::vector<std::string> pass_names() {

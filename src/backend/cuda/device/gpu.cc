@@ -1,8 +1,10 @@
 #include "backend/cuda/device/gpu.h"
 
+#include <chrono>
 #include <cstdlib>
 
 #include "backend/cuda/device/memory_share.h"
+#include "base/log.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -33,8 +35,8 @@ bool loses_context(CUresult result) {
 
 }  // namespace
 
-Gpu::Gpu(const Driver& driver, CUdevice device, CUcontext context)
-    : driver_(driver), device_(device), context_(context),
+Gpu::Gpu(const Driver& driver, CUdevice device)
+    : driver_(driver), device_(device),
       device_pool_(driver, ir::MemorySpace::kDevice), pinned_pool_(driver, ir::MemorySpace::kPinned) {}
 
 Result<std::shared_ptr<Gpu>> Gpu::open(int ordinal) {
@@ -45,10 +47,8 @@ Result<std::shared_ptr<Gpu>> Gpu::open(int ordinal) {
   if (ordinal < 0 || ordinal >= count)
     return not_found(cat("CUDA device ", ordinal, ": the driver has ", count, " (0 to ", count - 1, ")"));
   CUdevice device = 0;
-  CUcontext context = nullptr;
   PLANISH_CUDA(driver.cuDeviceGet(&device, ordinal));
-  PLANISH_CUDA(driver.cuDevicePrimaryCtxRetain(&context, device));
-  std::shared_ptr<Gpu> gpu(new Gpu(driver, device, context));
+  std::shared_ptr<Gpu> gpu(new Gpu(driver, device));
   PLANISH_RETURN_IF_ERROR(gpu->describe(ordinal));
   return gpu;
 }
@@ -92,12 +92,26 @@ Status Gpu::describe(int ordinal) {
   return ok_status();
 }
 
+Result<CUcontext> Gpu::context() const {
+  if (CUcontext known = context_.load(std::memory_order_acquire)) return known;
+  std::lock_guard lock(context_mutex_);
+  if (CUcontext known = context_.load(std::memory_order_acquire)) return known;
+  const auto begin = std::chrono::steady_clock::now();
+  CUcontext made = nullptr;
+  PLANISH_CUDA(driver_.cuDevicePrimaryCtxRetain(&made, device_));
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  PLANISH_LOG(kInfo, "a context of GPU ", info_.properties.at("ordinal"), " was made in ", took.count(), " ms");
+  context_.store(made, std::memory_order_release);
+  return made;
+}
+
 Status Gpu::make_current() const {
   if (is_lost_.load(std::memory_order_acquire)) {
     std::lock_guard lock(lost_mutex_);
     return lost_;
   }
-  return check(driver_.cuCtxSetCurrent(context_), "cuCtxSetCurrent");
+  PLANISH_ASSIGN_OR_RETURN(const CUcontext made, context());
+  return check(driver_.cuCtxSetCurrent(made), "cuCtxSetCurrent");
 }
 
 Status Gpu::check(CUresult result, std::string_view call) const {

@@ -41,7 +41,8 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
   const Driver& driver() const { return driver_; }
   const kernel::DeviceInfo& info() const { return info_; }
   int sm_count() const { return sm_count_; }
-  // Binds the context to the calling thread; says what lost it when an earlier error did.
+  // Binds the context to the calling thread, and makes it before the first time, which takes 0.1 s and
+  // more: a build asks for it beside other work. Says what lost it when an earlier error did.
   Status make_current() const;
   // A call's result as Status. Errors after which CUDA answers every call with an error (a kernel's
   // fault, a broken ECC cell) are remembered: the GPU is lost to this process then.
@@ -56,12 +57,14 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
                                                     const std::shared_ptr<MemoryShare>& share);
 
  private:
-  Gpu(const Driver& driver, CUdevice device, CUcontext context);
+  Gpu(const Driver& driver, CUdevice device);
+  Result<CUcontext> context() const;
   Status describe(int ordinal);
 
   const Driver& driver_;
   CUdevice device_;
-  CUcontext context_;
+  mutable std::mutex context_mutex_;
+  mutable std::atomic<CUcontext> context_{nullptr};
   kernel::DeviceInfo info_;
   std::string pci_bus_id_;
   int sm_count_ = 0;

@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 
+#include <chrono>
 #include <cstdlib>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace planish::cuda {
@@ -70,7 +72,11 @@ Result<Driver> load_driver(const std::string& path) {
 #undef PLANISH_CUDA_FIND
   if (!missing.empty())
     return Status(Code::kIncompatible, cat("the CUDA driver ", path, " lacks ", missing));
-  if (const CUresult result = driver.cuInit(0); result != CUDA_SUCCESS) {
+  const auto begin = std::chrono::steady_clock::now();
+  const CUresult started = driver.cuInit(0);
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  PLANISH_LOG(kInfo, "the CUDA driver started in ", took.count(), " ms");
+  if (const CUresult result = started; result != CUDA_SUCCESS) {
     const char* words = nullptr;
     driver.cuGetErrorString(result, &words);
     const Code code = result == CUDA_ERROR_NO_DEVICE ? Code::kNotFound : Code::kDeviceError;

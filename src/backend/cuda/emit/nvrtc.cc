@@ -4,6 +4,7 @@
 #include <nvrtc.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -53,7 +54,12 @@ void open_builtins(const Nvrtc& nvrtc) {
   if (fs::exists(beside, error)) dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
+double ms_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+
 Result<Nvrtc> load() {
+  const auto begin = std::chrono::steady_clock::now();
   static const LibrarySearch search = {
       "PLANISH_NVRTC", {"libnvrtc.so.13", "libnvrtc.so.12"}, {"cu13", "cuda_nvrtc"}};
   const auto found = open_library(search);
@@ -91,6 +97,7 @@ Result<Nvrtc> load() {
     nvrtc.architectures.resize(size_t(number));
     if (list(nvrtc.architectures.data()) != NVRTC_SUCCESS) nvrtc.architectures.clear();
   }
+  PLANISH_LOG(kInfo, "NVRTC ", nvrtc.major, ".", nvrtc.minor, " loaded in ", ms_since(begin), " ms");
   return nvrtc;
 }
 
@@ -153,7 +160,7 @@ void write_cached(const fs::path& path, const CompiledSource& compiled) {
   std::string bytes(kMagic, 8);
   bytes.append(reinterpret_cast<const char*>(&hash), sizeof(hash));
   bytes += content;
-  if (const Status s = write_file_atomically(path.string(), bytes); !s.ok())
+  if (const Status s = write_file_atomically(path.string(), bytes, /*flush=*/false); !s.ok())
     PLANISH_LOG(kInfo, "cubin cache: ", s.message());
 }
 

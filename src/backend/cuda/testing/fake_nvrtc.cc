@@ -48,6 +48,14 @@ planish::Status compile(_nvrtcProgram& program) {
   return status;
 }
 
+// An ELF header of nothing, and the source, which makes it a content of its own.
+planish::Status compile_to_stub(_nvrtcProgram& program) {
+  program.binary.assign(64, '\0');
+  program.binary.replace(0, 4, "\177ELF");
+  program.binary += program.source;
+  return {};
+}
+
 }  // namespace
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -59,12 +67,15 @@ EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source,
   return NVRTC_SUCCESS;
 }
 EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) { return delete *program, NVRTC_SUCCESS; }
-// $FAKE_NVRTC=refuse: no text compiles any more.
+// $FAKE_NVRTC=refuse: no text compiles any more. $FAKE_NVRTC=stub: every text does, at once, to a "cubin"
+// that the fake driver launches and that does nothing.
 EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int, const char* const*) {
   const char* setting = std::getenv("FAKE_NVRTC");
-  const bool refuses = setting && std::strcmp(setting, "refuse") == 0;
+  const auto asked_to = [&](const char* what) { return setting && std::strcmp(setting, what) == 0; };
   const planish::Status status =
-      refuses ? planish::internal_error("the fake NVRTC was told to refuse") : compile(*program);
+      asked_to("refuse") ? planish::internal_error("the fake NVRTC was told to refuse")
+      : asked_to("stub") ? compile_to_stub(*program)
+                         : compile(*program);
   program->log = status.message();
   return status.ok() ? NVRTC_SUCCESS : NVRTC_ERROR_COMPILATION;
 }
