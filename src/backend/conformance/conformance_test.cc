@@ -40,7 +40,7 @@
 namespace planish::conformance {
 namespace {
 
-constexpr int64_t kMostElements = 1 << 16;  // of a case's operands together
+constexpr int64_t kMostElements = 1 << 18;  // of a case's operands together
 
 enum class Variant { kPlain, kConstants, kEpilogue };
 constexpr Variant kVariants[] = {Variant::kPlain, Variant::kConstants, Variant::kEpilogue};
