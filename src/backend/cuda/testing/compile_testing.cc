@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "backend/cuda/emit/cubin.h"
 #include "backend/cuda/emit/nvrtc.h"
 
 namespace planish::cuda {
@@ -42,6 +43,16 @@ std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::str
     }
     EXPECT_FALSE(report.serialized) << kernel.entry << "\n" << compiled->log;
     EXPECT_GT(report.registers, 0) << compiled->log;
+    // Names say what a kernel computes with. Fused bottlenecks take mma.sync on Hopper, too.
+    const bool is_bottleneck = kernel.entry.rfind("bottleneck_", 0) == 0;
+    const auto counts = count_instructions(*compiled->cubin);
+    EXPECT_TRUE(counts.ok()) << counts.status().to_string();
+    if (counts.ok() && kernel.entry.find("_sm90") != std::string::npos) {
+      EXPECT_GT(is_bottleneck ? counts->mma : counts->wgmma, 0) << kernel.entry;
+    }
+    if (counts.ok() && kernel.entry.find("_mma_") != std::string::npos) {
+      EXPECT_GT(counts->mma, 0) << kernel.entry;
+    }
     reports.push_back(report);
   }
   return reports;

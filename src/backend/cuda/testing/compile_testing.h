@@ -12,8 +12,8 @@ namespace planish::cuda {
 // An H200 as Gpu describes it; `isa` for others ("sm_80"), whose blocks have less shared memory.
 kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
 
-// Compiles every kernel of the step and fails the running test when one does not compile, spills or
-// uses a stack. `may_use_stack` for kernels that call functions with local arrays (sinf, powf...).
+// Compiles every kernel of the step and fails the running test when one does not compile, spills, uses
+// a stack, or has none of the tensor cores' instructions that its name promises. `may_use_stack` for kernels that call functions with local arrays (sinf, powf...).
 // Returns the reports.
 std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::string& isa = "sm_90a",
                                          bool may_use_stack = false);
