@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""A second build of the same model compiles nothing and times nothing: with both caches filled, it gives
-the same plan from a compiler that refuses and a driver that launches no graph.
+"""Builds by a compiler that is not asked to compile. A second one of the same model compiles nothing and
+times nothing: with both caches filled, it gives the same plan from a compiler that refuses and a driver
+that launches no graph. And what a graph may become is priced as kernels of the device.
 
   warm_build_test.py PLANISH FAKE_CUDA FAKE_NVRTC"""
 
@@ -48,6 +49,30 @@ def model():
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
+def encoder():
+    """Two blocks of dense layers with residuals, each behind a LayerNormalization."""
+    value, constants, nodes = helper.make_tensor_value_info, [], []
+
+    def constant(name, *dims):
+        constants.append(numpy_helper.from_array((RANDOM.standard_normal(dims) / np.sqrt(dims[0])).astype(np.float32),
+                                                 name))
+        return name
+
+    for i in range(2):
+        x, normal, hidden, positive, out = ("x" if i == 0 else f"y{i - 1}"), f"n{i}", f"h{i}", f"r{i}", f"y{i}"
+        nodes += [helper.make_node("MatMul", [x, constant(f"a{i}", 256, 256)], [f"m{i}"]),
+                  helper.make_node("Add", [f"m{i}", x], [f"s{i}"]),
+                  helper.make_node("LayerNormalization", [f"s{i}", constant(f"g{i}", 256), constant(f"b{i}", 256)],
+                                   [normal], epsilon=1e-5),
+                  helper.make_node("MatMul", [normal, constant(f"u{i}", 256, 1024)], [hidden]),
+                  helper.make_node("Relu", [hidden], [positive]),
+                  helper.make_node("MatMul", [positive, constant(f"d{i}", 1024, 256)], [f"z{i}"]),
+                  helper.make_node("Add", [f"z{i}", normal], [out])]
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [256, 256])],
+                              [value("y1", TensorProto.FLOAT, [None, None])], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
 class WarmBuild(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
@@ -55,14 +80,14 @@ class WarmBuild(unittest.TestCase):
         self.model = self.folder / "model.onnx"
         save(model(), self.model)
 
-    def build(self, name, nvrtc, cuda=""):
+    def build(self, name, nvrtc, cuda="", *more):
         """(exit code, plan's bytes, report)"""
         plan, report = self.folder / f"{name}.plan", self.folder / f"{name}.json"
         environment = dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
                            FAKE_NVRTC=nvrtc, FAKE_CUDA=cuda, XDG_CACHE_HOME=str(self.folder / "cache"))
         environment.pop("PLANISH_CUDA_CACHE", None)
         done = subprocess.run([PLANISH, "build", self.model, "-o", plan, "--device", "cuda", "--precision",
-                               "fp16", "--json", report, "--quiet"], env=environment, text=True,
+                               "fp16", "--json", report, "--quiet", *more], env=environment, text=True,
                               capture_output=True, timeout=280)
         if done.returncode:
             return done.returncode, b"", done.stdout + done.stderr
@@ -90,6 +115,14 @@ class WarmBuild(unittest.TestCase):
         code, _, said = self.build("no_times", "stub", no_launch)
         self.assertNotEqual(code, 0)
         self.assertIn("cuGraphLaunch", said)
+
+    def test_deferred_normalizations_are_priced_as_kernels_of_the_device(self):
+        save(encoder(), self.model)
+        code, _, report = self.build("encoder", "stub", "", "--deterministic", "--io-precision", "fp16")
+        self.assertEqual(code, 0, report)
+        deferred = report["report"]["deferred_norms"]
+        self.assertLess(deferred["steps"], deferred["plain_steps"])
+        self.assertLess(deferred["us"], 2 * deferred["plain_us"])  # a step on reference code takes milliseconds
 
     def test_phases_add_up_to_the_build(self):
         code, _, report = self.build("cold", "stub")

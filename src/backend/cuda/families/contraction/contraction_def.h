@@ -41,7 +41,7 @@ class PooledContractionDef : public ContractionDef {
  public:
   std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
                                             const kernel::DeviceInfo&) const override {
-    auto p = pooled_product_of(problem);
+    auto p = pooled_product_of(problem, true);
     if (!p.ok()) return {};
     return {product_layouts(problem, p->product)};
   }

@@ -148,6 +148,12 @@ TEST(CudaWgmma, ReadersOfMuchWalkBackwards) {
   EXPECT_FALSE(walks(1024, 768, 3072));  // all of it is in L2
 }
 
+TEST(CudaWgmma, MomentsAreTakenInSomeLayout) {
+  const kernel::Problem problem = moments_problem({128, 768, 768, 0, 48, 48}, DataType::kF16);
+  EXPECT_TRUE(wgmma_family().supports(problem, testing_device()).ok());
+  EXPECT_EQ(wgmma_family().layouts(problem, testing_device()).size(), 1u);
+}
+
 TEST(CudaWgmma, MomentsWantTilesOfWholeParts) {
   auto product = product_of(moments_problem({128, 768, 768, 0, 0, 48}, DataType::kF16), true);
   ASSERT_TRUE(product.ok()) << product.status().to_string();
