@@ -109,8 +109,8 @@ def section(results):
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [row(result) for result in results["bench"]]
-    if "bench_note" in results:
-        lines += ["", results["bench_note"]]
+    for note in results.get("bench_note", []):
+        lines += ["", note]
     if results.get("libraries"):
         lines += library_lines(results)
     if "libraries_note" in results:
