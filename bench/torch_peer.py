@@ -7,8 +7,8 @@
 graph: eager's launches as a CUDA graph; compile and autotune: torch.compile in its default mode and
 with max-autotune, as a CUDA graph. Prints one JSON line with the median milliseconds of each way, by
 events around runs on tensors that lie on the device; convolutions get channels_last tensors, which is
-what PyTorch is fastest with. Weights are random: they do not change the time. --serve answers each
-line "MODEL BATCH PRECISION" of standard input with such a line: PyTorch is loaded once for many models.
+what PyTorch is fastest with. Weights are random: they do not change the time. --serve prints a line once
+PyTorch is loaded and then answers each line "MODEL BATCH PRECISION" of standard input with such a line.
 """
 
 import argparse
@@ -119,6 +119,8 @@ def main():
     if not options.serve:
         print(json.dumps(measured(options.model, options.batch, options.precision, modes)))
         return
+    torch.cuda.synchronize()
+    print(json.dumps({"torch": torch.__version__}), flush=True)  # from here on it is quiet between questions
     for line in sys.stdin:
         name, batch, precision = line.split()
         try:
