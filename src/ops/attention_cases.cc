@@ -28,6 +28,7 @@ void add_attention(CaseList& cases) {
     add("scores", {heads(1, 2, 3, 8), heads(1, 2, 4, 8), heads(1, 2, 4, 8), random({3, 4})},
         {{"softcap", real(2)}, {"qk_matmul_output_mode", integer(mode)}}, 4);
   add("f16", {heads(1, 2, 5, 16, DataType::kF16), heads(1, 2, 5, 16, DataType::kF16), heads(1, 2, 5, 16, DataType::kF16)});
+  add("batch_128", {heads(128, 2, 9, 16), heads(128, 2, 9, 16), heads(128, 2, 9, 16)});
   add("large", {heads(1, 12, 128, 64), heads(1, 12, 128, 64), heads(1, 12, 128, 64)});
   cases.push_back(known_case("Attention", "hidden_row",
                              {given(DataType::kF32, {1, 1, 2, 1}, {1, 1}), given(DataType::kF32, {1, 1, 2, 1}, {0, 0}),

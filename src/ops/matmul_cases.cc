@@ -22,6 +22,8 @@ void add_matmul(CaseList& cases) {
   add("empty_rows", {0, 8}, {8, 3});
   add("empty_inner", {3, 0}, {0, 4});
   add("large", {128, 256}, {256, 192});
+  add("batch_128", {128, 7, 32}, {128, 32, 8});
+  add("batch_128_shared_right", {128, 3, 64}, {64, 40});
   add("f16", {9, 17}, {17, 11}, DataType::kF16);
   add("bf16", {9, 17}, {17, 11}, DataType::kBF16);
   add("f64", {9, 17}, {17, 11}, DataType::kF64);
@@ -46,6 +48,7 @@ void add_gemm(CaseList& cases) {
   add("trans_both", true, true, {random({9, 5}), random({7, 9}), random({5, 7})});
   add("scalar_c", false, false, {random({5, 9}), random({9, 7}), random({})});
   add("alpha_beta", false, true, {random({4, 33}), random({10, 33}), random({1, 10})}, 0.5, 2);
+  add("batch_128", false, true, {random({128, 96}), random({40, 96}), random({40})});
   add("fully_connected", false, true, {random({1, 512}), random({100, 512}), random({100})});
   add("f16", false, true, {random(DataType::kF16, {3, 17}), random(DataType::kF16, {5, 17}),
                            random(DataType::kF16, {5})});

@@ -18,6 +18,8 @@ void add_trailing(CaseList& cases) {
   cases.push_back(make_case("RMSNormalization", "two_dims", {random({3, 4, 7}), random({7})}, second));
   cases.push_back(make_case("LayerNormalization", "one_element", {random({4, 1}), random({1})}, last));
   cases.push_back(make_case("LayerNormalization", "empty", {random({0, 8}), random({8})}, last));
+  cases.push_back(make_case("LayerNormalization", "batch_128",
+                            {random({128, 3, 64}), random({64}), random({64})}, last));
   cases.push_back(make_case("LayerNormalization", "large",
                             {random({128, 768}), random({768}), random({768})}, last));
   cases.push_back(known_case("LayerNormalization", "known",
@@ -58,6 +60,7 @@ void add_softmax(CaseList& cases) {
     add("f16", DataType::kF16, {3, 33}, 1);
     add("bf16", DataType::kBF16, {3, 33}, 1);
     add("empty", DataType::kF32, {0, 4}, 1);
+    add("batch_128", DataType::kF32, {128, 2, 33}, 2);
     add("large", DataType::kF32, {12, 128, 128}, 2);
   }
   cases.push_back(known_case("Softmax", "known", {given(DataType::kF32, {3}, {-1, 0, 1})},

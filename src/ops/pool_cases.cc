@@ -27,6 +27,8 @@ const std::vector<PoolRow>& rows() {
       {"empty_batch", {0, 3, 4, 4}, {{"kernel_shape", ints({2, 2})}}},
       {"1d", {2, 3, 17}, {{"kernel_shape", ints({3})}, {"strides", ints({2})}}},
       {"3d", {1, 2, 5, 6, 7}, {{"kernel_shape", ints({2, 3, 2})}, {"pads", ints({0, 1, 0, 1, 1, 1})}}},
+      {"batch_128", {128, 8, 7, 7}, {{"kernel_shape", ints({3, 3})}, {"strides", ints({2, 2})},
+                                     {"pads", ints({1, 1, 1, 1})}}},
       {"large", {1, 32, 56, 56}, {{"kernel_shape", ints({3, 3})}, {"strides", ints({2, 2})},
                                   {"pads", ints({1, 1, 1, 1})}}},
   };
