@@ -347,7 +347,7 @@ TEST(BadLuckDeathTest, CacheEntryThatIsDamagedIsCompiledAnew) {
     return cuda::compile_source(source, "sm_90a").ok();
   };
   fs::remove_all(folder);
-  EXPECT_EXIT(std::exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::_Exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "");
   ASSERT_FALSE(fs::is_empty(folder));
   const fs::path entry = fs::directory_iterator(folder)->path();
   const auto good = fs::file_size(entry);
@@ -356,11 +356,11 @@ TEST(BadLuckDeathTest, CacheEntryThatIsDamagedIsCompiledAnew) {
     file.seekp(200);
     file.put('x').put('y');
   }
-  EXPECT_EXIT(std::exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "is damaged");
+  EXPECT_EXIT(std::_Exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "is damaged");
   fs::resize_file(entry, 100);
-  EXPECT_EXIT(std::exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "is damaged");
+  EXPECT_EXIT(std::_Exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "is damaged");
   EXPECT_EQ(fs::file_size(entry), good);
-  EXPECT_EXIT(std::exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "^$");
+  EXPECT_EXIT(std::_Exit(compile() ? 0 : 1), testing::ExitedWithCode(0), "^$");
   fs::remove_all(folder);
 }
 
