@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <thread>
+
+#include "base/text.h"
 
 namespace planish::tuner {
 
@@ -21,8 +24,13 @@ std::vector<std::optional<Result<kernel::Blob>>> compile_ahead(const std::vector
     return stop();
   };
   const auto work = [&] {
-    for (size_t i; (i = next++) < jobs.size() && !stopped();)
-      made[i] = jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
+    for (size_t i; (i = next++) < jobs.size() && !stopped();) {
+      try {
+        made[i] = jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
+      } catch (const std::bad_alloc&) {  // must not leave a thread
+        made[i] = resource_exhausted(cat("no memory to compile ", jobs[i].kernel->name()));
+      }
+    }
   };
   std::vector<std::thread> threads;
   for (size_t i = 1; i < std::min({cores, kMostThreads, jobs.size()}); ++i)

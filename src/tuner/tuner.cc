@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <thread>
 
 #include "base/text.h"
@@ -149,8 +150,13 @@ void Tuner::bind_all(std::vector<Bound>& all, std::span<const ir::Tensor> consta
   const bool on_host = device_.home() == ir::MemorySpace::kHost;
   std::atomic<size_t> next{0};
   const auto work = [&] {
-    for (size_t i; (i = next++) < all.size();)
-      if (const Status s = bind(all[i], constants); !s.ok()) all[i].candidate->refused = s.to_string();
+    for (size_t i; (i = next++) < all.size();) {
+      try {
+        if (const Status s = bind(all[i], constants); !s.ok()) all[i].candidate->refused = s.to_string();
+      } catch (const std::bad_alloc&) {  // must not leave a thread
+        all[i].candidate->refused = "no memory to bind it";
+      }
+    }
   };
   const size_t cores = on_host ? 1 : std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::thread> threads;

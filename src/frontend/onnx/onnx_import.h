@@ -10,8 +10,8 @@
 // functions are inlined, bodies of If, Loop and Scan become graph attributes whose last inputs are
 // the captured values. Thread-safe: no state is shared between calls.
 #pragma once
-#include <functional>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
