@@ -150,6 +150,10 @@ Result<EpilogueText> print_quads_or_rows(const PooledProduct& problem, int lanes
   return print_epilogue(epilogue, {.lanes = 4, .group_channels = channels, .channel_tail = false});
 }
 
+void put_words(std::string& text, std::span<const PooledWord> words, bool pooled) {
+  for (const PooledWord& word : words) replace_all(text, word.name, pooled ? word.pooled : word.plain);
+}
+
 std::string pairs_text(ir::DataType type) {
   const std::string_view name = type == ir::DataType::kF16 ? "f16" : "bf16";
   return cat("DEV u32 max_two(u32 a, u32 b) { u32 r; asm(\"max.NaN.", name,

@@ -5,6 +5,9 @@
 // convolutions asks once. The pool takes the values as they would lie in memory: rounded.
 #pragma once
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 
 #include "backend/cuda/families/contraction/product.h"
 #include "kernel/window.h"
@@ -49,6 +52,12 @@ Result<PooledText> print_pooled(const PooledProduct& problem, const EpilogueStyl
 
 // The epilogue of a kernel that takes quads, or of one without a pool, `lanes` channels at a time there.
 Result<EpilogueText> print_quads_or_rows(const PooledProduct& problem, int lanes);
+
+// A word in a kernel's text, and what stands for it without a pool and with one.
+struct PooledWord {
+  std::string_view name, plain, pooled;
+};
+void put_words(std::string& text, std::span<const PooledWord> words, bool pooled);
 
 // CUDA text: "DEV u32 max_two(u32, u32)" of pairs of 16-bit floats, NaN where one is NaN; "kLeast", a
 // pair of minus infinities; "DEV u32 pack_two(float, float)", "DEV float low_of(u32)", "high_of".

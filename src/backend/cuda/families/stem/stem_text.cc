@@ -182,11 +182,7 @@ DEV void pool_rows(const pooled::Epilogue& e, u32 ring, int tile, int thread) {
 }
 )CUDA";
 
-struct Word {
-  const char* name;
-  std::string_view plain, pooled;
-};
-constexpr Word kWords[] = {
+constexpr PooledWord kWords[] = {
     {"TILE_X", "tile % kTilesX * 16", "tile_x(tile)"},
     {"TILE_Y", "tile / kTilesX % kTilesY * 8", "tile_y(tile)"},
     {"TILE_IMAGE", "tile / (kTilesX * kTilesY)", "image_of(tile)"},
@@ -231,7 +227,7 @@ std::string kernel_text(const PooledProduct& problem, const StemPlan& plan, cons
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
   out += wgmma::instruction_text("multiply", p.type, plan.width, wgmma::Operand::kSharedKMajor, false);
   std::string body(kBodyText);
-  for (const Word& word : kWords) replace_all(body, word.name, problem.pool ? word.pooled : word.plain);
+  put_words(body, kWords, problem.pool.has_value());
   const EpilogueText other = second_epilogue(pooled, "pooled", "e2");
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", cat(epilogue.parameters, other.parameters));

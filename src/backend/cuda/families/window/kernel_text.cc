@@ -147,11 +147,7 @@ DEV int pooled_row_of(const Place& p, int block, u32 quad, u32 lane) {
 }
 )CUDA";
 
-struct Word {
-  const char* name;
-  std::string_view plain, pooled;
-};
-constexpr Word kWords[] = {
+constexpr PooledWord kWords[] = {
     {"FIXED_CHANNEL", "channel", "channel + (lane & 4)"},
     {"DECLARE_KEPT", "", "          float kept[kGang][kLanes];\n"},
     {"BEFORE_SUMS", "            if (rows[first + i] < 0) continue;\n", ""},
@@ -187,7 +183,7 @@ std::string kernel_text(const PooledProduct& problem, const Plan& plan, const Ep
   if (const auto& pool = problem.pool)
     out += cat("constexpr int kPoolHeight = ", pool->height, ", kPoolWidth = ", pool->width, ";\n");
   std::string body(kBodyText);
-  for (const Word& word : kWords) replace_all(body, word.name, problem.pool ? word.pooled : word.plain);
+  put_words(body, kWords, problem.pool.has_value());
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", epilogue.parameters);
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
