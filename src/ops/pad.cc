@@ -25,16 +25,14 @@ Result<std::vector<int>> padded_axes(const std::vector<int64_t>* axes, int rank)
   return all;
 }
 
-// A mode other than constant reads what is left after negative pads.
-Status check_mode(const std::string& mode, const Dim& dim, const Dim& begin, const Dim& end,
-                  size_t axis) {
-  if (mode == "constant" || !dim.is_constant() || !begin.is_constant() || !end.is_constant()) {
-    return ok_status();
-  }
-  const int64_t b = begin.value(), e = end.value();
-  const int64_t kept = dim.value() + std::min<int64_t>(b, 0) + std::min<int64_t>(e, 0);
-  const int64_t most = std::max(b, e);
-  if (most <= 0) return ok_status();
+// What negative pads leave of an axis. `length + begin + end` must fit 64 bits: then this does.
+int64_t kept_length(int64_t length, int64_t begin, int64_t end) {
+  return length + std::min<int64_t>(begin, 0) + std::min<int64_t>(end, 0);
+}
+
+// A mode other than constant reads what negative pads leave.
+Status check_mode(const std::string& mode, size_t axis, int64_t kept, int64_t most) {
+  if (mode == "constant" || most <= 0) return ok_status();
   const bool enough = mode == "reflect" ? most <= kept - 1 : kept >= 1;
   if (enough) return ok_status();
   return invalid_argument(cat("input 1 (pads): mode ", mode, " cannot pad axis ", axis,
@@ -48,14 +46,14 @@ Result<Shape> padded_shape(const InferContext& ctx, const Pads& pads) {
     const Dim &begin = pads.begin[i], &end = pads.end[i];
     const Dim padded = shape[i] + begin + end;
     if (begin.is_constant() && end.is_constant() && shape[i].is_constant() && padded.valid()) {
-      const int64_t cut = std::min<int64_t>(begin.value(), 0) + std::min<int64_t>(end.value(), 0);
-      if (cut < -shape[i].value() || padded.value() < 0) {
-        return invalid_argument(cat("input 1 (pads): ", begin.value(), " and ", end.value(),
-                                    " take more than axis ", i, " of length ", shape[i].value(),
-                                    " has"));
+      const int64_t length = shape[i].value(), b = begin.value(), e = end.value();
+      const int64_t kept = kept_length(length, b, e);
+      if (kept < 0) {
+        return invalid_argument(cat("input 1 (pads): ", b, " and ", e, " take more than axis ", i,
+                                    " of length ", length, " has"));
       }
+      PLANISH_RETURN_IF_ERROR(check_mode(mode, i, kept, std::max(b, e)));
     }
-    if (padded.valid()) PLANISH_RETURN_IF_ERROR(check_mode(mode, shape[i], begin, end, i));
     shape[i] = padded;
   }
   return shape;
@@ -101,7 +99,7 @@ Status infer(InferContext& ctx) {
 // `begin` and `end` are the pads; what negative ones cut away is never read.
 int64_t source(int64_t i, int64_t dim, int64_t begin, int64_t end, std::string_view mode) {
   const int64_t low = std::max<int64_t>(0, -begin);
-  const int64_t kept = dim + std::min<int64_t>(begin, 0) + std::min<int64_t>(end, 0);
+  const int64_t kept = kept_length(dim, begin, end);
   int64_t at = i - std::max<int64_t>(begin, 0);
   if (at < 0 || at >= kept) {
     if (mode == "constant") return -1;

@@ -295,6 +295,7 @@ TEST(Attributes, E96_pad) {
   expect_bad(pad({3}, {3, 0}, "reflect"));
   expect_bad(pad({3}, {-2, -2}, "constant"));
   expect_bad(pad({3}, {0, -4}, "constant"));
+  expect_bad(pad({3}, {-0x1p63, -1}, "constant"));
   expect_bad(pad({3}, {1}, "constant"));
   expect_bad(pad({3}, {1, 1}, "odd"), {"mode"});
   expect_bad(pad({3}, {double(kMax), 0}, "constant"));
