@@ -34,6 +34,11 @@ bool yields_bool(ScalarOp op) {
   }
 }
 
+// The type of what `op` gives where its operands (of select: the second and third) have `operand`.
+DataType result_type(ScalarOp op, DataType operand) {
+  return yields_bool(op) ? DataType::kBool : operand;
+}
+
 }  // namespace
 
 const ScalarOpInfo& info(ScalarOp op) { return kOps[size_t(op)]; }
@@ -73,13 +78,13 @@ int ExprBuilder::cast(int x, DataType dtype) {
 }
 int ExprBuilder::unary(ScalarOp op, int x) {
   PLANISH_CHECK(info(op).arity == 1, cat(info(op).name, " is not unary"));
-  return add_node({.op = op, .dtype = yields_bool(op) ? DataType::kBool : dtype(x), .a = x});
+  return add_node({.op = op, .dtype = result_type(op, dtype(x)), .a = x});
 }
 int ExprBuilder::binary(ScalarOp op, int x, int y) {
   PLANISH_CHECK(info(op).arity == 2, cat(info(op).name, " is not binary"));
   PLANISH_CHECK(dtype(x) == dtype(y), cat(info(op).name, " of ", name_of(dtype(x)), " and ",
                                           name_of(dtype(y))));
-  return add_node({.op = op, .dtype = yields_bool(op) ? DataType::kBool : dtype(x), .a = x, .b = y});
+  return add_node({.op = op, .dtype = result_type(op, dtype(x)), .a = x, .b = y});
 }
 int ExprBuilder::select(int condition, int x, int y) {
   PLANISH_CHECK(dtype(condition) == DataType::kBool && dtype(x) == dtype(y),
@@ -155,6 +160,37 @@ std::string to_string(const Expr& expr) {
   return join(lines, "; ");
 }
 
+namespace {
+
+// A node's operands are earlier nodes of the types that its operation takes: select a bool and two of
+// its own type, a cast anything, all others operands of one type.
+Status verify_operands(const Expr& expr, size_t i) {
+  const auto fault = [i](std::string_view what) {
+    return data_loss(cat("expression node ", i, ": ", what));
+  };
+  const ExprNode& n = expr.nodes[i];
+  const int32_t operands[] = {n.a, n.b, n.c};
+  const int arity = info(n.op).arity;
+  for (int k = 0; k < 3; ++k) {
+    if (k < arity && (operands[k] < 0 || operands[k] >= int32_t(i)))
+      return fault("operand is not an earlier node");
+    if (k >= arity && operands[k] >= 0) return fault("has an operand too many");
+  }
+  if (n.op == ScalarOp::kImm || n.op == ScalarOp::kCast) return ok_status();
+  const auto type = [&](int k) { return expr.nodes[size_t(operands[k])].dtype; };
+  const int first = n.op == ScalarOp::kSelect;
+  if (first && type(0) != DataType::kBool)
+    return fault(cat("select by ", name_of(type(0)), ", expected bool"));
+  for (int k = first + 1; k < arity; ++k)
+    if (type(k) != type(first))
+      return fault(cat(info(n.op).name, " of ", name_of(type(first)), " and ", name_of(type(k))));
+  if (const DataType wanted = result_type(n.op, type(first)); n.dtype != wanted)
+    return fault(cat(info(n.op).name, " gives ", name_of(n.dtype), ", expected ", name_of(wanted)));
+  return ok_status();
+}
+
+}  // namespace
+
 Status verify(const Expr& expr) {
   const auto fault = [](size_t i, std::string_view what) {
     return data_loss(cat("expression node ", i, ": ", what));
@@ -167,13 +203,7 @@ Status verify(const Expr& expr) {
       if (n.a < 0 || n.a >= expr.arg_count) return fault(i, "argument number out of range");
       continue;
     }
-    const int32_t operands[] = {n.a, n.b, n.c};
-    for (int k = 0; k < 3; ++k) {
-      const bool wanted = k < info(n.op).arity;
-      if (wanted && (operands[k] < 0 || operands[k] >= int32_t(i)))
-        return fault(i, "operand is not an earlier node");
-      if (!wanted && operands[k] >= 0) return fault(i, "has an operand too many");
-    }
+    PLANISH_RETURN_IF_ERROR(verify_operands(expr, i));
   }
   if (expr.outputs.empty()) return data_loss("expression has no output");
   for (int32_t o : expr.outputs)

@@ -271,8 +271,12 @@ TEST(PlanRules, Expressions) {
               p.steps[0].problem.stages[1].expr->nodes[2].op = kernel::ScalarOp(200));
   EXPECT_RULE("unknown type", p.steps[0].problem.stages[1].expr->nodes[2].dtype = DataType(99));
   EXPECT_RULE("takes 3 arguments", p.steps[0].problem.stages[1].expr->arg_count = 3);
-  EXPECT_RULE("argument 1 is f32, expected f16",
+  EXPECT_RULE("add of f32 and f16",
               p.steps[0].problem.stages[1].expr->nodes[0].dtype = DataType::kF16);
+  EXPECT_RULE("expected f16", {
+    for (kernel::ExprNode& node : p.steps[0].problem.stages[1].expr->nodes)
+      node.dtype = DataType::kF16;
+  });
   EXPECT_RULE("not a node", p.steps[0].problem.stages[1].expr->outputs[0] = 77);
   EXPECT_RULE("gives 2 results", p.steps[0].problem.stages[1].expr->outputs.push_back(0));
   EXPECT_RULE("does not broadcast", {
