@@ -108,6 +108,7 @@ Status Engine::prepare(const kernel::KernelRegistry& registry) {
     return Status(Code::kIncompatible,
                   cat("the plan needs kernels that this process lacks: ", join(missing, "; ")));
   trace_roots();
+  PLANISH_RETURN_IF_ERROR(check_spaces());
   PLANISH_RETURN_IF_ERROR(check_steps());
   PLANISH_RETURN_IF_ERROR(prepare_bodies(registry));
   PLANISH_RETURN_IF_ERROR(upload_constants());
@@ -141,6 +142,29 @@ Status Engine::upload_constants() {
 
 const kernel::DeviceInfo& Engine::device_info_of(int step) const {
   return runs_on_host(step) ? options_.host->info() : device_->info();
+}
+
+// A device whose home is the host knows no other memory; what the CPU's kernels read and write lies
+// where the CPU looks for it.
+Status Engine::check_spaces() const {
+  const plan::Program& p = plan_.program;
+  const bool at_home = device_->home() == ir::MemorySpace::kHost;
+  if (at_home)
+    for (const plan::ProgramValue& value : p.values)
+      if (value.type.space != ir::MemorySpace::kHost)
+        return data_loss(cat("value '", value.name, "' is ", to_string(value.type),
+                             ", expected host memory: the device has no other"));
+  for (size_t s = 0; s < p.steps.size() && !at_home; ++s) {
+    if (!runs_on_host(int(s))) continue;
+    for (const std::vector<int>* numbers : {&p.steps[s].operands, &p.steps[s].results})
+      for (const int v : *numbers)
+        if (v >= 0 && p.values[size_t(v)].type.space == ir::MemorySpace::kDevice)
+          return data_loss(cat("value '", p.values[size_t(v)].name, "' is ",
+                               to_string(p.values[size_t(v)].type),
+                               ", expected memory that a kernel of the CPU reaches"))
+              .at(step_name(p, s));
+  }
+  return ok_status();
 }
 
 // Kernels are asked about nothing that does not follow from its ops.

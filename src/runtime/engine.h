@@ -153,6 +153,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Engine() = default;
   Status prepare(const kernel::KernelRegistry& registry);
   Status prepare_bodies(const kernel::KernelRegistry& registry);  // run_bodies.cc
+  Status check_spaces() const;
   Status check_steps() const;
   Status upload_constants();
   Status pack_weights();

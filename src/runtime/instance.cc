@@ -63,20 +63,6 @@ class Nothing : public kernel::Launchable {
   Status run(const kernel::RunArgs&) const override { return ok_status(); }
 };
 
-// What the CPU's kernels read and write lies where the CPU looks for it.
-Status check_on_host(const plan::Program& p, const plan::Step& step, ir::MemorySpace home) {
-  for (const std::vector<int>* numbers : {&step.operands, &step.results})
-    for (int v : *numbers) {
-      if (v < 0) continue;
-      const ir::MemorySpace space = p.values[size_t(v)].type.space;
-      if (space == ir::MemorySpace::kDevice ||
-          (home == ir::MemorySpace::kHost && space != ir::MemorySpace::kHost))
-        return data_loss(cat("a kernel of the CPU has value '", p.values[size_t(v)].name,
-                             "' in another memory"));
-    }
-  return ok_status();
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const Phase>> Engine::bind_phase(const Phase* previous,
@@ -168,7 +154,6 @@ Status Engine::bind_step(Phase& phase, int s, const Binding& binding) const {
     }
   }
   const kernel::DeviceInfo& device = device_info_of(s);
-  if (device.kind == "cpu") PLANISH_RETURN_IF_ERROR(check_on_host(p, step, device_->home()));
   PLANISH_RETURN_IF_ERROR(
       check_step(step, *bound.kernel, problem, device, options_.check_problem));
   std::vector<ir::Tensor> constants(step.operands.size());

@@ -75,6 +75,19 @@ TEST(Engine, TakesAnEmptyBatch) {
   expect_same(std::move(graph), {filled({0, 8, 6, 6}, 1)});
 }
 
+// Also where nothing will ever be written: a step of no elements is bound to no kernel.
+TEST(Engine, RefusesMemoryThatItsDeviceDoesNotHave) {
+  const plan::Plan good = make_plan(small_network());
+  for (size_t v = 0; v < good.program.values.size(); ++v)
+    for (const auto space : {ir::MemorySpace::kPinned, ir::MemorySpace::kDevice}) {
+      plan::Plan plan = good;
+      plan.program.values[v].type.space = space;
+      const auto engine = Engine::create(std::move(plan), world().device, world().kernels, {});
+      ASSERT_FALSE(engine.ok()) << good.program.values[v].name;
+      EXPECT_EQ(engine.status().code(), Code::kDataLoss) << engine.status().to_string();
+    }
+}
+
 // A residual beside a blocked result is read like the result: of one channel it is padded, too, and a
 // constant, which keeps its order, is none.
 TEST(Engine, ReadsResidualsAsTheyLie) {

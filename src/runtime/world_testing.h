@@ -60,16 +60,21 @@ struct Builder {
   }
 };
 
-inline std::shared_ptr<Engine> make_engine(std::unique_ptr<ir::Graph> graph, int instance_cache) {
+inline plan::Plan make_plan(std::unique_ptr<ir::Graph> graph) {
   compiler::CompileOptions options;
   options.deterministic = true;
   options.fp32_exact = true;
   auto plan = compiler::compile(std::move(graph), options,
                                 {world().ops, world().kernels, *world().device, nullptr});
   EXPECT_TRUE(plan.ok()) << plan.status().to_string();
-  EngineOptions engine_options;
-  engine_options.instance_cache = instance_cache;
-  auto engine = Engine::create(std::move(*plan), world().device, world().kernels, engine_options);
+  return std::move(*plan);
+}
+
+inline std::shared_ptr<Engine> make_engine(std::unique_ptr<ir::Graph> graph, int instance_cache) {
+  EngineOptions options;
+  options.instance_cache = instance_cache;
+  auto engine =
+      Engine::create(make_plan(std::move(graph)), world().device, world().kernels, options);
   EXPECT_TRUE(engine.ok()) << engine.status().to_string();
   return *engine;
 }
