@@ -16,7 +16,8 @@ import json, pathlib, sys
 options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 path = pathlib.Path(options["--lines"])
 done = [json.loads(line)["number"] for line in path.read_text().splitlines()] if path.exists() else []
-for number in range(6):
+first, count = map(int, options["--share"].split("/"))
+for number in range(first, 6, count):
     if number in done: continue
     if number == 2: sys.exit(134)
     if number == 5 and options.get("--filter") == "slow": sys.exit(4)
@@ -86,6 +87,14 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(counts["not_run"], 0)
         self.assertEqual(self.found("machine")["versions"]["planish"], "1.2.3")
         self.assertIn("the process ended with 134", " ".join(counts["wrong_list"]))
+
+    def test_conformance_in_several_processes_counts_each_problem_once(self):
+        for _ in range(2):
+            code, text = self.check("conformance", "--jobs", "4")
+            self.assertEqual(code, 1, text)
+            counts = self.found("conformance")
+            self.assertEqual((counts["right"], counts["wrong"], counts["refused"], counts["problems"],
+                              counts["not_run"]), (15, 2, 1, 6, 0), text)
 
     def test_what_the_time_did_not_allow_is_counted_as_not_run(self):
         code, text = self.check("conformance", "--only", "slow")

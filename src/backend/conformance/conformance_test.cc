@@ -5,9 +5,10 @@
 // runs. A kernel that loses the device ends the run, for nothing else works in the process: the last
 // line then says where to go on, and so it does when --seconds are over. --lines adds one JSON line per
 // problem to a file: number, of (how many there are), name, right, wrong (texts), refused; --resume passes over those in it.
+// --share K/N takes every Nth problem from K on, for N processes side by side.
 //
 // Usage: conformance_test [--device cpu|cuda|onednn] [--filter TEXT] [--tactics N] [--from N] [--lines FILE]
-//                         [--resume FILE] [--seconds N] [--libraries 1]
+//                         [--resume FILE] [--share K/N] [--seconds N] [--libraries 1]
 // Exit code: 0 all right, 1 a wrong result, 3 the device was lost, 4 out of time, 77 no such device here.
 #include <algorithm>
 #include <atomic>
@@ -17,6 +18,7 @@
 #include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "backend/api/device_with_info.h"
@@ -172,6 +174,20 @@ void add_line(std::ofstream& lines, size_t number, size_t count, const CaseSubje
   lines << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
+// Every `count`th problem from `first` on.
+struct Share {
+  size_t first = 0, count = 1;
+};
+
+std::optional<Share> parse_share(const std::string& text) {
+  Share share;
+  int end = 0;
+  if (std::sscanf(text.c_str(), "%zu/%zu%n", &share.first, &share.count, &end) != 2 ||
+      size_t(end) != text.size() || share.first >= share.count)
+    return std::nullopt;
+  return share;
+}
+
 std::unique_ptr<backend::Backend> backend_of(const std::string& kind) {
   if (kind == "cpu") return cpu::make_cpu_backend();
 #ifdef PLANISH_HAS_CUDA
@@ -188,6 +204,7 @@ int run(int argc, char** argv) {
   std::string kind = "cpu", filter, lines_file, resume;
   int tactics = 4;
   size_t from = 0;
+  std::optional<Share> share = Share();
   double seconds = 1e9;
   bool libraries = false;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -198,10 +215,12 @@ int run(int argc, char** argv) {
     else if (arg == "--from") from = std::stoul(argv[i + 1]);
     else if (arg == "--lines") lines_file = argv[i + 1];
     else if (arg == "--resume") resume = argv[i + 1];
+    else if (arg == "--share") share = parse_share(argv[i + 1]);
     else if (arg == "--seconds") seconds = std::stod(argv[i + 1]);
     else if (arg == "--libraries") libraries = std::string_view(argv[i + 1]) == "1";
     else return std::cerr << "unknown option " << arg << "\n", 2;
   }
+  if (!share) return std::cerr << "--share takes K/N with K below N\n", 2;
   const auto backend = backend_of(kind);
   if (!backend) return std::cout << "skipped: built without a backend '" << kind << "'\n", 77;
   if (Status s = backend->available(); !s.ok())
@@ -227,7 +246,7 @@ int run(int argc, char** argv) {
   const std::set<size_t> done = numbers_in(resume);
   std::vector<size_t> numbers;
   for (size_t s = from; s < subjects.size(); ++s)
-    if (!done.count(s)) numbers.push_back(s);
+    if (s % share->count == share->first && !done.count(s)) numbers.push_back(s);
   std::ofstream lines;
   if (!lines_file.empty()) lines.open(lines_file, std::ios::app);
   Totals totals;
