@@ -54,20 +54,28 @@ function(planish_tests_wanted result)
   endif()
 endfunction()
 
-# planish_test(NAME SOURCES... LIBRARIES... [LABEL l]): one GoogleTest program, registered with
-# ctest. LABEL quick: part of `scripts/test --quick`.
+# planish_test(NAME SOURCES... LIBRARIES... [LABEL l] [SHARDS n]): one GoogleTest program, registered with
+# ctest. LABEL quick: part of `scripts/test --quick`. SHARDS: as n entries NAME_1.. that run beside each
+# other, each with every n-th test.
 function(planish_test name)
   planish_tests_wanted(wanted)
   if(NOT wanted)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;SHARDS" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   planish_precompile(${name} test)
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest_main GTest::gmock)
   add_dependencies(planish_tests ${name})
-  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  if(ARG_LABEL)
+  if(NOT ARG_SHARDS)
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}")
+    return()
   endif()
+  foreach(number RANGE 1 ${ARG_SHARDS})
+    math(EXPR index "${number} - 1")
+    add_test(NAME ${name}_${number} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name}_${number} PROPERTIES LABELS "${ARG_LABEL}"
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()

@@ -58,25 +58,18 @@ std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::str
   return reports;
 }
 
-void expect_tactics_compile(const EmittedKernelDef& family, const kernel::Problem& problem) {
-  for (const kernel::Tactic& tactic : family.tactics(problem, testing_device())) {
-    const auto step = family.emit(problem, tactic, testing_device());
-    EXPECT_TRUE(step.ok()) << step.status().to_string();
-    if (step.ok()) expect_compiles(*step);
-  }
-}
-
 const EmittedKernelDef& registered(void (*add)(kernel::KernelRegistry&), std::string_view name) {
   static std::deque<kernel::KernelRegistry> registries;
   add(registries.emplace_back());
   return static_cast<const EmittedKernelDef&>(*registries.back().find(name));
 }
 
-kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,
-                                  std::vector<ir::TensorType> results) {
+kernel::Problem stage_problem(std::string op, ir::Attributes attrs, std::vector<ir::TensorType> operands,
+                              std::vector<ir::TensorType> results) {
   kernel::Problem problem;
   kernel::Stage stage;
-  stage.op = kernel::kExprStage;
+  stage.op = std::move(op);
+  stage.attrs = std::move(attrs);
   for (ir::TensorType& type : operands) {
     stage.inputs.push_back(int(problem.operands.size()));
     problem.operands.emplace_back().type = std::move(type);
@@ -84,8 +77,14 @@ kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::
   for (size_t i = 0; i < results.size(); ++i)
     problem.results.push_back(int(problem.operands.size() + i));
   stage.outputs = std::move(results);
-  stage.expr = std::move(expr);
   problem.stages.push_back(std::move(stage));
+  return problem;
+}
+
+kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,
+                                  std::vector<ir::TensorType> results) {
+  kernel::Problem problem = stage_problem(std::string(kernel::kExprStage), {}, std::move(operands), std::move(results));
+  problem.stages[0].expr = std::move(expr);
   return problem;
 }
 

@@ -13,16 +13,17 @@ namespace planish::cuda {
 kernel::DeviceInfo testing_device(const std::string& isa = "sm_90a");
 
 // Compiles every kernel of the step and fails the running test when one does not compile, spills, uses
-// a stack, or has none of the tensor cores' instructions that its name promises. `may_use_stack` for kernels that call functions with local arrays (sinf, powf...).
-// Returns the reports.
+// a stack, or has none of the tensor cores' instructions that its name promises. `may_use_stack` for kernels
+// that call functions with local arrays (sinf, powf...). Returns the reports.
 std::vector<PtxasReport> expect_compiles(const EmittedStep& step, const std::string& isa = "sm_90a",
                                          bool may_use_stack = false);
 
-// Every tactic of a problem that the family takes, as expect_compiles().
-void expect_tactics_compile(const EmittedKernelDef& family, const kernel::Problem& problem);
-
 // The kernel `name` that `add` registers; it lives as long as the process.
 const EmittedKernelDef& registered(void (*add)(kernel::KernelRegistry&), std::string_view name);
+
+// A problem of one stage that reads all operands (not constant) in order; all its outputs are results.
+kernel::Problem stage_problem(std::string op, ir::Attributes attrs, std::vector<ir::TensorType> operands,
+                              std::vector<ir::TensorType> results);
 
 // A problem of one Expr stage over operands of these types (dims as given; all not constant).
 kernel::Problem pointwise_problem(std::vector<ir::TensorType> operands, kernel::Expr expr,

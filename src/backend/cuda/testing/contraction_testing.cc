@@ -271,6 +271,17 @@ Problem conv_problem(const ConvCase& c, DataType type) {
   return problem;
 }
 
+Problem pool_problem(const std::string& op, const ConvCase& c, DataType type) {
+  Problem problem = conv_problem(c, type);
+  problem.operands.resize(1);
+  problem.stages.resize(1);
+  problem.stages[0].op = op;
+  problem.stages[0].inputs = {0};
+  problem.stages[0].attrs.erase("group");
+  problem.results = {1};
+  return problem;
+}
+
 Problem pooled_problem(const ConvCase& c, const PoolCase& pool, DataType type) {
   Problem problem = conv_problem(c, type);
   // A new operand moves the values behind the operands.

@@ -72,6 +72,8 @@ struct MomentsCase {
 kernel::Problem moments_problem(const MomentsCase& c, ir::DataType type);
 kernel::Problem attention_problem(const AttentionCase& c, ir::DataType type);
 kernel::Problem conv_problem(const ConvCase& c, ir::DataType type);
+// A pool with the convolution's window, strides and pads.
+kernel::Problem pool_problem(const std::string& op, const ConvCase& c, ir::DataType type);
 kernel::Problem pooled_problem(const ConvCase& c, const PoolCase& pool, ir::DataType type);
 kernel::Problem product_problem(const ProductCase& c, ir::DataType type);
 kernel::Problem gemm_problem(const GemmCase& c, ir::DataType type);

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "backend/cuda/emit/nvrtc.h"
 #include "backend/cuda/families/attention_wgmma/kernel_text.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -26,18 +25,6 @@ TEST(CudaAttentionWgmma, RefusesWithAReason) {
   EXPECT_NE(why({1, 12, 128, 100, 64, 0, false, true}, DataType::kF16).find("causal"), std::string::npos);
   EXPECT_NE(why({1, 12, 128, 128, 64, 0, false, false, {1, 1, 1, 64}}, DataType::kF16).find("mask"), std::string::npos);
   EXPECT_EQ(why({1, 12, 128, 128, 64, 0, true, false, {}, DataType::kF16, true}, DataType::kF16), "");
-}
-
-TEST(CudaAttentionWgmma, CompilesWithoutSpills) {
-  PLANISH_NEEDS_NVRTC();
-  const AttentionCase cases[] = {{2, 12, 128, 128, 64, 0, true}, {1, 4, 300, 500, 128, 2},
-                                 {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}},
-                                 {64, 12, 128, 128, 64, 0, true, false, {64, 1, 1, 128}, DataType::kF16, true},
-                                 {128, 8, 128, 300, 128}};
-  for (const AttentionCase& c : cases) {
-    const kernel::Problem problem = attention_problem(c, c.size == 128 ? DataType::kBF16 : DataType::kF16);
-    expect_tactics_compile(family(), problem);
-  }
 }
 
 // setmaxnreg waits for registers that the block does not have.

@@ -1,9 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
-
-#include "backend/cuda/emit/nvrtc.h"
 #include "backend/cuda/families/bottleneck/block.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -74,27 +70,6 @@ TEST(CudaBottleneck, PlansCoverTheResult) {
       std::vector<int> seen(size_t(plan->out_blocks * 8), 0);
       for (size_t i = 0; i < seen.size(); ++i) ++seen[size_t(bottleneck::channel_of_column(*plan, int(i)))];
       EXPECT_EQ(seen, std::vector<int>(seen.size(), 1));
-    }
-  }
-}
-
-TEST(CudaBottleneck, CompilesWithoutSpills) {
-  PLANISH_NEEDS_NVRTC();
-  const bool every = std::getenv("PLANISH_EVERY_WAY") != nullptr;
-  for (const BottleneckCase& c : kBlocks) {
-    if (!every && &c != &kBlocks[0] && &c != &kBlocks[2] && &c != &kBlocks[5]) continue;
-    const kernel::Problem problem = laid_out(family(), bottleneck_problem(c, DataType::kF16), testing_device());
-    std::vector<kernel::Tactic> tactics = family().tactics(problem, testing_device());
-    if (!every) tactics.resize(1);
-    for (const kernel::Tactic& tactic : tactics) {
-      auto step = family().emit(problem, tactic, testing_device());
-      ASSERT_TRUE(step.ok()) << step.status().to_string();
-      if (tactic.get("unrolled")) continue;  // may spill, and is refused then
-      const auto reports = expect_compiles(*step);
-      if (every && !reports.empty())
-        std::cout << step->kernels[0].entry << " " << tactic.to_string() << ": " << reports[0].registers << " registers, "
-                  << step->kernels[0].dynamic_shared_bytes << " bytes shared, predicted "
-                  << family().predict_us(problem, tactic, testing_device()) << " us\n";
     }
   }
 }

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "backend/cuda/emit/nvrtc.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/stem/stem_plan.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -101,17 +100,6 @@ TEST(CudaStem, PackedWeightsHoldEveryWeightOnce) {
   EXPECT_EQ(nonzero, 64 * 3 * 49);
   EXPECT_EQ(sum, 0);
   EXPECT_EQ(squares, 0);
-}
-
-TEST(CudaStem, CompilesWithoutSpills) {
-  PLANISH_NEEDS_NVRTC();
-  const ConvCase cases[] = {kResNet, {2, 3, 32, 32, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, {2, 3, 33, 31, 20, 3, 3, 2, 1, 1, 1, 1, kRelu}};
-  for (const ConvCase& c : cases) {
-    kernel::Problem problem = laid_out(family(), conv_problem(c, DataType::kF16), testing_device());
-    expect_tactics_compile(family(), problem);
-  }
-  expect_tactics_compile(family(), laid_out(family(), pooled_problem({128, 3, 224, 224, 64, 7, 7, 2, 3, 3, 1, 1, kRelu}, kResNetPool, DataType::kF16), testing_device()));
-  expect_tactics_compile(family(), laid_out(family(), pooled_problem(cases[1], {}, DataType::kBF16), testing_device(), 1));
 }
 
 }  // namespace

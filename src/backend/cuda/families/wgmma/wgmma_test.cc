@@ -1,6 +1,6 @@
 // The tensor-core contractions without a GPU: what is refused, that a tile's sums cover its outputs
-// once, that the packed weights are where the kernel looks for them, and that every tactic of a sample
-// compiles without spills.
+// once, that the packed weights are where the kernel looks for them, and that chosen tiles with moments
+// compile without spills (../tactics_test.cc: every tactic of a sample).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -300,27 +300,6 @@ TEST(CudaWgmma, BlocksOfPixelsAndPools) {
   EXPECT_NE(why(odd, {}).find("no tile"), std::string::npos);
 }
 
-TEST(CudaWgmma, TacticsOfASampleCompileWithoutSpills) {
-  PLANISH_NEEDS_NVRTC();
-  const kernel::Problem problems[] = {
-      residual_conv(),
-      conv_problem({32, 128, 28, 28, 128, 3, 3, 1, 1, 1, 1, 1, {true, false, Activation::kRelu}}, DataType::kBF16),
-      product_problem({{}, 1, 1000, 2048, true, {}, {true, false, Activation::kNone}}, DataType::kF16),
-      product_problem({{2, 3}, 72, 200, 64, false, {1, 3}, {false, true, Activation::kSilu}}, DataType::kF16),
-      pooled_problem({8, 128, 112, 112, 128, 3, 3, 1, 1, 1, 1, 1, {true, false, Activation::kRelu}}, {}, DataType::kF16),
-  };
-  for (const kernel::Problem& problem : problems) {
-    const kernel::Problem laid = laid_out(wgmma_family(), problem, testing_device());
-    std::vector<kernel::Tactic> tactics = wgmma_family().tactics(laid, testing_device());
-    tactics.resize(std::min<size_t>(tactics.size(), &problem == &problems[4] ? 12 : 4));
-    for (const kernel::Tactic& tactic : tactics) {
-      auto step = wgmma_family().emit(laid, tactic, testing_device());
-      ASSERT_TRUE(step.ok()) << step.status().to_string();
-      expect_compiles(*step);
-    }
-  }
-}
-
 TEST(CudaPlainContraction, TakesWhatTensorCoresRefuse) {
   const kernel::DeviceInfo device = testing_device();
   EXPECT_TRUE(plain_family().supports(residual_conv(DataType::kF32), device).ok());
@@ -356,20 +335,6 @@ TEST(CudaPlainContraction, PackedWeightsLieByDepthAndByChannel) {
             sum -= want;
           }
       EXPECT_EQ(sum, 0);
-    }
-  }
-}
-
-TEST(CudaPlainContraction, TacticsCompileWithoutSpillsForBothArchitectures) {
-  PLANISH_NEEDS_NVRTC();
-  for (const auto& [problem, isa] : {std::pair{residual_conv(DataType::kF32), "sm_90a"}, std::pair{residual_conv(), "sm_80"},
-        std::pair{gemm_problem({33, 65, 47, true, true, false, 0.5, 2, {33, 1}}, DataType::kF32), "sm_80"}}) {
-    const kernel::DeviceInfo device = testing_device(isa);
-    const kernel::Problem laid = laid_out(plain_family(), problem, device);
-    for (const kernel::Tactic& tactic : plain_family().tactics(laid, device)) {
-      auto step = plain_family().emit(laid, tactic, device);
-      ASSERT_TRUE(step.ok()) << step.status().to_string();
-      expect_compiles(*step, isa);
     }
   }
 }
