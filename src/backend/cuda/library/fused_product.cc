@@ -74,7 +74,6 @@ class Reader {
     const Access& result = out_.product.epilogue.results[0];
     const bool no_rows = std::all_of(access.row_steps.begin(), access.row_steps.end(),
                                      [](int64_t step) { return step == 0; });
-    if (access.moments >= 0) return unsupported("moments of rows");
     if (no_rows && access.channel_step == 1 && out_.bias < 0) {
       out_.bias = access.index;
       return ok_status();
@@ -99,6 +98,7 @@ Result<FusedProduct> fused_product_of(kernel::Problem problem) {
   PLANISH_ASSIGN_OR_RETURN(out.product, product_of(problem));
   kernel::set_layouts(problem, product_layouts(problem, out.product));
   PLANISH_ASSIGN_OR_RETURN(out.product, product_of(problem));
+  PLANISH_RETURN_IF_ERROR(without_moments(out.product));
   if (out.product.epilogue.results.size() != 1) return unsupported("several results");
   PLANISH_RETURN_IF_ERROR(Reader(out).read());
   if (out.product.epilogue.results[0].type != out.product.type)

@@ -19,31 +19,18 @@ inline bool packs_right_operand(const kernel::Problem& problem, int operand) {
   return true;
 }
 
+// Families of contractions, some of which take a max pool behind a convolution, too (pooled.h).
 class ContractionDef : public EmittedKernelDef {
  public:
   std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
                                             const kernel::DeviceInfo&) const override {
-    auto product = product_of(problem, true);
-    if (!product.ok()) return {};
-    return {product_layouts(problem, *product)};
+    auto p = pooled_product_of(problem);
+    if (!p.ok()) return {};
+    return {product_layouts(problem, p->product)};
   }
   // Results of pixels: the epilogue knows their pitch.
   bool takes_strided(const kernel::Problem& problem, bool result, int index) const override {
     return result && kernel::pixels_lie_apart(problem.result_type(index));
-  }
-  bool packs(const kernel::Problem& problem, int operand) const override {
-    return packs_right_operand(problem, operand);
-  }
-};
-
-// Families that take a max pool behind a convolution.
-class PooledContractionDef : public ContractionDef {
- public:
-  std::vector<kernel::LayoutChoice> layouts(const kernel::Problem& problem,
-                                            const kernel::DeviceInfo&) const override {
-    auto p = pooled_product_of(problem, true);
-    if (!p.ok()) return {};
-    return {product_layouts(problem, p->product)};
   }
   bool packs(const kernel::Problem& problem, int operand) const override {
     const std::optional<size_t> pool = pool_stage(problem);

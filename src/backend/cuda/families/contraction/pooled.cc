@@ -80,16 +80,17 @@ std::optional<size_t> pool_stage(const Problem& problem) {
   return std::nullopt;
 }
 
-Result<PooledProduct> pooled_product_of(const Problem& problem, bool with_moments) {
+Result<PooledProduct> pooled_product_of(const Problem& problem) {
   PooledProduct out;
   const std::optional<size_t> at = pool_stage(problem);
   if (!at) {
-    PLANISH_ASSIGN_OR_RETURN(out.product, product_of(problem, with_moments));
+    PLANISH_ASSIGN_OR_RETURN(out.product, product_of(problem));
     return out;
   }
   const int value = problem.stages[*at].inputs[0];
   PLANISH_ASSIGN_OR_RETURN(out.product, product_of(stages_before(problem, *at, value)));
   if (!out.product.is_conv) return other_family();
+  PLANISH_RETURN_IF_ERROR(without_moments(out.product));
   if (const ir::DataType type = problem.type_of(value).dtype; type != out.product.type)
     return unsupported(cat("a pool of ", ir::name_of(type), ", expected ", ir::name_of(out.product.type)));
   int first_value = int(problem.operands.size());
@@ -100,7 +101,7 @@ Result<PooledProduct> pooled_product_of(const Problem& problem, bool with_moment
 
 Result<PooledProduct> pooled_product_of_any_size(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(Problem plain, kernel::concrete(problem, [](std::string_view) { return 64; }));
-  return pooled_product_of(plain, true);
+  return pooled_product_of(plain);
 }
 
 Result<Epilogue> quads_epilogue(const PooledProduct& problem) {

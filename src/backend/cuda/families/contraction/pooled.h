@@ -34,7 +34,7 @@ struct PooledProduct {
 // The stage of a max pool that reads what another stage gives.
 std::optional<size_t> pool_stage(const kernel::Problem& problem);
 // As product_of(), which takes problems without a pool.
-Result<PooledProduct> pooled_product_of(const kernel::Problem& problem, bool with_moments = false);
+Result<PooledProduct> pooled_product_of(const kernel::Problem& problem);
 Result<PooledProduct> pooled_product_of_any_size(const kernel::Problem& problem);
 
 // Where windows are 2 x 2, side by side and whole, and nothing stands behind the pool, and the convolution's

@@ -170,7 +170,7 @@ Result<Product> matmul_product(const Problem& problem, const ContractionStages& 
 
 }  // namespace
 
-Result<Product> product_of(const Problem& problem, bool with_moments) {
+Result<Product> product_of(const Problem& problem) {
   const auto is_product = [](const kernel::Stage& stage) {
     return stage.op == "Conv" || stage.op == "MatMul" || stage.op == "Gemm";
   };
@@ -181,12 +181,15 @@ Result<Product> product_of(const Problem& problem, bool with_moments) {
   PLANISH_ASSIGN_OR_RETURN(Product p, op == "Conv"   ? conv_product(problem, *parts)
                                       : op == "Gemm" ? gemm_product(problem, *parts)
                                                      : matmul_product(problem, *parts));
-  if (p.epilogue.has_moments() && !with_moments) return unsupported("moments of rows");
   if (p.rows * p.batches > INT32_MAX || p.epilogue.channels > INT32_MAX)
     return unsupported(cat(p.rows, " rows, expected fewer than 2^31"));
   if (p.rows * p.batches * p.epilogue.channels == 0 || p.depth * p.taps() == 0)
     return unsupported("an empty product");
   return p;
+}
+
+Status without_moments(const Product& product) {
+  return product.epilogue.has_moments() ? unsupported("moments of rows") : ok_status();
 }
 
 Problem stages_before(const Problem& problem, size_t stage, int value) {
@@ -200,7 +203,7 @@ Problem stages_before(const Problem& problem, size_t stage, int value) {
 Result<Product> product_of_any_size(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(Problem plain,
                            kernel::concrete(problem, [](std::string_view) { return 64; }));
-  return product_of(plain, true);
+  return product_of(plain);
 }
 
 int64_t right_element(const Product& p, int64_t batch, int64_t channel, int64_t tap, int64_t depth) {

@@ -56,9 +56,11 @@ struct Product {
 };
 
 // The product that a problem asks for. kUnimplemented: another family's problem; kUnsupported: a
-// contraction that no kernel of ours takes, with the reason. `with_moments`: the family joins and leaves
-// moments of rows.
-Result<Product> product_of(const kernel::Problem& problem, bool with_moments = false);
+// contraction that no kernel of ours takes, with the reason.
+Result<Product> product_of(const kernel::Problem& problem);
+
+// Ok, or why a family that knows nothing of moments of rows (defer_layer_norm) does not take the product.
+Status without_moments(const Product& product);
 
 // The same for packing, which looks at weights only: symbolic dims get room for any filter.
 Result<Product> product_of_any_size(const kernel::Problem& problem);

@@ -18,6 +18,7 @@ class Plain : public ContractionDef {
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
     PLANISH_ASSIGN_OR_RETURN(Product product, product_of(problem));
+    PLANISH_RETURN_IF_ERROR(without_moments(product));
     if (sm_version(device) < 80)
       return unsupported(cat("the device is ", device.isa, ", expected sm_80 or newer"));
     if (product.depth * product.taps() > INT32_MAX / 2) return unsupported("a depth beyond 2^30");

@@ -22,7 +22,7 @@ using kernel::Problem;
 using kernel::Tactic;
 using stem::StemPlan;
 
-class Stem : public PooledContractionDef {
+class Stem : public ContractionDef {
  public:
   std::string name() const override { return "cuda.stem_wgmma"; }
 

@@ -49,6 +49,7 @@ Tactic read(const kernel::Tactic& tactic) { return {int(tactic.get("occ", 2)), i
 Result<StemPlan> plan_of(const PooledProduct& problem, const Tactic& tactic) {
   const Product& p = problem.product;
   if (!p.is_conv) return other_family();
+  PLANISH_RETURN_IF_ERROR(without_moments(p));
   const ConvGeometry& g = p.conv;
   if (p.type == ir::DataType::kF32) return unsupported("f32, expected f16 or bf16");
   if (!p.right_constant) return unsupported("computed weights");

@@ -114,13 +114,13 @@ std::string entry_name(const Product& p, const Plan& plan, bool pooled) {
   return out + "_sm90";
 }
 
-class Wgmma : public PooledContractionDef {
+class Wgmma : public ContractionDef {
  public:
   std::string name() const override { return "cuda.contraction_wgmma"; }
   int version() const override { return 2; }
 
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem, true));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem));
     const Product& product = pooled.product;
     if (sm_version(device) != 90)
       return unsupported(cat("the device is ", device.isa, ", expected sm_90a"));
@@ -133,7 +133,7 @@ class Wgmma : public PooledContractionDef {
   }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
-    auto product = pooled_product_of(problem, true);
+    auto product = pooled_product_of(problem);
     std::vector<Tactic> out;
     if (!product.ok()) return out;
     for (const wgmma::Tile& tile : wgmma::candidates(*product, sm_count(device)))
@@ -143,7 +143,7 @@ class Wgmma : public PooledContractionDef {
 
   double predict_us(const Problem& problem, const Tactic& tactic,
                     const DeviceInfo& device) const override {
-    auto product = pooled_product_of(problem, true);
+    auto product = pooled_product_of(problem);
     if (!product.ok()) return 1e12;
     auto plan = wgmma::plan_of(*product, wgmma::read(tactic));
     return plan.ok() ? wgmma::predict_us(*product, *plan, sm_count(device)) : 1e12;
@@ -161,7 +161,7 @@ class Wgmma : public PooledContractionDef {
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic,
                            const DeviceInfo& device) const override {
-    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem, true));
+    PLANISH_ASSIGN_OR_RETURN(const PooledProduct pooled, pooled_product_of(problem));
     PLANISH_ASSIGN_OR_RETURN(const Plan plan, wgmma::plan_of(pooled, wgmma::read(tactic)));
     const Product& product = pooled.product;
     PLANISH_ASSIGN_OR_RETURN(const EpilogueText epilogue, print_quads_or_rows(pooled, plan.lanes));

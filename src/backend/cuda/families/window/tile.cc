@@ -73,6 +73,7 @@ Tile read(const kernel::Tactic& tactic) {
 Status can_take(const PooledProduct& problem) {
   const Product& p = problem.product;
   if (!p.is_conv) return other_family();
+  PLANISH_RETURN_IF_ERROR(without_moments(p));
   const ConvGeometry& g = p.conv;
   if (p.type == ir::DataType::kF32) return unsupported("f32, expected f16 or bf16");
   if (!p.right_constant) return unsupported("computed filters");

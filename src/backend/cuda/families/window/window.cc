@@ -29,7 +29,7 @@ TensorMapSpec input_map(const Product& p, const Plan& plan) {
   return map;
 }
 
-class Window : public PooledContractionDef {
+class Window : public ContractionDef {
  public:
   std::string name() const override { return "cuda.window_wgmma"; }
 
