@@ -6,8 +6,9 @@
 
 graph: eager's launches as a CUDA graph; compile and autotune: torch.compile in its default mode and
 with max-autotune, as a CUDA graph. Prints one JSON line with the median milliseconds of each way, by
-events around runs on tensors that lie on the device; convolutions get channels_last tensors, which is
-what PyTorch is fastest with. Weights are random: they do not change the time. --serve prints a line once
+events around runs on tensors that lie on the device. What PyTorch is fastest with is given to it:
+convolutions get channels_last tensors and take in the batch normalizations behind them, BERT attends
+without a mask (ours reads one). Weights are random: they do not change the time. --serve prints a line once
 PyTorch is loaded and then answers each line "MODEL BATCH PRECISION" of standard input with such a line.
 """
 
@@ -17,6 +18,7 @@ import statistics
 import sys
 
 import torch
+from torch.fx.experimental.optimization import fuse
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -27,14 +29,18 @@ def vision(name):
     model = getattr(torchvision.models, name)
     more = {"init_weights": False, "aux_logits": False} if name == "inception_v3" else {}
     size = 299 if name == "inception_v3" else 224
-    return model(weights=None, **more), lambda batch: (torch.rand(batch, 3, size, size),)
+    return fuse(model(weights=None, **more).eval()), lambda batch: (torch.rand(batch, 3, size, size),)
 
 
 def bert():
     import transformers
+    from transformers.models.bert import modeling_bert
 
-    model = transformers.BertModel(transformers.BertConfig(), add_pooling_layer=False)
-    return model, lambda batch: (torch.randint(0, 1000, (batch, 128)),)
+    # While a model is compiled or captured, transformers makes a mask of ones where none is given, and
+    # PyTorch's flash attention takes none (batch 128: 7.3 ms eager, but 10.3 compiled and 17.9 captured).
+    modeling_bert.create_bidirectional_mask = lambda *_, **__: None
+    config = transformers.BertConfig(attn_implementation="sdpa")
+    return transformers.BertModel(config, add_pooling_layer=False), lambda batch: (torch.randint(0, 1000, (batch, 128)),)
 
 
 def mlp():
