@@ -142,6 +142,24 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
             self.assertIn("made for sm_90a, the device is sm_80) and cannot be made anew: no NVRTC", done.stderr)
 
+    def test_errors_of_runs_name_the_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            save(products(), pathlib.Path(folder) / "model.onnx")
+
+            def planish(code, *arguments, fault=""):
+                done = subprocess.run([PLANISH, *arguments], cwd=folder, text=True, capture_output=True, timeout=600,
+                                      env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
+                                               PLANISH_CUDA_CACHE="none", FAKE_CUDA=fault))
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                return done.stderr
+
+            planish(0, "build", "model.onnx", "-o", "two.plan", "--device", "cuda", "--deterministic")
+            np.save(pathlib.Path(folder) / "x.npy", np.ones((64, 64), np.float32))
+            for command in (["bench"], ["bench", "--serve-rounds"], ["run", "--input", "x.npy"]):
+                with self.subTest(command):
+                    said = planish(5, command[0], "two.plan", *command[1:], fault="cuGraphLaunch=719@1")
+                    self.assertRegex(said, r"^planish: .*two\.plan: .*cuGraphLaunch")
+
     def test_members_of_a_concat_are_written_in_place(self):
         steps = self.run_planish("build", branches(), "-o", "plan", "--precision", "fp16")
         self.assertIn("MaxPool", steps)

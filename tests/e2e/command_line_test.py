@@ -76,6 +76,11 @@ class CommandLine(unittest.TestCase):
         self.expect(2, "run", self.plan, "--input", f"image={IMAGES}", "--device", "cuda",
                     error="the plan was built for device 'cpu', got --device cuda")
         self.expect(1, "bench", self.plan, "--iterations", 0, error="not in range 1")
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + b"\n"
+        two = self.work / "two.npy"
+        two.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+        for command in ("bench", "run"):
+            self.expect(2, command, self.plan, "--input", f"image={two}", error=f"{self.plan}: ")
         damaged = self.work / "damaged.plan"
         data = bytearray(self.plan.read_bytes())
         data[len(data) // 2] ^= 1

@@ -148,7 +148,7 @@ Result<RunTimes> device_times(Worker& worker) {
 }
 
 // "ready", then for each line K on standard input K runs and one JSON line.
-int serve_rounds(Worker& worker) {
+int serve_rounds(Worker& worker, const std::string& source) {
   fmt::print("ready\n");
   std::fflush(stdout);
   RunOptions options;
@@ -161,7 +161,7 @@ int serve_rounds(Worker& worker) {
     std::vector<double> samples;
     for (long i = 0; i < count; ++i) {
       const auto before = Clock::now();
-      if (const Status status = worker.context->run(options); !status.ok()) return fail(status);
+      if (const Status status = worker.context->run(options); !status.ok()) return fail(status.at(source));
       samples.push_back(ms_between(before, Clock::now()));
     }
     const LatencyStats stats = latency_stats(std::move(samples));
@@ -215,8 +215,9 @@ int bench_command(const Options& options) {
   Opened opened = open_source(options.source, options.flags, {}, dims);
   if (!opened.source) return opened.exit_code;
   const Engine& engine = *opened.source->engine;
+  const auto failed = [&](const Status& status) { return fail(status.at(options.source)); };
   auto inputs = bench_inputs(engine, *given);
-  if (!inputs.ok()) return fail(inputs.status());
+  if (!inputs.ok()) return failed(inputs.status());
 
   BenchResult result;
   result.source = options.source;
@@ -239,26 +240,26 @@ int bench_command(const Options& options) {
       run_options.cancel = interrupt();
       status = worker.context->run(run_options);
     }
-    if (!status.ok()) return fail(status);
+    if (!status.ok()) return failed(status);
     if (&worker == workers.data()) result.first_run_ms = ms_between(begin, Clock::now());
   }
-  if (options.serve_rounds) return serve_rounds(workers[0]);
+  if (options.serve_rounds) return serve_rounds(workers[0], options.source);
   const auto note_state = [&](std::optional<DeviceState>& state) {
     if (auto told = engine.device_state(); told.ok()) state = *told;
   };
   note_state(result.before);
   if (const Status status = measure_all(workers, options, result); !status.ok())
-    return fail(status);
+    return failed(status);
   note_state(result.after);
   if (engine.device().kind != "cpu") {
     auto times = device_times(workers[0]);
-    if (!times.ok()) return fail(times.status());
+    if (!times.ok()) return failed(times.status());
     result.has_device_times = true;
     result.device_us = *times;
   }
   if (options.profile) {
     auto means = profile(workers[0], engine);
-    if (!means.ok()) return fail(means.status());
+    if (!means.ok()) return failed(means.status());
     result.profile = std::move(*means);
   }
   if (auto memory = engine.memory(result.input_dims); memory.ok()) result.memory = *memory;

@@ -65,17 +65,18 @@ int run_command(const Options& options) {
   Opened opened = open_source(options.source, options.flags, options.dumps, dims);
   if (!opened.source) return opened.exit_code;
   const Engine& engine = *opened.source->engine;
+  const auto failed = [&](const Status& status) { return fail(status.at(options.source)); };
   auto inputs = match_inputs(engine.inputs(), *tensors);
-  if (!inputs.ok()) return fail(inputs.status());
+  if (!inputs.ok()) return failed(inputs.status());
 
   ContextOptions context_options;
   context_options.threads = options.flags.threads;
   auto context = Context::create(engine, context_options);
-  if (!context.ok()) return fail(context.status());
+  if (!context.ok()) return failed(context.status());
   for (size_t i = 0; i < inputs->size(); ++i) {
     const Status status =
         context->set_input(int(i), (*inputs)[i].data(), (*inputs)[i].dims());
-    if (!status.ok()) return fail(status);
+    if (!status.ok()) return failed(status);
   }
   RunOptions run_options;
   run_options.cancel = interrupt();
@@ -90,7 +91,7 @@ int run_command(const Options& options) {
         dumped.push_back({std::string(name), copy_of(value)});
     };
   }
-  if (const Status status = context->run(run_options); !status.ok()) return fail(status);
+  if (const Status status = context->run(run_options); !status.ok()) return failed(status);
   if (dumped.size() < wanted.size()) {
     for (const std::string& name : wanted) {
       const bool found = std::any_of(dumped.begin(), dumped.end(),
