@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -135,9 +136,12 @@ PLANISH_API Result<Plan> build(const Network& network, const BuildOptions& optio
 PLANISH_API Result<Plan> build(Network&& network, const BuildOptions& options = {});
 
 // Opens a device ("cuda", "cuda:1") ahead of its first use: a GPU's driver and context take some tenths
-// of a second to start, which another thread may spend beside the reading of a model. Errors:
-// kInvalidArgument, kNotFound, kDeviceError, as a build for the device would give.
+// of a second to start. Errors: kInvalidArgument, kNotFound, kDeviceError, as a build for the device would
+// give.
 PLANISH_API Status open_device(const std::string& device);
+// The same on a thread of its own, beside the reading of a model; the future waits for it when it ends.
+// Where no thread can be had, it opens when get() is called.
+PLANISH_API std::future<Status> open_device_async(const std::string& device);
 
 // Names of the graph passes in the order they run.
 PLANISH_API std::vector<std::string> pass_names();

@@ -71,8 +71,10 @@ def build(model: Union[Path, bytes, Any], *, device: str = "cpu", shapes: Option
             setattr(options, name, value)
         except TypeError:
             raise TypeError(f"{name}: got {value!r}, a {type(value).__name__}") from None
+    opening = _planish.open_device_async(device)  # beside the reading of the model
     network = load_network(model, shapes, signature=signature, tags=tags, inputs=inputs,
                            outputs=outputs)
     with report_to(progress) as report:
         plan = _planish.build(network, options, report)
+    del opening
     return Engine(plan.engine("", threads), plan, network)

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <exception>
+#include <future>
 #include <utility>
 
 #include "bindings.h"
@@ -92,6 +93,9 @@ void register_build(nb::module_& module) {
         return std::string("<planish.CancelToken, ") + (token.cancelled() ? "" : "not ") +
                "cancelled>";
       });
+  // What comes of it, build() says.
+  nb::class_<std::future<Status>>(module, "DeviceOpening");
+  module.def("open_device_async", [](const std::string& device) { return open_device_async(device); }, "device"_a);
   nb::class_<BuildOptions>(module, "BuildOptions")
       .def(nb::init<>())
       .def_rw("device", &BuildOptions::device)

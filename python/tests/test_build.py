@@ -1,5 +1,6 @@
 """What happens around a build: progress, exceptions of callbacks, Ctrl-C."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -108,3 +109,14 @@ def test_wrong_options(digits, options, message):
 def test_options_of_a_wrong_type(digits):
     with pytest.raises(TypeError, match="threads: got 'two', a str"):
         planish.build(digits, threads="two")
+
+
+def test_a_gpu_that_is_not_there(digits):
+    """It is opened beside the reading of the model; what comes first to be wrong is said, once."""
+    environment = dict(os.environ, PLANISH_CUDA_DRIVER="/nowhere/libcuda.so.1")
+    for model, error, says in ((str(digits), "NotFoundError", "cuda"),
+                               ("/nowhere.onnx", "NotFoundError", "/nowhere.onnx")):
+        code = f"import planish\ntry: planish.build({model!r}, device='cuda')\nexcept planish.{error} as e: print(e)"
+        done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert says in done.stdout

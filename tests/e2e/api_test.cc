@@ -615,6 +615,9 @@ TEST(Host, OpensADeviceAheadOrSaysWhyNot) {
   EXPECT_TRUE(open_device("cpu").ok());
   EXPECT_EQ(open_device("toaster").code(), Code::kNotFound);
   EXPECT_EQ(open_device("cpu:x").code(), Code::kInvalidArgument);
+  EXPECT_TRUE(open_device_async("cpu").get().ok());
+  EXPECT_EQ(open_device_async("toaster").get().code(), Code::kNotFound);
+  (void)open_device_async("toaster");  // nobody asks
 }
 
 TEST(Host, ListsDevices) {

@@ -45,10 +45,7 @@ int build_command(const Options& options) {
   for (const std::string& path : {options.output, options.json})
     if (const Status status = check_writable(path); !status.ok()) return fail(status);
   // A GPU starts while the model is read; whether it is there, build() says.
-  std::future<void> opened;
-  if (build_options->device != "cpu")
-    opened = std::async(std::launch::async,
-                        [device = build_options->device] { (void)open_device(device); });
+  const std::future<Status> opened = open_device_async(build_options->device);
   auto network = load_model(options.model, options.flags);
   if (!network.ok()) return fail(network.status());
   const double imported = seconds_since(begin);

@@ -345,6 +345,15 @@ Status open_device(const std::string& device) {
   });
 }
 
+std::future<Status> open_device_async(const std::string& device) {
+  const auto open = [device] { return open_device(device); };
+  try {
+    return std::async(std::launch::async, open);
+  } catch (const std::system_error&) {
+    return std::async(std::launch::deferred, open);
+  }
+}
+
 std::vector<std::string> pass_names() {
   std::vector<std::string> names;
   for (const passes::Pass& pass : passes::all_passes()) names.emplace_back(pass.name);
