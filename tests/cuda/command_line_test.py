@@ -96,6 +96,31 @@ def pooled():
     return model(nodes, [3, 3, 67, 53], constants, 4)
 
 
+def repeated():
+    """A dense layer, then another three times over in a Loop, or not at all where an If says so."""
+    value, integer, boolean = helper.make_tensor_value_info, TensorProto.INT64, TensorProto.BOOL
+
+    def state(name):
+        return value(name, TensorProto.FLOAT, [64, 128])
+
+    step = helper.make_graph(
+        [helper.make_node("MatMul", ["s", "w"], ["p"]), helper.make_node("Tanh", ["p"], ["next"]),
+         helper.make_node("Identity", ["c"], ["again"])], "step",
+        [value("i", integer, []), value("c", boolean, []), state("s")], [value("again", boolean, []), state("next")],
+        [constant("w", 128, 128)])
+    then = helper.make_graph([helper.make_node("Loop", ["three", "yes", "r"], ["l"], body=step)], "then", [],
+                             [state("l")])
+    other = helper.make_graph([helper.make_node("Identity", ["r"], ["same"])], "other", [], [state("same")])
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
+             helper.make_node("ReduceMax", ["r"], ["most"], keepdims=0),
+             helper.make_node("Greater", ["most", "zero"], ["positive"]),
+             helper.make_node("If", ["positive"], ["z"], then_branch=then, else_branch=other),
+             helper.make_node("MatMul", ["z", "b"], ["y"])]
+    numbers = [numpy_helper.from_array(np.int64(3), "three"), numpy_helper.from_array(np.array(True), "yes"),
+               numpy_helper.from_array(np.float32(0), "zero")]
+    return model(nodes, [64, 64], [constant("a", 64, 128), constant("b", 128, 64), *numbers], 2)
+
+
 class CommandLine(unittest.TestCase):
     def verify(self, onnx, *options):
         out = self.run_planish("verify", onnx, *options)
@@ -123,24 +148,26 @@ class CommandLine(unittest.TestCase):
 
     def test_a_plan_of_another_architecture(self):
         """Made for Hopper, on Ampere: other kernels where NVRTC is, refused with both names where it is not."""
-        with tempfile.TemporaryDirectory() as folder:
-            save(branches(), pathlib.Path(folder) / "model.onnx")
+        for made in (branches, repeated):
+            with self.subTest(made.__name__), tempfile.TemporaryDirectory() as folder:
+                save(made(), pathlib.Path(folder) / "model.onnx")
 
-            def planish(*arguments, **environment):
-                return subprocess.run([PLANISH, *arguments], cwd=folder, text=True, capture_output=True, timeout=600,
-                                      env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
-                                               PLANISH_CUDA_CACHE="none") | environment)
-            built = planish("build", "model.onnx", "-o", "plan", "--device", "cuda", "--deterministic", "--precision",
-                            "fp16")
-            self.assertIn("cuda.contraction_wgmma", built.stdout, built.stderr)
-            done = planish("verify", "model.onnx", "--plan", "plan", FAKE_CUDA="capability=80")
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertIn("all outputs within their bounds", done.stdout)
-            self.assertIn("the plan was made for sm_90a, the device is sm_80", done.stderr)
-            done = planish("bench", "plan", "--iterations", "1", FAKE_CUDA="capability=80",
-                           PLANISH_NVRTC="/nowhere/libnvrtc.so.13")
-            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-            self.assertIn("made for sm_90a, the device is sm_80) and cannot be made anew: no NVRTC", done.stderr)
+                def planish(*arguments, **environment):
+                    return subprocess.run([PLANISH, *arguments], cwd=folder, text=True, capture_output=True,
+                                          timeout=600,
+                                          env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
+                                                   PLANISH_CUDA_CACHE="none") | environment)
+                built = planish("build", "model.onnx", "-o", "plan", "--device", "cuda", "--deterministic",
+                                "--precision", "fp16")
+                self.assertIn("cuda.contraction_wgmma", built.stdout, built.stderr)
+                done = planish("verify", "model.onnx", "--plan", "plan", FAKE_CUDA="capability=80")
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn("all outputs within their bounds", done.stdout)
+                self.assertIn("the plan was made for sm_90a, the device is sm_80", done.stderr)
+                done = planish("bench", "plan", "--iterations", "1", FAKE_CUDA="capability=80",
+                               PLANISH_NVRTC="/nowhere/libnvrtc.so.13")
+                self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+                self.assertIn("made for sm_90a, the device is sm_80) and cannot be made anew: no NVRTC", done.stderr)
 
     def test_errors_of_runs_name_the_file(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -124,6 +124,19 @@ class WarmBuild(unittest.TestCase):
         self.assertLess(deferred["steps"], deferred["plain_steps"])
         self.assertLess(deferred["us"], 2 * deferred["plain_us"])  # a step on reference code takes milliseconds
 
+    def test_deferred_normalizations_are_refused_by_name_elsewhere(self):
+        """Only kernels for Hopper know moments of rows (docs/decisions/0039)."""
+        save(encoder(), self.model)
+        code, _, report = self.build("encoder", "stub", "", "--deterministic", "--io-precision", "fp16")
+        self.assertEqual(code, 0, report)
+        done = subprocess.run([PLANISH, "bench", self.folder / "encoder.plan", "--iterations", "1"], text=True,
+                              capture_output=True, timeout=280,
+                              env=dict(os.environ, PLANISH_CUDA_DRIVER=FAKE_CUDA, PLANISH_NVRTC=FAKE_NVRTC,
+                                       FAKE_NVRTC="stub", FAKE_CUDA="capability=80"))
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"step \d+ \(cuda\.contraction_wgmma\) from '.*made for sm_90a, the device is "
+                                      r"sm_80, and no kernel here takes .*Moments")
+
     def test_phases_add_up_to_the_build(self):
         code, _, report = self.build("cold", "stub")
         self.assertEqual(code, 0, report)
