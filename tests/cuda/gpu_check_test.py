@@ -28,6 +28,18 @@ for number in range(first, 6, count):
 sys.exit(1)
 """
 
+# One of twenty graphs fails, of the second twenty; the third twenty kill the process.
+GRAPHS = """
+import sys
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+chunk = (int(options["--first"]) - 500000) // 20
+if chunk == 2: sys.exit(134)
+failed = int(chunk == 1)
+if failed: print("graph 500021: wrong")
+print(f"{options['--count']} graphs from seed {options['--first']}, 9 nodes: {failed} failed")
+sys.exit(failed)
+"""
+
 PLANISH = """
 import json, os, sys, pathlib
 if sys.argv[1] == "--version": sys.exit(print("planish 1.2.3"))
@@ -57,7 +69,7 @@ class GpuCheck(unittest.TestCase):
         self.calls.write_text("")
         self.path = "/usr/bin:/bin"
         self.bin.mkdir()
-        for name, text in (("conformance_test", CONFORMANCE), ("planish", PLANISH)):
+        for name, text in (("conformance_test", CONFORMANCE), ("random_graphs", GRAPHS), ("planish", PLANISH)):
             (self.bin / name).write_text(f"#!{sys.executable}\n{text}")
             (self.bin / name).chmod(0o755)
         models = self.state / "models_1"
@@ -95,6 +107,15 @@ class GpuCheck(unittest.TestCase):
             counts = self.found("conformance")
             self.assertEqual((counts["right"], counts["wrong"], counts["refused"], counts["problems"],
                               counts["not_run"]), (15, 2, 1, 6, 0), text)
+
+    def test_graphs_that_fail_or_kill_the_process_are_named(self):
+        code, text = self.check("graphs")
+        self.assertEqual(code, 1, text)
+        counts = self.found("graphs")
+        self.assertEqual((counts["right"], counts["wrong"], counts["not_run"]), (379, 2, 20), text)
+        self.assertEqual([(row["first"], row["said"][-1]) for row in counts["wrong_list"]],
+                         [(500020, "ended with 1"), (500040, "ended with 134")])
+        self.assertIn("graph 500021: wrong", counts["wrong_list"][0]["said"])
 
     def test_what_the_time_did_not_allow_is_counted_as_not_run(self):
         code, text = self.check("conformance", "--only", "slow")

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "backend/cpu/cpu_backend.h"
+#ifdef PLANISH_HAS_CUDA
+#include "backend/cuda/cuda_backend.h"
+#endif
 #include "base/hash.h"
 #include "base/text.h"
 #include "check/verify.h"
@@ -69,11 +72,13 @@ class Checker {
  public:
   Checker(const Machine& machine, const RandomGraph& graph, uint64_t seed)
       : machine_(machine), graph_(graph), seed_(seed),
-        device_(seed % 4 == 0 ? *machine.two_threads : *machine.one_thread) {}
+        device_(seed % 4 == 0 ? machine.two_threads : machine.one_thread) {}
 
   GraphReport run() {
-    if (Status s = check(); !s.ok()) report_.failure = s.to_string();
-    else report_.steps.clear();
+    const Status s = check();
+    report_.device_lost = s.code() == Code::kDeviceError;
+    if (s.ok()) report_.steps.clear();
+    else report_.failure = s.to_string();
     return std::move(report_);
   }
 
@@ -129,7 +134,7 @@ class Checker {
     auto plan = compile(std::move(graph), options, nullptr);
     if (!plan.ok()) return plan.status().at("half precision: build");
     report_.steps = describe_steps(plan->program);
-    auto engine = runtime::Engine::create(std::move(plan).value(), shared_device(), machine_.kernels);
+    auto engine = load(std::move(plan).value());
     if (!engine.ok()) return engine.status().at("half precision: load");
     auto outputs = run(*engine, graph_.feeds);
     if (!outputs.ok()) return outputs.status().at("half precision: run");
@@ -138,8 +143,10 @@ class Checker {
                    ir::unit_roundoff(pass_options.precision));
   }
 
-  std::shared_ptr<backend::Device> shared_device() const {
-    return seed_ % 4 == 0 ? machine_.two_threads : machine_.one_thread;
+  Result<std::shared_ptr<runtime::Engine>> load(plan::Plan plan) const {
+    runtime::EngineOptions options;
+    options.host = machine_.host;
+    return runtime::Engine::create(std::move(plan), device_, machine_.kernels, options);
   }
 
   Status optimizer_off() {
@@ -199,14 +206,14 @@ class Checker {
   Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph,
                              const compiler::CompileOptions& options, tuner::TimeStore* times) {
     return compiler::compile(std::move(graph), options,
-                             {*machine_.ops, machine_.kernels, device_, times});
+                             {*machine_.ops, machine_.kernels, *device_, times, machine_.host.get()});
   }
 
   // The outputs for the first feeds.
   Result<std::vector<ir::Tensor>> check_plan(const std::string& road, plan::Plan plan) {
     for (const plan::Step& step : plan.program.steps) ++report_.kernels[step.kernel];
     report_.steps = describe_steps(plan.program);
-    auto engine = runtime::Engine::create(std::move(plan), shared_device(), machine_.kernels);
+    auto engine = load(std::move(plan));
     if (!engine.ok()) return engine.status().at(cat(road, ": load"));
     auto outputs = run(*engine, graph_.feeds);
     if (!outputs.ok()) return outputs.status().at(cat(road, ": run"));
@@ -262,7 +269,7 @@ class Checker {
   const Machine& machine_;
   const RandomGraph& graph_;
   const uint64_t seed_;
-  backend::Device& device_;
+  const std::shared_ptr<backend::Device> device_;
   Expected expected_, resized_;
   GraphReport report_;
 };
@@ -304,7 +311,7 @@ void drop_unread(ir::Graph& graph, std::vector<ir::Tensor>& feeds) {
 
 }  // namespace
 
-std::unique_ptr<Machine> Machine::make() {
+Result<std::unique_ptr<Machine>> Machine::make(std::string_view kind) {
   auto machine = std::make_unique<Machine>();
   static const opdef::OpRegistry* ops = [] {
     auto* all = new opdef::OpRegistry;
@@ -312,13 +319,25 @@ std::unique_ptr<Machine> Machine::make() {
     return all;
   }();
   machine->ops = ops;
-  auto backend = cpu::make_cpu_backend();
-  backend->register_kernels(machine->kernels);
+  auto cpu = cpu::make_cpu_backend();
+  cpu->register_kernels(machine->kernels);
   machine->kernels.add(eval::make_reference_kernel(*ops));
   machine->kernels.add(eval::make_control_kernel(*ops));
-  machine->one_thread = std::move(backend->device(0, 1)).value();
-  machine->two_threads = std::move(backend->device(0, 2)).value();
-  return machine;
+  PLANISH_ASSIGN_OR_RETURN(machine->one_thread, cpu->device(0, 1));
+  PLANISH_ASSIGN_OR_RETURN(machine->two_threads, cpu->device(0, 2));
+  if (kind == "cpu") return machine;
+#ifdef PLANISH_HAS_CUDA
+  if (kind == "cuda") {
+    const auto cuda = cuda::make_cuda_backend();
+    PLANISH_RETURN_IF_ERROR(cuda->available());
+    cuda->register_kernels(machine->kernels);
+    machine->host = machine->two_threads;
+    PLANISH_ASSIGN_OR_RETURN(machine->one_thread, cuda->device(0, 0));
+    machine->two_threads = machine->one_thread;
+    return machine;
+  }
+#endif
+  return invalid_argument(cat("no device kind '", kind, "', expected cpu or cuda"));
 }
 
 GraphReport check_graph(const Machine& machine, const RandomGraph& graph, uint64_t seed) {

@@ -18,15 +18,18 @@ struct Machine {
   const opdef::OpRegistry* ops = nullptr;
   kernel::KernelRegistry kernels;
   std::shared_ptr<backend::Device> one_thread, two_threads;
+  std::shared_ptr<backend::Device> host;  // for what the device has no kernel for; null: it is the CPU
   // Done to the graph before it is compiled with the optimizer on; null: nothing.
   std::function<void(ir::Graph&)> planted_pass;
 
-  static std::unique_ptr<Machine> make();
+  // `kind`: cpu or cuda. An error says why there is no such device here.
+  static Result<std::unique_ptr<Machine>> make(std::string_view kind = "cpu");
 };
 
 struct GraphReport {
   std::string failure;  // empty: good; else the road, the output, both values
   std::string steps;    // of the plan that failed
+  bool device_lost = false;  // a device error: nothing runs on it any more in this process
   std::map<std::string, int64_t> fired;  // by rule of the passes
   std::map<std::string, int> kernels;    // steps by kernel, all roads
 };

@@ -27,7 +27,7 @@ std::string first_failure(const Machine& machine, int count) {
 // Far more than are looked at: which of them meets a fault depends on every operator's cases.
 constexpr int kUntilFound = 400;
 
-TEST(PlantedFaults, NoneAndNothingFails) { EXPECT_EQ(first_failure(*Machine::make(), 40), ""); }
+TEST(PlantedFaults, NoneAndNothingFails) { EXPECT_EQ(first_failure(*Machine::make().value(), 40), ""); }
 
 // Max(x + y, 0) "fused" with the addition left out, where shapes allow it.
 void fuse_wrongly(ir::Graph& graph) {
@@ -41,7 +41,7 @@ void fuse_wrongly(ir::Graph& graph) {
 }
 
 TEST(PlantedFaults, AWrongFusionIsFound) {
-  auto machine = Machine::make();
+  auto machine = Machine::make().value();
   machine->planted_pass = fuse_wrongly;
   EXPECT_NE(first_failure(*machine, kUntilFound), "");
 }
@@ -92,7 +92,7 @@ class OneShort : public kernel::KernelDef {
 };
 
 TEST(PlantedFaults, AnOffByOneIsFound) {
-  auto machine = Machine::make();
+  auto machine = Machine::make().value();
   machine->kernels.add(std::make_unique<OneShort>(*machine->kernels.find("ref")));
   EXPECT_NE(first_failure(*machine, kUntilFound), "");
 }
@@ -100,7 +100,7 @@ TEST(PlantedFaults, AnOffByOneIsFound) {
 // A dim of open size that is one or five as the other operand has it: blocks of channels cannot be
 // chosen for one of them.
 TEST(DrawnChoices, ADimThatMayBroadcastIsNotBlockedAlong) {
-  const auto machine = Machine::make();
+  const auto machine = Machine::make().value();
   for (const int64_t first : {1, 5}) {
     auto graph = ir::parse(R"(graph "" {
   symbol D [1, *]
@@ -122,7 +122,7 @@ TEST(DrawnChoices, ADimThatMayBroadcastIsNotBlockedAlong) {
 }
 
 TEST(Triggers, MakeTheirPassFire) {
-  const auto machine = Machine::make();
+  const auto machine = Machine::make().value();
   std::set<std::string_view> triggered;
   for (const Trigger& trigger : triggers()) {
     if (trigger.pass.empty()) continue;
