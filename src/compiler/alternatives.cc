@@ -122,17 +122,23 @@ bool blocks_a_symbol(const kernel::LayoutChoice& choice, const kernel::Problem& 
   return false;
 }
 
-// The layouts that a kernel takes at the opt shapes and at others.
+// The layouts that a kernel takes at the opt shapes and at others: what it said without layouts may not
+// hold with them.
 std::vector<kernel::LayoutChoice> lasting_layouts(const kernel::KernelDef& kernel,
                                                   const LoweredNode& entry,
                                                   const kernel::DeviceInfo& device) {
   std::vector<kernel::LayoutChoice> choices = kernel.layouts(entry.concrete, device);
-  if (!entry.elsewhere) return choices;
-  const std::vector<kernel::LayoutChoice> there = kernel.layouts(*entry.elsewhere, device);
-  std::erase_if(choices, [&](const kernel::LayoutChoice& choice) {
-    return std::find(there.begin(), there.end(), choice) == there.end() ||
-           blocks_a_symbol(choice, entry.problem);
-  });
+  for (const kernel::Problem& other : entry.elsewhere) {
+    const std::vector<kernel::LayoutChoice> there = kernel.layouts(other, device);
+    std::erase_if(choices, [&](const kernel::LayoutChoice& choice) {
+      if (std::find(there.begin(), there.end(), choice) == there.end() ||
+          blocks_a_symbol(choice, entry.problem))
+        return true;
+      kernel::Problem laid_out = other;
+      kernel::set_layouts(laid_out, choice);
+      return !kernel::supported(kernel, laid_out, device).ok();
+    });
+  }
   return choices;
 }
 
@@ -236,7 +242,7 @@ std::optional<std::string> question_of(const LoweredNode& entry, const Environme
   std::string key = kernel::fingerprint(entry.problem);
   const auto add = [&](const kernel::Problem& problem) { key += cat("\n", kernel::fingerprint(problem)); };
   add(entry.concrete);
-  if (entry.elsewhere) add(*entry.elsewhere);
+  for (const kernel::Problem& problem : entry.elsewhere) add(problem);
   for (const kernel::Problem& problem : entry.largest) add(problem);
   return key;
 }

@@ -347,12 +347,14 @@ class Emitter {
     stage.outputs = {program_.values[size_t(to)].type};
     step.problem.stages = {stage};
     step.problem.results = {1};
-    // Copying is the same whatever the dims; where the opt shapes have none, they are 1.
-    kernel::Problem asked = step.problem;
-    if (auto concrete = lowered_.at_opt(step.problem)) asked = std::move(*concrete);
-    else
-      for (ir::TensorType* type : {&asked.operands[0].type, &asked.stages[0].outputs[0]})
-        type->shape.assign(type->shape.size(), Dim(1));
+    // Copying is the same whatever the dims, also those of the smallest shapes; where the opt shapes have
+    // none, they are 1.
+    kernel::Problem smallest = step.problem;
+    for (ir::TensorType* type : {&smallest.operands[0].type, &smallest.stages[0].outputs[0]})
+      for (Dim& dim : type->shape)
+        if (!dim.is_constant()) dim = 1;
+    auto concrete = lowered_.at_opt(step.problem);
+    const kernel::Problem asked = concrete ? std::move(*concrete) : smallest;
     const bool on_host = home() != ir::MemorySpace::kHost && op == "Copy" &&
                          operand.type.space == ir::MemorySpace::kHost;
     const kernel::DeviceInfo& device =
@@ -360,7 +362,9 @@ class Emitter {
     std::vector<std::string> refusals;
     for (const auto& kernel : environment_.kernels.all()) {
       if (kernel->device_kind() != device.kind || kernel->is_reference()) continue;
-      if (Status s = kernel->supports(asked, device); !s.ok()) {
+      Status s = kernel->supports(asked, device);
+      if (s.ok()) s = kernel->supports(smallest, device);
+      if (!s.ok()) {
         if (s.code() != Code::kUnimplemented)
           refusals.push_back(cat(kernel->name(), ": ", s.message()));
         continue;

@@ -147,7 +147,7 @@ kernel::Problem content_problem(const ir::Node& node) {
 }
 
 bool some_kernel_takes(const kernel::Problem& concrete,
-                       const std::optional<kernel::Problem>& elsewhere,
+                       std::span<const kernel::Problem> elsewhere,
                        const Environment& environment, const CompileOptions& options) {
   for (const auto& kernel : environment.kernels.all()) {
     if (kernel->device_kind() != environment.device.info().kind) continue;
@@ -167,7 +167,7 @@ bool some_kernel_fits(const Lowered& lowered, ir::Node& region, const kernel::Pr
   entry.node = &region;
   entry.problem = problem;
   entry.concrete = *lowered.at_opt(problem);
-  entry.elsewhere = lowered.elsewhere(problem);
+  entry.elsewhere = lowered.elsewhere(environment.ops, region, problem);
   entry.largest = lowered.largest(problem);
   const Status status = add_kernels(entry, options, environment);
   if (status.ok() && !entry.on_host && !entry.choice().kernel->is_reference()) return true;
@@ -177,7 +177,7 @@ bool some_kernel_fits(const Lowered& lowered, ir::Node& region, const kernel::Pr
 
 // Why each kernel that knows the region's ops would not take it.
 std::vector<plan::Considered> refusals(const kernel::Problem& concrete,
-                                       const std::optional<kernel::Problem>& elsewhere,
+                                       std::span<const kernel::Problem> elsewhere,
                                        const Environment& environment) {
   std::vector<plan::Considered> out;
   for (const auto& kernel : environment.kernels.all()) {
@@ -205,16 +205,17 @@ Status split_refused_regions(Lowered& lowered, const CompileOptions& options,
     PLANISH_ASSIGN_OR_RETURN(kernel::Problem problem,
                              opdef::make_problem(environment.ops, *node));
     const auto concrete = lowered.at_opt(problem);
+    const auto elsewhere = lowered.elsewhere(environment.ops, *node, problem);
     std::vector<plan::Considered> said;
     if (!options.reference_only && concrete &&
-        some_kernel_takes(*concrete, lowered.elsewhere(problem), environment, options) &&
+        some_kernel_takes(*concrete, elsewhere, environment, options) &&
         some_kernel_fits(lowered, *node, problem, options, environment, said))
       continue;
     changed = true;
     if (auto before = lowered.refused_regions.extract(node))
       said.insert(said.begin(), before.mapped().begin(), before.mapped().end());
     if (concrete && !options.reference_only)
-      for (plan::Considered& one : refusals(*concrete, lowered.elsewhere(problem), environment)) said.push_back(std::move(one));
+      for (plan::Considered& one : refusals(*concrete, elsewhere, environment)) said.push_back(std::move(one));
     PLANISH_ASSIGN_OR_RETURN(auto parts, passes::split_region(g, node, context));
     if (!said.empty() && !parts.empty()) lowered.refused_regions[parts[0]] = std::move(said);
     for (ir::Node* part : parts)
@@ -368,7 +369,7 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
         !concrete || (entry.kind == NodeKind::kCompute && !entry.binds_symbols &&
                       !agrees(environment.ops, *entry.node, *concrete, lowered.lookup()));
     entry.concrete = concrete ? std::move(*concrete) : entry.problem;
-    entry.elsewhere = lowered.elsewhere(entry.problem);
+    entry.elsewhere = lowered.elsewhere(environment.ops, *node, entry.problem);
     entry.largest = lowered.largest(entry.problem);
     lowered.index[node.get()] = int(lowered.nodes.size());
     lowered.nodes.push_back(std::move(entry));

@@ -48,8 +48,7 @@ struct LoweredNode {
   // The opt shapes contradict what the node needs (a slice that ends before it begins, a symbol that
   // can only be what a weight's dim is): kernels cannot be asked, and the reference takes it.
   bool impossible = false;
-  // At other shapes, where symbols are free; see supports().
-  std::optional<kernel::Problem> elsewhere;
+  std::vector<kernel::Problem> elsewhere;  // at other shapes, where symbols are free; see supports()
   std::vector<kernel::Problem> largest;  // at each profile's maximal shapes
   SliceInfo slice;
   // Bodies of If, Loop and Scan as programs, and the kernel that runs them; see compile_bodies().
@@ -110,8 +109,10 @@ struct Lowered {
   // The same under another binding of the symbols.
   std::optional<kernel::Problem> at(const kernel::Problem& problem,
                                     const std::map<std::string, int64_t, std::less<>>& binding) const;
-  // The same at other shapes; nullopt, too, when nothing about it is symbolic.
-  std::optional<kernel::Problem> elsewhere(const kernel::Problem& problem) const;
+  // The node's problem at shapes beside the opt ones, at the smallest and at each profile's largest, as
+  // far as it makes sense there and gives elements; empty when nothing about it is symbolic.
+  std::vector<kernel::Problem> elsewhere(const opdef::OpRegistry& ops, const ir::Node& node,
+                                         const kernel::Problem& problem) const;
   // At each profile's maximal shapes; empty when nothing about it is symbolic.
   std::vector<kernel::Problem> largest(const kernel::Problem& problem) const;
 };
@@ -123,7 +124,7 @@ bool agrees(const opdef::OpRegistry& ops, const ir::Node& node, const kernel::Pr
 // Whether the kernel takes the problem at the opt shapes and, where symbols are free, elsewhere: a
 // kernel that takes batch 1 only must say so now and not when batch 2 comes.
 Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete,
-                const std::optional<kernel::Problem>& elsewhere, const kernel::DeviceInfo& device);
+                std::span<const kernel::Problem> elsewhere, const kernel::DeviceInfo& device);
 
 // Values of symbols at the shapes that tuning uses: a profile's opt, else 1 for leading dims and 64
 // for others, within the symbol's bounds.

@@ -1,5 +1,5 @@
 // The shapes that kernels are asked about, and tuned at, when dims are symbolic: the opt binding, and
-// another one that keeps a kernel from being chosen for what is special about the first.
+// others that keep a kernel from being chosen for what is special about the first.
 #include <algorithm>
 
 #include "base/text.h"
@@ -12,7 +12,16 @@ namespace {
 
 using ir::Dim;
 
+using Binding = std::map<std::string, int64_t, std::less<>>;
+
 constexpr int64_t kDefaultOptDim = 64;
+
+ir::Dim::Lookup lookup_in(const Binding& binding) {
+  return [&binding](std::string_view name) -> std::optional<int64_t> {
+    auto found = binding.find(name);
+    return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
+  };
+}
 
 // Operand and stage output types.
 template <class Visit>
@@ -43,59 +52,55 @@ std::optional<kernel::Problem> possible(const kernel::Problem& problem,
 
 }  // namespace
 
-ir::Dim::Lookup Lowered::lookup() const {
-  return [this](std::string_view name) -> std::optional<int64_t> {
-    auto found = opt_binding.find(name);
-    return found == opt_binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
-  };
-}
+ir::Dim::Lookup Lowered::lookup() const { return lookup_in(opt_binding); }
 
 std::optional<kernel::Problem> Lowered::at_opt(const kernel::Problem& problem) const {
   return possible(problem, lookup());
 }
 
-std::optional<kernel::Problem> Lowered::at(
-    const kernel::Problem& problem,
-    const std::map<std::string, int64_t, std::less<>>& binding) const {
-  return possible(problem, [&](std::string_view name) -> std::optional<int64_t> {
-    auto found = binding.find(name);
-    return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
-  });
+std::optional<kernel::Problem> Lowered::at(const kernel::Problem& problem, const Binding& binding) const {
+  return possible(problem, lookup_in(binding));
 }
 
-std::optional<kernel::Problem> Lowered::elsewhere(const kernel::Problem& problem) const {
-  if (!is_symbolic(problem)) return std::nullopt;
-  std::map<std::string, int64_t, std::less<>> other;
+std::vector<kernel::Problem> Lowered::elsewhere(const opdef::OpRegistry& ops, const ir::Node& node,
+                                                const kernel::Problem& problem) const {
+  std::vector<kernel::Problem> out;
+  if (!is_symbolic(problem)) return out;
+  Binding beside, smallest;
   for (const auto& [symbol, value] : opt_binding) {
-    int64_t moved = value + 1 + int64_t(other.size());
-    auto info = graph->symbols.find(symbol);
-    if (info != graph->symbols.end() && info->second.high && moved > *info->second.high)
-      moved = std::max(info->second.low, value - 1);
-    other[symbol] = moved;
+    int64_t moved = value + 1 + int64_t(beside.size()), low = 1;
+    if (auto info = graph->symbols.find(symbol); info != graph->symbols.end()) {
+      low = std::max(low, info->second.low);
+      if (info->second.high && moved > *info->second.high) moved = std::max(info->second.low, value - 1);
+    }
+    beside[symbol] = moved;
+    smallest[symbol] = low;
   }
-  return possible(problem, [&](std::string_view name) -> std::optional<int64_t> {
-    auto found = other.find(name);
-    return found == other.end() ? std::nullopt : std::optional<int64_t>(found->second);
-  });
+  if (auto concrete = at(problem, beside)) out.push_back(std::move(*concrete));
+  const auto add = [&](const Binding& binding) {
+    auto concrete = at(problem, binding);
+    if (concrete && !kernel::is_empty(*concrete) && agrees(ops, node, *concrete, lookup_in(binding)))
+      out.push_back(std::move(*concrete));
+  };
+  add(smallest);
+  for (const Binding& binding : max_bindings) add(binding);
+  return out;
 }
 
 std::vector<kernel::Problem> Lowered::largest(const kernel::Problem& problem) const {
   std::vector<kernel::Problem> out;
   if (!is_symbolic(problem)) return out;
   for (const auto& binding : max_bindings)
-    if (auto concrete = possible(problem, [&](std::string_view name) -> std::optional<int64_t> {
-          auto found = binding.find(name);
-          return found == binding.end() ? std::nullopt : std::optional<int64_t>(found->second);
-        }))
-      out.push_back(std::move(*concrete));
+    if (auto concrete = at(problem, binding)) out.push_back(std::move(*concrete));
   return out;
 }
 
 Status supports(const kernel::KernelDef& kernel, const kernel::Problem& concrete,
-                const std::optional<kernel::Problem>& elsewhere, const kernel::DeviceInfo& device) {
+                std::span<const kernel::Problem> elsewhere, const kernel::DeviceInfo& device) {
   PLANISH_RETURN_IF_ERROR(kernel::supported(kernel, concrete, device));
-  if (!elsewhere) return ok_status();
-  return kernel::supported(kernel, *elsewhere, device).at("at other shapes than those tuned for");
+  for (const kernel::Problem& other : elsewhere)
+    PLANISH_RETURN_IF_ERROR(kernel::supported(kernel, other, device).at("at other shapes than those tuned for"));
+  return ok_status();
 }
 
 std::map<std::string, int64_t, std::less<>> opt_binding(const ir::Graph& graph,

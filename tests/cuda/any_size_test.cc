@@ -144,6 +144,23 @@ TEST_P(AnySize, LengthsThatNothingWasCompiledFor) {
 INSTANTIATE_TEST_SUITE_P(Types, AnySize, ::testing::Values(DataType::kF16),
                          [](const auto& info) { return std::string(ir::name_of(info.param)); });
 
+// A kernel that wants 8 rows at least is none for a dim that may have 3, although 64 are tuned for.
+TEST(AnySizeChoice, HoldsForTheSmallestShapes) {
+  const auto transposed = [] {
+    Builder b(DataType::kF32);
+    b.graph->symbols["S"] = {1, 128, false, std::nullopt};
+    ir::Value* x = b.graph->add_input("x", {DataType::kF32, {2, ir::Dim::symbol("S"), 2, 4}});
+    ir::Value* y = b.graph->add_constant("y", random_tensor(DataType::kF32, {2, 2, 3, 4}, 7));
+    ir::Value* product = b.add("MatMul", {y, b.add("Transpose", {x}, {{"perm", Dims{0, 2, 3, 1}}})});
+    b.graph->outputs = {b.add("Sin", {product})};
+    return std::move(b.graph);
+  };
+  auto engine = engine_for(transposed());
+  ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+  auto context = std::move(runtime::ExecutionContext::create(*engine)).value();
+  for (const int64_t length : {64, 3, 1, 65}) expect_right(*context, *transposed(), {2, length, 2, 4});
+}
+
 // Device memory that is too small for one batch ends that run; a smaller one works.
 TEST(AnySizeMemory, ASmallerRunWorksAfterOneThatDidNotFit) {
   auto engine = engine_of(R"(graph "" {
