@@ -85,12 +85,11 @@ class Partitioner {
         passes::split_region(*parts, parts->nodes().front().get(), context_));
     if (const auto steps = decisions_.is_object() ? decisions_.find("steps") : decisions_.end();
         steps != decisions_.end() && steps->is_object()) {
+      // A part that is split again leaves one of its own parts under its name. The whole region has one name:
+      // of its last part, or of the first that hands out a result.
       Choice given;
-      given.split = std::all_of(made.begin(), made.end(), [&](const ir::Node* part) {
-        return steps->contains(node_key(*part)) || part->op == passes::kRegion;
-      }) && std::any_of(made.begin(), made.end() - 1, [&](const ir::Node* part) {
-        return steps->contains(node_key(*part));
-      });
+      given.split = std::all_of(made.begin(), made.end(),
+                                [&](const ir::Node* part) { return steps->contains(node_key(*part)); });
       return given;
     }
     const std::string key = kernel::fingerprint(*concrete);
