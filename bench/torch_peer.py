@@ -18,13 +18,13 @@ import statistics
 import sys
 
 import torch
-from torch.fx.experimental.optimization import fuse
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def vision(name):
     import torchvision
+    from torch.fx.experimental.optimization import fuse
 
     model = getattr(torchvision.models, name)
     more = {"init_weights": False, "aux_logits": False} if name == "inception_v3" else {}
