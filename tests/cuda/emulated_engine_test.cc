@@ -6,6 +6,8 @@
 #include <cmath>
 #include <thread>
 
+#include "backend/cuda/families/register_families.h"
+#include "base/text.h"
 #include "compiler/compile.h"
 #include "eval/interpreter.h"
 #include "fake_world.h"
@@ -100,6 +102,44 @@ TEST_P(EmulatedEngine, GivesWhatTheInterpreterGives) {
       for (int i = 0; i < 2; ++i) run_and_compare(**own, GetParam(), 20 + 2 * t + i);
     });
   for (std::thread& thread : threads) thread.join();
+}
+
+// Dims of one element behind the one that vectors lie along.
+TEST(EmulatedRows, DimsOfOneElementInside) {
+  kernel::KernelRegistry rows;
+  cuda::register_rows(rows);
+  const std::pair<const char*, const char*> networks[] = {
+      {"f32[8, 1, 1]", "ReduceMax(%x, %axes) {keepdims = 0, noop_with_empty_axes = 0}"},
+      {"f32[8, 1, 6, 1]", "ReduceMax(%x, %axes) {keepdims = 1, noop_with_empty_axes = 0}"},
+      {"f32[3, 4, 8, 1]", "GlobalAveragePool(%x)"},
+      {"f32[3, 4, 1]", "ReduceMax(%x, %both) {keepdims = 0, noop_with_empty_axes = 0}"},
+      {"f32[3, 8, 1]", "Softmax(%x) {axis = 1}"},
+      {"f32[3, 1, 8, 1]", "Softmax(%x) {axis = 0}"}};
+  for (const auto& [type, op] : networks) {
+    SCOPED_TRACE(cat(type, " ", op));
+    const std::string text = cat("graph \"\" {\n  input %x: ", type, "\n  const %axes: i64[1] = {1}\n",
+                                 "  const %both: i64[2] = {1, 2}\n  %y: f32[] = ", op, "\n  output %y\n}");
+    auto graph = ir::parse(text);
+    ASSERT_TRUE(graph.ok()) << graph.status().to_string();
+    ASSERT_TRUE(opdef::infer_graph(world().ops, **graph).ok());
+    const std::vector<int64_t> dims = ir::to_dims((*graph)->inputs[0]->type.shape);
+    const ir::Tensor x = ops::make_input({.dtype = DataType::kF32, .dims = dims, .low = -1, .high = 1, .values = {}}, 5);
+    const auto expected = eval::interpret(world().ops, **graph, std::span(&x, 1));
+    ASSERT_TRUE(expected.ok()) << expected.status().to_string();
+    compiler::CompileOptions options;
+    options.deterministic = true;
+    auto plan = compiler::compile(std::move(*graph), options, {world().ops, rows, *world().cuda, nullptr, world().cpu.get()});
+    ASSERT_TRUE(plan.ok()) << plan.status().to_string();
+    auto engine = runtime::Engine::create(std::move(*plan), world().cuda, rows, {});
+    ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+    auto context = std::move(runtime::ExecutionContext::create(*engine)).value();
+    ASSERT_TRUE(context->set_input(0, x.data(), dims).ok());
+    const Status status = context->run();
+    ASSERT_TRUE(status.ok()) << status.to_string();
+    const ir::Tensor got = context->output(0).value();
+    ASSERT_EQ(got.dims(), (*expected)[0].dims());
+    for (int64_t i = 0; i < got.count(); ++i) EXPECT_NEAR(got.f64(i), (*expected)[0].f64(i), 1e-5) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, EmulatedEngine, ::testing::Values(DataType::kF32, DataType::kF16, DataType::kBF16),

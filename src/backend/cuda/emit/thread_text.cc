@@ -11,12 +11,14 @@ Coords split_number(const std::string& number, std::span<const int64_t> sizes, i
                     const std::string& index_type, const std::string& prefix,
                     std::string& statements) {
   Coords out(sizes.size());
-  // Dims of one element take no part; the outermost that does needs no remainder.
-  size_t outermost = 0;
+  // Dims of one element take no part; the outermost that does needs no remainder, the innermost has the
+  // vectors.
+  size_t outermost = 0, innermost = sizes.size();
   while (outermost < sizes.size() && sizes[outermost] == 1) ++outermost;
+  while (innermost > outermost + 1 && sizes[innermost - 1] == 1) --innermost;
   std::string rest = number;
-  for (size_t d = sizes.size(); d-- > outermost;) {
-    const bool last = d + 1 == sizes.size();
+  for (size_t d = innermost; d-- > outermost;) {
+    const bool last = d + 1 == innermost;
     const int64_t size = last ? sizes[d] / width : sizes[d];
     std::string at = "0";
     if (size > 1) {

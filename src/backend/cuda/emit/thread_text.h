@@ -13,7 +13,7 @@ extern const char kPackText[];
 
 // Prints the statements that split `number` (a name, below the product of `sizes`) into
 // coordinates, the last size fastest; the coordinates' names start with `prefix`. `width`
-// neighbours along the last size belong to one number.
+// neighbours along the last size that is not 1 belong to one number, and divide it.
 Coords split_number(const std::string& number, std::span<const int64_t> sizes, int width,
                     const std::string& index_type, const std::string& prefix,
                     std::string& statements);

@@ -20,6 +20,7 @@ using kernel::Tactic;
 class RowsFamily : public EmittedKernelDef, public AnySizeTactics {
  public:
   std::string name() const override { return "cuda.rows"; }
+  int version() const override { return 2; }
 
   Status supports(const Problem& problem, const DeviceInfo&) const override {
     return row_view(problem).status();
