@@ -369,7 +369,8 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
         !concrete || (entry.kind == NodeKind::kCompute && !entry.binds_symbols &&
                       !agrees(environment.ops, *entry.node, *concrete, lowered.lookup()));
     entry.concrete = concrete ? std::move(*concrete) : entry.problem;
-    entry.elsewhere = lowered.elsewhere(environment.ops, *node, entry.problem);
+    if (entry.kind != NodeKind::kContent)  // whose problem has none of the node's operands
+      entry.elsewhere = lowered.elsewhere(environment.ops, *node, entry.problem);
     entry.largest = lowered.largest(entry.problem);
     lowered.index[node.get()] = int(lowered.nodes.size());
     lowered.nodes.push_back(std::move(entry));

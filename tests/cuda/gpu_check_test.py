@@ -30,8 +30,9 @@ sys.exit(1)
 
 # One of twenty graphs fails, of the second twenty; the third twenty kill the process.
 GRAPHS = """
-import sys
+import os, sys
 options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+if os.environ["PATH"].endswith("nowhere"): sys.exit(77)
 chunk = (int(options["--first"]) - 500000) // 20
 if chunk == 2: sys.exit(134)
 failed = int(chunk == 1)
@@ -116,6 +117,12 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual([(row["first"], row["said"][-1]) for row in counts["wrong_list"]],
                          [(500020, "ended with 1"), (500040, "ended with 134")])
         self.assertIn("graph 500021: wrong", counts["wrong_list"][0]["said"])
+
+    def test_without_a_device_no_graph_is_wrong(self):
+        self.path += ":/nowhere"
+        code, text = self.check("graphs")
+        self.assertEqual(code, 1, text)
+        self.assertEqual(self.found("graphs"), {"right": 0, "wrong": 0, "not_run": 400, "wrong_list": []}, text)
 
     def test_what_the_time_did_not_allow_is_counted_as_not_run(self):
         code, text = self.check("conformance", "--only", "slow")
