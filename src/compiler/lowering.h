@@ -143,7 +143,7 @@ using PartitionNotes = std::map<std::string, std::vector<plan::Considered>>;
 Result<PartitionNotes> choose_partition(ir::Graph& graph, const CompileOptions& options,
                                         const Environment& environment, double deadline_us);
 
-// Of a chosen program: its steps and the conversions between them.
+// Of a chosen program: its steps, the price of each (Device::step_us()) and the conversions between them.
 struct Cost {
   double us = 0, predicted_us = 0;
   bool measured = true;  // every step is
@@ -189,9 +189,9 @@ std::vector<ir::Tensor> constants_of(const ir::Node& node);
 Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
               double deadline_us, bool every = false);
 
-// Microseconds of changing a value's layout, by the cost model.
+// Microseconds of changing a value's layout by a step of its own, by the cost model.
 double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
-                     const kernel::DeviceInfo& device);
+                     const backend::Device& device);
 // The two layouts hold the same bytes for this shape (blocked with one pixel and no padding; dims of
 // one element in another order).
 bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout& to);

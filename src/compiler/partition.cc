@@ -6,7 +6,8 @@
 // Predictions come first and settle it in a deterministic build. Else both ways are measured where the
 // prediction leaves it open: regions of several roots when the parts are predicted to take at most twice
 // as long, of one root when they are predicted to take no longer. Only sums of measured times are
-// compared with each other; when time runs out, predictions decide.
+// compared with each other; when time runs out, predictions decide. Each step has the device's price of
+// one more on top (Device::step_us()).
 #include <algorithm>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -22,7 +23,7 @@ namespace planish::compiler {
 namespace {
 
 constexpr double kOpenFactor = 2;     // parts of several roots: predicted at most so much slower
-constexpr double kWholeFactor = 0.98; // at equal times fewer steps are better
+constexpr double kWholeFactor = 0.98; // what times differ by without meaning it: fewer steps are better
 // Compiling the candidates of a region and of its parts on 16 cores, and timing them.
 constexpr double kRegionUs = 1.5e6;
 
@@ -223,7 +224,7 @@ namespace {
 
 // Of a value for its readers, each layout once.
 double conversions_us(const Lowered& lowered, const ir::Value& v, const ir::Layout& made,
-                      const kernel::DeviceInfo& device) {
+                      const backend::Device& device) {
   if (std::any_of(v.type.shape.begin(), v.type.shape.end(), [](const ir::Dim& d) { return !d.is_constant(); }))
     return 0;  // as in every graph that this one is compared with
   std::vector<ir::Layout> wanted;
@@ -242,18 +243,21 @@ double conversions_us(const Lowered& lowered, const ir::Value& v, const ir::Layo
 
 Cost cost_of(const Lowered& lowered, const Environment& environment) {
   Cost cost;
+  const double step_us = environment.device.step_us();
   for (const LoweredNode& entry : lowered.nodes) {
     const Alternative& a = entry.choice();
     cost.us += a.us();
     cost.predicted_us += a.predicted_us;
     if (a.kernel) {
       cost.measured &= a.measured_us >= 0;
+      cost.us += step_us;
+      cost.predicted_us += step_us;
       ++cost.steps;
       cost.host_steps += entry.on_host;
     }
     for (const ir::Value* v : entry.node->outputs) {
       const double us = conversions_us(lowered, *v, a.layouts.results[size_t(v->output_index)],
-                                       environment.device.info());
+                                       environment.device);
       cost.us += us;
       cost.predicted_us += us;
     }

@@ -3,9 +3,10 @@
 #include <gtest/gtest.h>
 
 
+#include "backend/api/device_with_info.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/text.h"
-#include "compiler/compile.h"
+#include "compiler/lowering.h"
 #include "eval/reference_kernel.h"
 #include "opdef/infer.h"
 #include "ops/register_ops.h"
@@ -66,6 +67,17 @@ class Planted : public kernel::KernelDef {
   const kernel::KernelDef& reference_;
 };
 
+// A device on which one step more has a price.
+class Priced : public backend::DeviceWithInfo {
+ public:
+  Priced(const std::shared_ptr<backend::Device>& device, double step_us)
+      : DeviceWithInfo(device, device->info()), step_us_(step_us) {}
+  double step_us() const override { return step_us_; }
+
+ private:
+  double step_us_;
+};
+
 // Depthwise and pointwise convolution, which become one region of two roots.
 constexpr std::string_view kChain = R"(graph "" {
   input %x: f32[1, 4, 6, 6]
@@ -120,6 +132,31 @@ TEST(Partition, TakesTheFasterByMeasuredTime) {
   // Predictions favour the other way.
   EXPECT_EQ(kernels_of(Fixture({10, 5}, {3, 4}, {4, 4}).build(false)), kParts);
   EXPECT_EQ(kernels_of(Fixture({10, 9}, {6, 4}, {6, 4}).build(false)), "planted.whole");
+}
+
+// 9.6 us in parts beat 10 as one step, unless each step has its price.
+TEST(Partition, CountsThePriceOfAStep) {
+  for (const bool deterministic : {false, true}) {
+    const Times whole{10, 10}, part{4.8, 4.8};
+    Fixture plain(whole, part, part), priced(whole, part, part);
+    EXPECT_EQ(kernels_of(plain.build(deterministic)), kParts);
+    priced.device = std::make_shared<Priced>(priced.device, 0.5);
+    EXPECT_EQ(kernels_of(priced.build(deterministic)), "planted.whole");
+  }
+}
+
+// A wrapped device's price is its own, and a conversion is a step, too.
+TEST(Partition, AConversionHasThePriceOfAStep) {
+  const Fixture fixture({1, 1}, {1, 1}, {1, 1});
+  const auto priced = std::make_shared<Priced>(fixture.device, 0.5);
+  const backend::DeviceWithInfo wrapped(priced, priced->info());
+  ir::TensorType type;
+  type.shape = {1, 8, 4, 4};
+  const auto us = [&](const backend::Device& device) {
+    return conversion_us(type, {}, ir::Layout::channels_last(4), device);
+  };
+  EXPECT_EQ(fixture.device->step_us(), 0);
+  EXPECT_DOUBLE_EQ(us(wrapped), us(*fixture.device) + 0.5);
 }
 
 TEST(Partition, GoesByPredictionsWhereNothingIsMeasured) {

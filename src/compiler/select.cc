@@ -220,7 +220,7 @@ void keep_fastest(LoweredNode& entry) {
 
 class LayoutSearch {
  public:
-  LayoutSearch(Lowered& lowered, const kernel::DeviceInfo& device)
+  LayoutSearch(Lowered& lowered, const backend::Device& device)
       : lowered_(lowered), device_(device), concrete_types_(types()) {}
 
   void run() {
@@ -355,7 +355,7 @@ class LayoutSearch {
   }
 
   Lowered& lowered_;
-  const kernel::DeviceInfo& device_;
+  const backend::Device& device_;
   std::map<const ir::Value*, ir::TensorType> concrete_types_;
 };
 
@@ -369,12 +369,12 @@ std::vector<ir::Tensor> constants_of(const ir::Node& node) {
 }
 
 double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, const ir::Layout& to,
-                     const kernel::DeviceInfo& device) {
+                     const backend::Device& device) {
   const std::vector<int64_t> dims = ir::to_dims(concrete.shape);
   const double bytes =
       double(ir::bytes_of(concrete.dtype, ir::physical_element_count(dims, from) +
                                               ir::physical_element_count(dims, to)));
-  return 1.5 + bytes / (device.memory_gbps * 1e3);
+  return 1.5 + device.step_us() + bytes / (device.info().memory_gbps * 1e3);
 }
 
 Status select(Lowered& lowered, const CompileOptions& options, const Environment& environment,
@@ -382,14 +382,14 @@ Status select(Lowered& lowered, const CompileOptions& options, const Environment
   if (!options.decisions.empty())
     PLANISH_RETURN_IF_ERROR(apply_decisions(lowered, options.decisions));
   if (!options.deterministic && is_hurried(options, environment))
-    LayoutSearch(lowered, environment.device.info()).run();  // by predictions
+    LayoutSearch(lowered, environment.device).run();  // by predictions
   if (!options.deterministic)
     PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, every));
   for (LoweredNode& entry : lowered.nodes) {
     drop_unmeasured(entry);
     keep_fastest(entry);
   }
-  LayoutSearch(lowered, environment.device.info()).run();
+  LayoutSearch(lowered, environment.device).run();
   return ok_status();
 }
 

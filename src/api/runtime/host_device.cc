@@ -65,6 +65,7 @@ class HostMemoryDevice : public backend::Device {
                                       std::span<const kernel::RunArgs> args, int rounds) override {
     return device_->time_us(launchable, args, rounds);
   }
+  double step_us() const override { return device_->step_us(); }
   Result<backend::DeviceState> state() const override { return device_->state(); }
   Status check_address(const void* address, ir::MemorySpace space) const override {
     return device_->check_address(address, space);

@@ -97,6 +97,9 @@ class Device {
   virtual Result<std::vector<double>> time_us(const kernel::Launchable& launchable,
                                               std::span<const kernel::RunArgs> args,
                                               int rounds) = 0;
+  // Microseconds that one step more costs a run beyond what time_us() says of it; the price of a launch
+  // where programs of different numbers of steps are compared. 0: none is known.
+  virtual double step_us() const { return 0; }
   virtual Result<DeviceState> state() const {
     return unsupported(info().kind + ": the device does not tell its clocks and power");
   }

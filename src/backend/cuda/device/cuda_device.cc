@@ -161,6 +161,9 @@ class CudaDevice : public backend::Device {
     return ok_status();
   }
 
+  // Of a captured run (decision 0041).
+  double step_us() const override { return 0.2; }
+
   Result<backend::DeviceState> state() const override { return nvml_state(gpu_->pci_bus_id()); }
 
   Result<std::shared_ptr<backend::Device>> with_memory(
