@@ -102,13 +102,42 @@ Result<Pair> pair_of_any_size(const Problem& problem) {
   return pair_of(plain);
 }
 
+std::optional<size_t> residual_of(const Pair& pair) {
+  std::optional<size_t> found;
+  for (size_t i = 0; i < pair.first.inputs.size(); ++i) {
+    const Access& a = pair.first.inputs[i];
+    if (a.moments >= 0) return std::nullopt;
+    const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t step) { return step != 0; });
+    if (a.constant && !by_row) continue;
+    if (found || a.type != pair.type || a.channel_step != 1) return std::nullopt;
+    int64_t step = pair.mid_channels;
+    for (size_t d = a.row_steps.size(); d-- > 0;) {
+      if (pair.first.row_dims[d] != 1 && a.row_steps[d] != step) return std::nullopt;
+      step *= pair.first.row_dims[d];
+    }
+    found = i;
+  }
+  return found;
+}
+
+kernel::Tactic write(const Tactic& tactic) {
+  kernel::Tactic out{{{"g", tactic.groups}}};
+  if (tactic.ring > 0) out.params["ring"] = tactic.ring;
+  return out;
+}
+
+Tactic read(const kernel::Tactic& tactic) { return {int(tactic.get("g", 2)), int(tactic.get("ring", 0))}; }
+
 int64_t first_weight_bytes(const Pair& pair) { return (pair.in_channels + 15) / 16 * kChunk * 32; }
 int64_t second_weight_bytes(const Pair& pair) { return int64_t(kChunk / 16) * pair.out_channels * 32; }
 
-Result<Plan> plan_of(const Pair& pair, int groups) {
+Result<Plan> plan_of(const Pair& pair, const Tactic& tactic) {
+  const int groups = tactic.groups;
   Plan plan;
   plan.groups = groups;
-  if (groups < 1 || groups > 3) return invalid_argument("no such tile");
+  plan.ring = tactic.ring;
+  if (groups < 1 || groups > 3 || plan.ring < 0 || plan.ring > 4) return invalid_argument("no such tile");
+  if (plan.ring > 0 && !residual_of(pair)) return unsupported("a ring for a residual without one that lies like the wide tensor");
   plan.first_steps = int((pair.in_channels + 15) / 16);
   plan.boxes = int((pair.in_channels + 63) / 64);
   plan.chunks = int(pair.mid_channels / kChunk);
@@ -117,11 +146,11 @@ Result<Plan> plan_of(const Pair& pair, int groups) {
   plan.producer_registers = groups == 3 ? 32 : 24;
   if (pair.out_channels / 2 + 32 + 80 > plan.consumer_registers) return unsupported("more sums than registers");
   const int64_t weights = (first_weight_bytes(pair) + second_weight_bytes(pair)) * plan.chunks;
-  const int64_t inputs = int64_t(groups) * plan.input_bytes();
-  const int64_t room = kMaxSharedBytes - 1024 - groups * 2 * 64 * 128 - weights;  // beside the wide tensor's chunks
+  const int64_t inputs = int64_t(groups) * plan.input_bytes(), chunks = int64_t(groups) * (2 + plan.ring) * kChunkBytes;
+  const int64_t room = kMaxSharedBytes - 1024 - chunks - weights;
   if (room < inputs) return unsupported(cat("filters of ", weights, " bytes, more than shared memory"));
   plan.input_stages = room >= 2 * inputs ? 2 : 1;
-  plan.shared_bytes = int(plan.input_stages * inputs + groups * 2 * 64 * 128 + weights + 16 * groups * plan.input_stages + 8);
+  plan.shared_bytes = int(plan.input_stages * inputs + chunks + weights + 16 * groups * (plan.input_stages + plan.ring) + 8);
   return plan;
 }
 
@@ -136,7 +165,8 @@ double predict_us(const Pair& pair, const Plan& plan, int sm_count) {
   const double traffic = bytes / double(plan.tiles) / kL2PerClock;
   const double waves = std::ceil(double(plan.tiles) / sm_count);
   const double compute = (2000 + waves * (std::max(tensor, traffic) + 700.0 * plan.chunks / plan.groups + 800)) / 1700;
-  return std::max(compute, bytes / 3.3e6) + 0.5;
+  // From an H200 without a ring. With one nothing but memory should hold it up.
+  return std::max(compute, bytes / (plan.ring > 0 ? 3.8e6 : 3.3e6)) + 0.5;
 }
 
 }  // namespace planish::cuda::pair

@@ -8,12 +8,20 @@
 // epilogue, rounded into shared memory as the left operand of what is added to the second product's
 // sums. All filters stay in shared memory; where they do not fit, streaming them for every tile of rows
 // cost as much as it saved (128 -> 512 -> 128 channels: 103 us, 100 in two kernels).
+//
+// A residual that is added to the wide tensor is read by the threads that add it, a chunk ahead, or
+// (Tactic::ring) brought by TMA into a ring of chunks in shared memory. In the first form the wait for a
+// chunk's biases and the fence in front of the second product wait for the next chunk's residual, too.
 #pragma once
+#include <optional>
+
 #include "backend/cuda/families/contraction/product.h"
+#include "kernel/kernel_def.h"
 
 namespace planish::cuda::pair {
 
-inline constexpr int kChunk = 64;  // channels of the wide tensor
+inline constexpr int kChunk = 64;            // channels of the wide tensor
+inline constexpr int kChunkBytes = 64 * 128;  // of a group's rows
 
 struct Pair {
   ir::DataType type = ir::DataType::kF16;
@@ -28,8 +36,18 @@ Result<Pair> pair_of(const kernel::Problem& problem);
 // The same for packing, which looks at weights only.
 Result<Pair> pair_of_any_size(const kernel::Problem& problem);
 
+// The first step's input that lies like the wide tensor and is the only one beside its rows: a residual.
+std::optional<size_t> residual_of(const Pair& pair);
+
+struct Tactic {
+  int groups = 2;  // consumer warpgroups
+  int ring = 0;    // chunks of the residual in a group's ring; 0: threads read it
+};
+kernel::Tactic write(const Tactic& tactic);
+Tactic read(const kernel::Tactic& tactic);
+
 struct Plan {
-  int groups = 2;                  // consumer warpgroups
+  int groups = 2, ring = 0;        // of the tactic
   int first_steps = 1;             // 16 deep
   int boxes = 1;                   // of 64 input channels
   int chunks = 1;
@@ -44,7 +62,7 @@ struct Plan {
 int64_t first_weight_bytes(const Pair& pair);   // of a chunk
 int64_t second_weight_bytes(const Pair& pair);
 
-Result<Plan> plan_of(const Pair& pair, int groups);
+Result<Plan> plan_of(const Pair& pair, const Tactic& tactic);
 double predict_us(const Pair& pair, const Plan& plan, int sm_count);
 
 // `first`, `second`: printed epilogues.

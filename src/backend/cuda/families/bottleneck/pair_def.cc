@@ -18,8 +18,6 @@ using kernel::Tactic;
 using pair::Pair;
 using pair::Plan;
 
-int groups_of(const Tactic& tactic) { return int(tactic.get("g", 2)); }
-
 // Row `n` of packed filters: 4 lanes of 8 neighbouring channels, as wgmma's sums lie.
 int64_t channel_of(int64_t n) { return n - n % 32 + 8 * (n % 8 / 2) + 2 * (n % 32 / 8) + n % 2; }
 
@@ -30,7 +28,7 @@ class PairDef : public EmittedKernelDef {
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
     PLANISH_ASSIGN_OR_RETURN(Pair p, pair::pair_of(problem));
     if (sm_version(device) != 90) return unsupported(cat("the device is ", device.isa, ", expected sm_90a"));
-    return pair::plan_of(p, 2).status();
+    return pair::plan_of(p, {.groups = 2}).status();
   }
 
   std::vector<LayoutChoice> layouts(const Problem& problem, const DeviceInfo&) const override {
@@ -45,15 +43,16 @@ class PairDef : public EmittedKernelDef {
     std::vector<Tactic> out;
     auto p = pair::pair_of(problem);
     if (!p.ok()) return out;
-    for (int groups : {3, 2})
-      if (pair::plan_of(*p, groups).ok()) out.push_back({{{"g", groups}}});
+    for (const int ring : {0, 2, 3})
+      for (const int groups : {3, 2})
+        if (const pair::Tactic tactic{groups, ring}; pair::plan_of(*p, tactic).ok()) out.push_back(pair::write(tactic));
     return out;
   }
 
   double predict_us(const Problem& problem, const Tactic& tactic, const DeviceInfo& device) const override {
     auto p = pair::pair_of(problem);
     if (!p.ok()) return 1e12;
-    auto plan = pair::plan_of(*p, groups_of(tactic));
+    auto plan = pair::plan_of(*p, pair::read(tactic));
     return plan.ok() ? pair::predict_us(*p, *plan, sm_count(device)) : 1e12;
   }
 
@@ -92,7 +91,7 @@ class PairDef : public EmittedKernelDef {
 
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic, const DeviceInfo&) const override {
     PLANISH_ASSIGN_OR_RETURN(Pair p, pair::pair_of(problem));
-    PLANISH_ASSIGN_OR_RETURN(Plan plan, pair::plan_of(p, groups_of(tactic)));
+    PLANISH_ASSIGN_OR_RETURN(Plan plan, pair::plan_of(p, pair::read(tactic)));
     const auto style = [](int64_t channels) {
       return EpilogueStyle{.lanes = 8, .group_channels = channels, .channel_tail = false};
     };
@@ -100,20 +99,27 @@ class PairDef : public EmittedKernelDef {
     PLANISH_ASSIGN_OR_RETURN(EpilogueText second, print_epilogue(p.second, style(p.out_channels)));
     EmittedKernel kernel;
     kernel.entry = cat("pair_", ir::name_of(p.type), "_", p.in_channels, "_", p.mid_channels, "_", p.out_channels, "_",
-                       plan.row_tile(), "_sm90");
+                       plan.row_tile(), plan.ring > 0 ? cat("_ring", plan.ring) : std::string(), "_sm90");
     kernel.source = pair::kernel_text(p, plan, first, second, kernel.entry);
     kernel.grid.x = uint32_t(plan.tiles);
     kernel.block.x = uint32_t(plan.threads());
     kernel.persistent = true;
     kernel.dynamic_shared_bytes = plan.shared_bytes;
-    TensorMapSpec map;
-    map.place = {BufferKind::kOperand, p.input, 0};
-    map.dtype = p.type;
-    map.dims = {uint64_t(p.in_channels), uint64_t(p.rows), 1};
-    map.byte_strides = {uint64_t(p.in_channels) * 2, uint64_t(p.in_channels * p.rows) * 2};
-    map.box = {64, 64, 1};
-    kernel.maps = {std::move(map)};
+    const auto rows_of = [&](int operand, int64_t channels) {
+      TensorMapSpec map;
+      map.place = {BufferKind::kOperand, operand, 0};
+      map.dtype = p.type;
+      map.dims = {uint64_t(channels), uint64_t(p.rows), 1};
+      map.byte_strides = {uint64_t(channels) * 2, uint64_t(channels * p.rows) * 2};
+      map.box = {64, 64, 1};
+      return map;
+    };
+    kernel.maps = {rows_of(p.input, p.in_channels)};
     kernel.args = {KernelArg::tensor_map(0), KernelArg::packed()};
+    if (plan.ring > 0) {
+      kernel.maps.push_back(rows_of(p.first.inputs[*pair::residual_of(p)].index, p.mid_channels));
+      kernel.args.insert(kernel.args.begin() + 1, KernelArg::tensor_map(1));
+    }
     kernel.args.insert(kernel.args.end(), first.args.begin(), first.args.end());
     kernel.args.insert(kernel.args.end(), second.args.begin(), second.args.end());
     kernel.programmatic_launch = true;

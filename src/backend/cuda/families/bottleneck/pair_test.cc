@@ -54,21 +54,50 @@ TEST(CudaPair, HandsOutTheWideTensor) {
 // By hash: a change of what is emitted must be meant.
 TEST(CudaPair, EmittedTextIsGolden) {
   const kernel::Problem problem = laid_out(family(), pair_problem({8, 64, 256, 64, 56, 56}, DataType::kF16), testing_device());
-  auto step = family().emit(problem, {{{"g", 3}}}, testing_device());
-  ASSERT_TRUE(step.ok()) << step.status().to_string();
-  const std::string& source = step->kernels[0].source;
-  EXPECT_EQ(to_string(hash128(std::string_view(source).substr(std::strlen(kPrelude)))), "525f34b0398ad5abd1a47f216ef18bfa");
+  const std::pair<pair::Tactic, const char*> texts[] = {{{.groups = 3}, "525f34b0398ad5abd1a47f216ef18bfa"},
+                                                        {{.groups = 3, .ring = 2}, "4266aab537bb8430efe2d76e5e2242fb"}};
+  for (const auto& [tactic, hash] : texts) {
+    auto step = family().emit(problem, pair::write(tactic), testing_device());
+    ASSERT_TRUE(step.ok()) << step.status().to_string();
+    const std::string& source = step->kernels[0].source;
+    EXPECT_EQ(to_string(hash128(std::string_view(source).substr(std::strlen(kPrelude)))), hash) << tactic.ring;
+  }
+}
+
+// Where there is a residual, and one that lies like the wide tensor.
+TEST(CudaPair, BringsAResidualThroughARing) {
+  const kernel::Problem problem = laid_out(family(), pair_problem({8, 64, 256, 64, 56, 56}, DataType::kF16), testing_device());
+  int rings = 0;
+  for (const kernel::Tactic& tactic : family().tactics(problem, testing_device())) {
+    EXPECT_EQ(pair::write(pair::read(tactic)), tactic);
+    auto step = family().emit(problem, tactic, testing_device());
+    ASSERT_TRUE(step.ok()) << step.status().to_string();
+    EXPECT_EQ(step->kernels[0].maps.size(), tactic.get("ring") ? 2u : 1u);
+    EXPECT_LE(step->kernels[0].dynamic_shared_bytes, 232448);
+    rings += tactic.get("ring") != 0;
+  }
+  EXPECT_GE(rings, 3);
+  auto alone = pair::pair_of(pair_problem({8, 64, 256, 64, 56, 56, false}, DataType::kF16));
+  ASSERT_TRUE(alone.ok());
+  EXPECT_FALSE(pair::residual_of(*alone));
+  EXPECT_NE(pair::plan_of(*alone, {.groups = 2, .ring = 2}).status().message().find("without one"), std::string::npos);
+  auto apart = pair::pair_of(problem);
+  ASSERT_TRUE(apart.ok());
+  const std::optional<size_t> residual = pair::residual_of(*apart);
+  ASSERT_TRUE(residual);
+  apart->first.inputs[*residual].row_steps.back() += 8;  // pixels that lie further apart
+  EXPECT_FALSE(pair::residual_of(*apart));
 }
 
 TEST(CudaPair, AllFiltersStayInSharedMemory) {
   auto p = pair::pair_of(pair_problem({8, 64, 256, 128, 56, 56}, DataType::kF16));
   ASSERT_TRUE(p.ok());
-  auto plan = pair::plan_of(*p, 2);
+  auto plan = pair::plan_of(*p, {.groups = 2});
   ASSERT_TRUE(plan.ok()) << plan.status().to_string();
   EXPECT_LE(plan->shared_bytes, 232448);
   p = pair::pair_of(pair_problem({8, 128, 512, 128, 28, 28}, DataType::kF16));
   ASSERT_TRUE(p.ok());
-  EXPECT_NE(pair::plan_of(*p, 2).status().message().find("more than shared memory"), std::string::npos);
+  EXPECT_NE(pair::plan_of(*p, {.groups = 2}).status().message().find("more than shared memory"), std::string::npos);
 }
 
 }  // namespace

@@ -4,12 +4,15 @@
 // multiples of 1/8, so that sums are exact in every type.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <map>
 #include <random>
 #include <set>
+#include <span>
 
+#include "backend/cuda/families/bottleneck/pair.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/stem/stem_plan.h"
 #include "backend/cuda/families/wgmma/tile.h"
@@ -396,7 +399,7 @@ TEST(ContractionsOnTheHost, Bottlenecks) {
 // read again and that are not.
 TEST(ContractionsOnTheHost, Pairs) {
   const std::pair<const char*, std::pair<PairCase, DataType>> pairs[] = {
-      {"residual, filters stay", {{2, 64, 128, 64, 9, 11, true, true}, DataType::kF16}},
+      {"residual, filters stay", {{2, 64, 128, 64, 23, 17, true, true}, DataType::kF16}},
       {"no residual, inner wide tensor", {{1, 40, 192, 96, 7, 9, false, false}, DataType::kBF16}},
       {"two boxes of input", {{3, 96, 256, 64, 10, 8, true, true}, DataType::kF16}},
       {"one stage of input", {{1, 128, 256, 128, 31, 13, true, false}, DataType::kF16}},
@@ -418,6 +421,26 @@ TEST(ContractionsOnTheHost, Pairs) {
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
+// That the right kernel is right, and with a piece of its text replaced is not.
+void expect_faults_seen(const HostCase& right, std::span<const std::pair<std::string, std::string>> faults) {
+  std::vector<HostCase> cases = {right};
+  for (const auto& [from, to] : faults) {
+    HostCase wrong = right;
+    std::string& source = wrong.step.kernels[0].source;
+    const size_t at = source.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    source.replace(at, from.size(), to);
+    wrong.title = cat("fault ", cases.size(), " ", from);
+    cases.push_back(std::move(wrong));
+  }
+  const std::vector<std::string> seen = run_on_host(cases);
+  const auto is_seen = [&](const HostCase& one) {
+    return std::any_of(seen.begin(), seen.end(), [&](const std::string& text) { return text.starts_with(one.title.substr(0, 20)); });
+  };
+  EXPECT_FALSE(is_seen(right));
+  for (size_t i = 1; i < cases.size(); ++i) EXPECT_TRUE(is_seen(cases[i])) << "not seen: " << cases[i].title;
+}
+
 // Faults planted in a right kernel are seen: what the emulated GPU is for.
 TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
   const Asked one = asked("deep", conv_problem({1, 512, 8, 8, 128, 3, 3, 1, 1, 1, 1, 1, kBoth}, DataType::kF16));
@@ -436,22 +459,24 @@ TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
       {"grid_wait();\n      if (kOneWave)", "if (kOneWave)"},                                // inputs read too early
       {"constexpr int kSwizzle = 1;", "constexpr int kSwizzle = 2;"},                        // wrong swizzle
   };
-  std::vector<HostCase> cases = {*right};
-  for (const auto& [from, to] : faults) {
-    HostCase wrong = *right;
-    std::string& source = wrong.step.kernels[0].source;
-    const size_t at = source.find(from);
-    ASSERT_NE(at, std::string::npos) << from;
-    source.replace(at, from.size(), to);
-    wrong.title = from;
-    cases.push_back(std::move(wrong));
-  }
-  const std::vector<std::string> seen = run_on_host(cases);
-  std::set<std::string> titles;
-  for (const std::string& text : seen) titles.insert(text.substr(0, 20));
-  EXPECT_FALSE(titles.count(right->title.substr(0, 20)));
-  for (size_t i = 1; i < cases.size(); ++i)
-    EXPECT_TRUE(titles.count(cases[i].title.substr(0, 20))) << "not seen: " << cases[i].title;
+  expect_faults_seen(*right, faults);
+}
+
+// The same of a pair whose residual comes through a ring.
+TEST(ContractionsOnTheHost, PlantedFaultsOfARingAreSeen) {
+  const Asked one = asked("ring", pair_problem({2, 64, 256, 64, 23, 17}, DataType::kF16));
+  const EmittedKernelDef& def = family("cuda.pair_wgmma");
+  const Problem problem = laid_out(def, one.problem, testing_device());
+  auto right = host_case(one.title, def, problem, pair::write({.groups = 2, .ring = 2}), testing_device(), one.operands, one.expected);
+  ASSERT_TRUE(right.ok()) << right.status().to_string();
+  const std::pair<std::string, std::string> faults[] = {
+      {"barrier_wait(residual_full + 8 * held, place_parity);", ""},    // residual read too early
+      {"barrier_wait(residual_empty + 8 * held, place_parity);", ""},   // ring overwritten
+      {"if (quad == 0 && lane == 0) barrier_arrive(residual_empty", "if (false) barrier_arrive(residual_empty"},  // producer never goes on
+      {"chunk * 64, row, 0);", "chunk * 64, row + 64, 0);"},             // another group's rows
+      {"^ in_group & 7) << 4));", ") << 4));"},                          // the swizzle forgotten
+  };
+  expect_faults_seen(*right, faults);
 }
 
 }  // namespace
