@@ -89,7 +89,7 @@ class Stem : public ContractionDef {
     const bool last = !problem.operands[size_t(p.left.value)].type.layout.is_row_major();
     EmittedKernel kernel;
     kernel.entry = cat("stem_", ir::name_of(p.type), "_", p.conv.taps_y, "x", p.conv.taps_x, "_c", p.channels, pooled.pool ? "_pool" : "",
-                       last ? "_nhwc" : "_nchw", "_sm90");
+                       last ? "_nhwc" : "_nchw", plan.lean ? "_lean" : "", "_sm90");
     kernel.source = stem::kernel_text(pooled, plan, text.first, text.behind, last, kernel.entry);
     kernel.grid.x = uint32_t(plan.tiles);
     kernel.block.x = 384;

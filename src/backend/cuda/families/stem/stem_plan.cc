@@ -12,6 +12,17 @@ namespace {
 constexpr int kMaxSharedBytes = 232448;  // of one CTA on sm_90
 constexpr size_t kMostSegments = 2;      // sizes of segments to time per number of residents
 
+// Every window has an element of the image, along both dims.
+bool windows_touch(const PooledProduct& problem) {
+  const MaxPool& pool = *problem.pool;
+  const kernel::Window& w = pool.window;
+  const ConvGeometry& g = problem.product.conv;
+  const int64_t sizes[] = {g.out_height, g.out_width}, pooled[] = {pool.height, pool.width};
+  for (size_t d = 0; d < 2; ++d)
+    if (w.kernel[d] <= w.pads_begin[d] || (pooled[d] - 1) * w.strides[d] - w.pads_begin[d] >= sizes[d]) return false;
+  return true;
+}
+
 // Strips and segments; in the end how many tiles the longest segment has.
 Status place_pool(const PooledProduct& problem, const Tactic& tactic, StemPlan& plan) {
   const MaxPool& pool = *problem.pool;
@@ -20,6 +31,7 @@ Status place_pool(const PooledProduct& problem, const Tactic& tactic, StemPlan& 
   if (plan.permuted != 8)
     return unsupported(cat(problem.product.channels, " filters before a pool, expected 32, 64, 96 or 128 in all"));
   if (g.out_height == 1 && g.height == 1) return unsupported("a pool over one dim");
+  if (tactic.lean && !windows_touch(problem)) return unsupported("a window beyond the image");
   plan.pooled_width = (kTileWidth - w.kernel[1]) / w.strides[1] + 1;
   plan.pooled_rows = tactic.rows > 0 ? std::min<int64_t>(tactic.rows, pool.height) : pool.height;
   plan.tiles_x = (pool.width + plan.pooled_width - 1) / plan.pooled_width;
@@ -41,10 +53,13 @@ Status place_pool(const PooledProduct& problem, const Tactic& tactic, StemPlan& 
 kernel::Tactic write(const Tactic& tactic) {
   kernel::Tactic out{{{"occ", tactic.residents}}};
   if (tactic.rows > 0) out.params["rows"] = tactic.rows;
+  if (tactic.lean) out.params["lean"] = 1;
   return out;
 }
 
-Tactic read(const kernel::Tactic& tactic) { return {int(tactic.get("occ", 2)), int(tactic.get("rows", 0))}; }
+Tactic read(const kernel::Tactic& tactic) {
+  return {int(tactic.get("occ", 2)), int(tactic.get("rows", 0)), tactic.get("lean") != 0};
+}
 
 Result<StemPlan> plan_of(const PooledProduct& problem, const Tactic& tactic) {
   const Product& p = problem.product;
@@ -58,6 +73,7 @@ Result<StemPlan> plan_of(const PooledProduct& problem, const Tactic& tactic) {
     return unsupported(cat("a stride of ", g.stride_x, ", expected 1 or 2"));
   StemPlan plan;
   plan.residents = tactic.residents;
+  plan.lean = tactic.lean;
   plan.pixel = g.stride_x == 2 ? 4 : 8;
   if (g.channels > plan.pixel)
     return unsupported(cat(g.channels, " channels, expected at most ", plan.pixel));
@@ -84,7 +100,7 @@ double predict_us(const PooledProduct& problem, const StemPlan& plan, int sm_cou
   const ConvGeometry& g = problem.product.conv;
   // Clocks of an SM per tile, from an H200: fixed ones, products, rows into the ring and out. CTAs of one SM
   // share it, a lone one hides less.
-  const double clocks = 720 + 70.0 * double(g.taps_y) * plan.row_steps + (problem.pool ? 250 : 0);
+  const double clocks = 720 + 70.0 * double(g.taps_y) * plan.row_steps + (!problem.pool ? 0 : plan.lean ? 150 : 250);
   const double sharing = std::min<double>(plan.residents, std::ceil(double(plan.tiles) / sm_count));
   const double tile = clocks * (sharing > 1 ? sharing : 1.2) * double(std::max<int64_t>(plan.segment_tiles, 1));
   const double turns = std::ceil(double(plan.tiles) / (sm_count * plan.residents));
@@ -98,7 +114,7 @@ std::vector<Tactic> candidates(const PooledProduct& problem, int sm_count) {
   for (const int residents : {2, 1}) {
     if (residents == 2 && problem.product.channels > 64) continue;  // two would have 80 registers
     if (!problem.pool) {
-      out.push_back({.residents = residents});
+      for (const bool lean : {false, true}) out.push_back({.residents = residents, .lean = lean});
       continue;
     }
     std::vector<std::pair<double, Tactic>> found;
@@ -111,7 +127,12 @@ std::vector<Tactic> candidates(const PooledProduct& problem, int sm_count) {
       found.push_back({predict_us(problem, *plan, sm_count), tactic});
     }
     std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (size_t i = 0; i < std::min(found.size(), kMostSegments); ++i) out.push_back(found[i].second);
+    for (size_t i = 0; i < std::min(found.size(), kMostSegments); ++i) {
+      Tactic tactic = found[i].second;
+      out.push_back(tactic);
+      tactic.lean = true;
+      if (plan_of(problem, tactic).ok()) out.push_back(tactic);
+    }
   }
   return out;
 }

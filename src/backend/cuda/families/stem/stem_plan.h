@@ -15,6 +15,9 @@ inline constexpr int kTileHeight = 8, kTileWidth = 16, kStages = 4;
 struct Tactic {
   int residents = 2;  // CTAs per SM that registers are left for
   int rows = 0;       // pooled rows of a segment; 0: all, or no pool
+  // Fewer instructions: descriptors follow from one, and a window's elements beyond the image are others
+  // of it, so that nothing branches.
+  bool lean = false;
 };
 kernel::Tactic write(const Tactic& tactic);
 Tactic read(const kernel::Tactic& tactic);
@@ -27,6 +30,7 @@ struct StemPlan {
   int patch_height = 0, patch_width = 0;  // pixels
   int64_t tiles = 0, tiles_x = 0, tiles_y = 0;
   int residents = 2;
+  bool lean = false;
   // With a pool: strips instead of tiles_x, segments instead of tiles_y; `tiles` counts segments.
   int64_t pooled_width = 0, pooled_rows = 0;  // of a strip; of a segment
   int64_t segment_tiles = 0;                  // the most that one has

@@ -63,7 +63,7 @@ TEST(CudaStem, SegmentsCoverThePooledImage) {
     ASSERT_TRUE(problem.ok()) << problem.status().to_string();
     const kernel::Window& w = problem->pool->window;
     for (const stem::Tactic& tactic : stem::candidates(*problem, 132)) {
-      EXPECT_EQ(stem::read(stem::write(tactic)).rows, tactic.rows);
+      EXPECT_EQ(stem::write(stem::read(stem::write(tactic))), stem::write(tactic));
       auto plan = stem::plan_of(*problem, tactic);
       ASSERT_TRUE(plan.ok()) << plan.status().to_string();
       EXPECT_GE(plan->pooled_width * plan->tiles_x, problem->pool->width);
@@ -73,6 +73,18 @@ TEST(CudaStem, SegmentsCoverThePooledImage) {
       EXPECT_LE(plan->shared_bytes(problem->product) * tactic.residents, 232448);
     }
   }
+}
+
+// Elements beyond the image stand for others of their window only where each window has some.
+TEST(CudaStem, LeanPoolsHaveNoWindowBeyondTheImage) {
+  const auto lean = [](PoolCase pool) {
+    auto problem = pooled_product_of(pooled_problem({1, 3, 15, 15, 64, 3, 3, 1, 1, 1, 1, 1, kRelu}, pool, DataType::kF16));
+    EXPECT_TRUE(problem.ok()) << problem.status().to_string();
+    return stem::plan_of(*problem, {.residents = 2, .rows = 2, .lean = true}).status().message();
+  };
+  EXPECT_EQ(lean(kResNetPool), "");
+  EXPECT_EQ(lean({2, 2, 3}), "");
+  EXPECT_NE(lean({1, 1, 2, 1, 1, 1, 1}).find("beyond the image"), std::string::npos);
 }
 
 // Every weight once, zeros beside: the packed blob holds the same multiset of values.

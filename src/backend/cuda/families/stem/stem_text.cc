@@ -99,13 +99,12 @@ MAKE_POOLMAKE_RING    const u32 group = warp >> 2, quad = warp & 3;
       float sum[kWidth / 2];
       barrier_wait(full + 8 * stage, parity);
       const u32 patch = patches + stage * kPatchBytes + group * 8 * kStrideX * kPixel * 2;
-      wgmma_begin();
+DESCRIPTORS      wgmma_begin();
 #pragma unroll
       for (int r = 0; r < kTapsY; ++r)
 #pragma unroll
         for (int s = 0; s < kRowSteps; ++s)
-          multiply(sum, matrix(patch + r * kPatchWidth * kPixel * 2 + s * 32, 0, 16, kStrideY * kPatchWidth * kPixel * 2),
-                   matrix(filters + (r * kRowSteps + s) * kWidth * 32, 0, kWidth * 16, 128), r + s > 0);
+          PRODUCT
       wgmma_commit();
       wgmma_wait<0>();
       if (lane == 0) barrier_arrive(empty + 8 * stage);
@@ -158,19 +157,7 @@ DEV void pool_rows(const pooled::Epilogue& e, u32 ring, int tile, int thread) {
     const int channel = i % (kWidth / 8) * 8, column = i / (kWidth / 8) % kPooledWidth;
     const int py = begin + i / (kPooledWidth * kWidth / 8), px = strip_of(tile) * kPooledWidth + column;
     if (px >= kPoolWidth || channel >= kChannels) continue;
-    u32 most[4] = {kLeast, kLeast, kLeast, kLeast};
-#pragma unroll
-    for (int r = 0; r < kPoolTapsY; ++r)
-#pragma unroll
-      for (int s = 0; s < kPoolTapsX; ++s) {
-        const int cy = py * kPoolStrideY - kPoolTop + r, cx = px * kPoolStrideX - kPoolLeft + s;
-        if ((u32)cy >= kOutHeight || (u32)cx >= kOutWidth) continue;
-        u32 one[4];
-        get_shared(one, in_ring(ring, cy - row0, column * kPoolStrideX + s, channel));
-#pragma unroll
-        for (int k = 0; k < 4; ++k) most[k] = max_two(most[k], one[k]);
-      }
-    const float sum[8] = {low_of(most[0]), high_of(most[0]), low_of(most[1]), high_of(most[1]),
+TAKE_LARGEST    const float sum[8] = {low_of(most[0]), high_of(most[0]), low_of(most[1]), high_of(most[1]),
                           low_of(most[2]), high_of(most[2]), low_of(most[3]), high_of(most[3])};
     const u32 row = (image_of(tile) * kPoolHeight + py) * kPoolWidth + px;
     pooled::Fixed fixed;
@@ -202,6 +189,44 @@ constexpr PooledWord kWords[] = {
     {"BEHIND_SUMS", "", "      consumers_sync();\n      pool_rows(e2, ring, tile, thread);\n"},
 };
 
+// How a product is asked for, and how a window's largest element is found: as it is, and lean.
+constexpr PooledWord kLeanWords[] = {
+    {"DESCRIPTORS", "",
+     "      const u64 window = matrix(patch, 0, 16, kStrideY * kPatchWidth * kPixel * 2), filter = matrix(filters, 0, kWidth * 16, 128);\n"},
+    {"PRODUCT",
+     "multiply(sum, matrix(patch + r * kPatchWidth * kPixel * 2 + s * 32, 0, 16, kStrideY * kPatchWidth * kPixel * 2),\n"
+     "                   matrix(filters + (r * kRowSteps + s) * kWidth * 32, 0, kWidth * 16, 128), r + s > 0);",
+     "multiply(sum, window + (r * kPatchWidth * kPixel / 8 + s * 2), filter + (r * kRowSteps + s) * kWidth * 2, r + s > 0);"},
+    {"TAKE_LARGEST",
+     R"CUDA(    u32 most[4] = {kLeast, kLeast, kLeast, kLeast};
+#pragma unroll
+    for (int r = 0; r < kPoolTapsY; ++r)
+#pragma unroll
+      for (int s = 0; s < kPoolTapsX; ++s) {
+        const int cy = py * kPoolStrideY - kPoolTop + r, cx = px * kPoolStrideX - kPoolLeft + s;
+        if ((u32)cy >= kOutHeight || (u32)cx >= kOutWidth) continue;
+        u32 one[4];
+        get_shared(one, in_ring(ring, cy - row0, column * kPoolStrideX + s, channel));
+#pragma unroll
+        for (int k = 0; k < 4; ++k) most[k] = max_two(most[k], one[k]);
+      }
+)CUDA",
+     R"CUDA(    u32 most[4];
+#pragma unroll
+    for (int r = 0; r < kPoolTapsY; ++r) {
+      const int cy = min(max(py * kPoolStrideY - kPoolTop + r, 0), kOutHeight - 1);
+      u32 one[kPoolTapsX][4];
+#pragma unroll
+      for (int s = 0; s < kPoolTapsX; ++s)
+        get_shared(one[s], in_ring(ring, cy - row0, min(max(px * kPoolStrideX - kPoolLeft + s, 0), kOutWidth - 1) - tile_x(tile), channel));
+#pragma unroll
+      for (int s = 0; s < kPoolTapsX; ++s)
+#pragma unroll
+        for (int k = 0; k < 4; ++k) most[k] = r + s > 0 ? max_two(most[k], one[s][k]) : one[s][k];
+    }
+)CUDA"},
+};
+
 }  // namespace
 
 std::string kernel_text(const PooledProduct& problem, const StemPlan& plan, const EpilogueText& epilogue,
@@ -227,13 +252,15 @@ std::string kernel_text(const PooledProduct& problem, const StemPlan& plan, cons
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
   out += wgmma::instruction_text("multiply", p.type, plan.width, wgmma::Operand::kSharedKMajor, false);
   std::string body(kBodyText);
+  std::string pool(kPoolText);
+  for (std::string* text : {&body, &pool}) put_words(*text, kLeanWords, plan.lean);
   put_words(body, kWords, problem.pool.has_value());
   const EpilogueText other = second_epilogue(pooled, "pooled", "e2");
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", cat(epilogue.parameters, other.parameters));
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
   replace_all(body, "MAKE_POOL", problem.pool ? cat("    ", other.make, "\n") : std::string());
-  replace_all(body, "POOL_FUNCTIONS", problem.pool ? cat(pairs_text(p.type), other.functions, kPoolText) : std::string());
+  replace_all(body, "POOL_FUNCTIONS", problem.pool ? cat(pairs_text(p.type), other.functions, pool) : std::string());
   return cat(out, epilogue.functions, body);
 }
 
