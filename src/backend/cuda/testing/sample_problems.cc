@@ -77,6 +77,8 @@ void add_attention(Samples& out) {
   add("causal", {2, 3, 200, 200, 64, 0, false, true, {2, 1, 1, 200}});
   add("grouped", {1, 4, 300, 500, 128, 2}, kBF16);
   add("many", {128, 8, 128, 300, 128}, kBF16);
+  add("masked_by_head", {64, 4, 264, 264, 64, 2, true, true, {4, 1, 264}, kBF16});
+  add("masked_by_head_d128", {64, 4, 136, 136, 128, 2, false, true, {4, 1, 136}, kBF16}, kBF16);
   for (const char* isa : {"sm_90a", kAmpere})
     out.push_back({"cuda.attention_plain", "heads40", attention_problem({1, 2, 50, 50, 40}, kF32), kNone, isa});
 }

@@ -57,8 +57,11 @@ class AttentionWgmma : public EmittedKernelDef {
     }
     const int groups = view->queries > 64 ? 2 : 1;
     if (groups > 1) out.push_back({{{"g", 2}}});
-    if (view->items(groups) * view->key_tiles() > 3 * int64_t(sm_count(device)))
-      out.push_back({{{"g", groups}, {"occ", 1}, {"ring", 2}, {"teams", view->size == 64 ? 2 : 1}}});
+    // Two teams have no registers for sums beside the next tile's scores, heads of 128 none for a mask.
+    const bool two_teams = view->size == 64 && view->key_tiles() == 1;
+    const Tactic ring{{{"g", groups}, {"occ", 1}, {"ring", view->size == 64 && !two_teams ? 4 : 2}, {"teams", two_teams ? 2 : 1}}};
+    if (view->items(groups) * view->key_tiles() > 3 * int64_t(sm_count(device)) && (view->size == 64 || view->mask < 0))
+      out.push_back(ring);
     return out;
   }
   double predict_us(const Problem& problem, const Tactic& tactic, const DeviceInfo& device) const override {
