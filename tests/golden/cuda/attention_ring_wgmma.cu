@@ -116,6 +116,7 @@ constexpr int kCausal = 0;
 constexpr int kResidents = 1;
 constexpr int kProducerWarps = 1;
 constexpr int kTeams = 1;
+constexpr int kHiddenBytes = 0;
 constexpr int kConsumerRegisters = 240;
 constexpr float kScale = 0.127517431974411f;
 constexpr float kUnit = kScale;
@@ -150,13 +151,14 @@ DEV void bring_queries(const TensorMap* q, const Place& p, u32 to, u32 full) {
       load_box(to + g * kQueryBytes + s * 8192, q, full, column_of(p.head) + 64 * s, (p.tile * kGroups + g) * 64,
                matrix_of(p.image, p.head, kHeads));
 }
-// A tile of keys, or of values.
-DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full) {
+// A tile of keys, or of values; `more` bytes come to the same barrier.
+DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full, u32 more = 0) {
   const int head = p.head / (kHeads / kKvHeads);
-  barrier_expect(full, kTileBytes);
+  barrier_expect(full, kTileBytes + more);
   for (int s = 0; s < kSlabs; ++s)
     load_box(to + s * 16384, map, full, column_of(head) + 64 * s, t * 128, matrix_of(p.image, head, kKvHeads));
 }
+
 
 // Lane q of a quad has words q of four rows of 16 bytes and gets the four words of row q.
 DEV void turn(u32 (&d)[4], u32 lane) {
@@ -273,7 +275,9 @@ attention_bf16_d128_q128_k128_1x2_sm90(const __grid_constant__ TensorMap q, cons
   constexpr int kConsumerWarps = kTeams * kGroups * 4, kTeamBytes = kStages * (kGroups * kQueryBytes + 2 * kTileBytes);
   const u32 team = warp < kConsumerWarps ? warp / (4 * kGroups) : (warp - kConsumerWarps) % kTeams;
   const u32 queries = shared_address(shared) + team * kTeamBytes, keys = queries + kStages * kGroups * kQueryBytes;
-  const u32 values = keys + kStages * kTileBytes, query_full = shared_address(shared) + kTeams * kTeamBytes + team * 40 * kStages;
+  const u32 values = keys + kStages * kTileBytes;
+  const u32 hidden = shared_address(shared) + kTeams * kTeamBytes + team * kStages * kHiddenBytes;
+  const u32 query_full = shared_address(shared) + kTeams * (kTeamBytes + kStages * kHiddenBytes) + team * 40 * kStages;
   const u32 query_empty = query_full + 8 * kStages, key_full = query_empty + 8 * kStages, value_full = key_full + 8 * kStages, empty = value_full + 8 * kStages;
   const int first = blockIdx.x * kTeams + team, stride = gridDim.x * kTeams;
   if (warp >= kConsumerWarps && warp < kConsumerWarps + kTeams && lane == 0) {

@@ -116,6 +116,7 @@ constexpr int kCausal = 0;
 constexpr int kResidents = 3;
 constexpr int kProducerWarps = 0;
 constexpr int kTeams = 1;
+constexpr int kHiddenBytes = 0;
 constexpr int kConsumerRegisters = 224;
 constexpr float kScale = 0.1803368777036667f;
 constexpr float kUnit = 1;
@@ -150,13 +151,14 @@ DEV void bring_queries(const TensorMap* q, const Place& p, u32 to, u32 full) {
       load_box(to + g * kQueryBytes + s * 8192, q, full, column_of(p.head) + 64 * s, (p.tile * kGroups + g) * 64,
                matrix_of(p.image, p.head, kHeads));
 }
-// A tile of keys, or of values.
-DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full) {
+// A tile of keys, or of values; `more` bytes come to the same barrier.
+DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full, u32 more = 0) {
   const int head = p.head / (kHeads / kKvHeads);
-  barrier_expect(full, kTileBytes);
+  barrier_expect(full, kTileBytes + more);
   for (int s = 0; s < kSlabs; ++s)
     load_box(to + s * 16384, map, full, column_of(head) + 64 * s, t * 128, matrix_of(p.image, head, kKvHeads));
 }
+
 
 // Lane q of a quad has words q of four rows of 16 bytes and gets the four words of row q.
 DEV void turn(u32 (&d)[4], u32 lane) {
@@ -270,7 +272,7 @@ attention_f16_d64_q64_k128_sm90(const __grid_constant__ TensorMap q, const __gri
   extern __shared__ __align__(1024) unsigned char shared[];
   const u32 thread = threadIdx.x, group = thread >> 7, warp = thread >> 5 & 3, lane = thread & 31;
   const u32 queries = shared_address(shared), keys = queries + kGroups * kQueryBytes, values = keys + kStages * kTileBytes;
-  const u32 query_full = values + kStages * kTileBytes, key_full = query_full + 8, value_full = key_full + 8 * kStages;
+  const u32 hidden = values + kStages * kTileBytes, query_full = hidden + kStages * kHiddenBytes, key_full = query_full + 8, value_full = key_full + 8 * kStages;
   const Place p = place_of(blockIdx.x);
   const int tiles = tiles_of(p);
   const auto bring = [&](int t) {

@@ -47,7 +47,8 @@ class AttentionWgmma : public EmittedKernelDef {
   }
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo& device) const override {
     // One group with registers to spare, with as many CTAs as shared memory holds, two groups, and CTAs
-    // that stay where each has several heads to walk over.
+    // that stay where each has several heads to walk over: two teams with rings of two or, where they need
+    // not wait for their mask, one with a ring of four.
     std::vector<Tactic> out = {{{{"g", 1}}}};
     auto view = view_of(problem);
     if (!view.ok()) return out;
@@ -60,8 +61,17 @@ class AttentionWgmma : public EmittedKernelDef {
     // Two teams have no registers for sums beside the next tile's scores, heads of 128 none for a mask.
     const bool two_teams = view->size == 64 && view->key_tiles() == 1;
     const Tactic ring{{{"g", groups}, {"occ", 1}, {"ring", view->size == 64 && !two_teams ? 4 : 2}, {"teams", two_teams ? 2 : 1}}};
-    if (view->items(groups) * view->key_tiles() > 3 * int64_t(sm_count(device)) && (view->size == 64 || view->mask < 0))
-      out.push_back(ring);
+    std::vector<Tactic> carriers = out;
+    if (view->items(groups) * view->key_tiles() > 3 * int64_t(sm_count(device))) {
+      if (view->size == 64 || view->mask < 0) out.push_back(ring);
+      carriers.push_back(ring);
+      if (two_teams && groups == 2) carriers.push_back({{{"g", 2}, {"occ", 1}, {"ring", 4}, {"teams", 1}}});
+    }
+    if (!attention::can_carry_mask(problem, *view)) return out;
+    for (Tactic& tactic : carriers) {
+      tactic.params["mask"] = 1;
+      out.push_back(std::move(tactic));
+    }
     return out;
   }
   double predict_us(const Problem& problem, const Tactic& tactic, const DeviceInfo& device) const override {
@@ -73,8 +83,9 @@ class AttentionWgmma : public EmittedKernelDef {
     const double per_tile = double(v.key_tiles()) * (1100 + 300.0 * double(v.slabs())) * (v.causal ? 0.6 : 1);
     const double waves = std::ceil(tiles / (sm_count(device) * (groups == 1 ? 3.0 : 1.5)));
     const double bytes = 2.0 * double(v.batch * v.size) * double(2 * v.heads * v.queries + 2 * v.kv_heads * v.keys);
-    // How often the time of a copy large operands take: several CTAs per SM, or rings.
-    const double streaming = tactic.get("teams", 1) > 1 ? 1.4 : 1.6;
+    // How often the time of a copy large operands take: several CTAs per SM, or rings; less where no group
+    // waits for its mask.
+    const double streaming = (tactic.get("teams", 1) > 1 ? 1.4 : 1.6) - 0.2 * double(tactic.get("mask"));
     return std::max((1200 + waves * per_tile) / 1700, (memory_us(device, bytes) - kLaunchUs) * streaming) + kLaunchUs;
   }
   static Schedule schedule_of(const View& view, const Tactic& tactic) {
@@ -82,17 +93,21 @@ class AttentionWgmma : public EmittedKernelDef {
     out.groups = int(tactic.get("g", 1));
     out.ring = int(tactic.get("ring"));
     out.teams = int(tactic.get("teams", 1));
+    out.carries_mask = tactic.get("mask") != 0;
     out.residents = int(tactic.get("occ", out.groups > 1 ? 1 : view.size == 64 ? 3 : 2));
     return out;
   }
   Result<EmittedStep> emit(const Problem& problem, const Tactic& tactic, const DeviceInfo&) const override {
     PLANISH_ASSIGN_OR_RETURN(View view, view_of(problem));
     const Schedule schedule = schedule_of(view, tactic);
+    if (schedule.carries_mask && !attention::can_carry_mask(problem, view))
+      return unsupported("a mask that cannot come with the keys");
     if (attention::shared_bytes(view, schedule) > kMaxSharedBytes)
       return unsupported("more than the shared memory of an SM");
     EmittedKernel kernel;
     kernel.entry = cat("attention_", ir::name_of(view.type), "_d", view.size, "_q", 64 * schedule.groups, "_k128",
-                       schedule.ring ? cat("_", schedule.teams, "x", schedule.ring) : std::string(), "_sm90");
+                       schedule.ring ? cat("_", schedule.teams, "x", schedule.ring) : std::string(),
+                       schedule.carries_mask ? "_mask" : "", "_sm90");
     kernel.source = attention::kernel_text(problem, view, schedule, kernel.entry);
     kernel.grid.x = uint32_t((view.items(schedule.groups) + schedule.teams - 1) / schedule.teams);
     kernel.block.x = uint32_t(schedule.threads());

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "backend/cuda/families/attention_wgmma/kernel_text.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -25,6 +27,23 @@ TEST(CudaAttentionWgmma, RefusesWithAReason) {
   EXPECT_NE(why({1, 12, 128, 100, 64, 0, false, true}, DataType::kF16).find("causal"), std::string::npos);
   EXPECT_NE(why({1, 12, 128, 128, 64, 0, false, false, {1, 1, 1, 64}}, DataType::kF16).find("mask"), std::string::npos);
   EXPECT_EQ(why({1, 12, 128, 128, 64, 0, true, false, {}, DataType::kF16, true}, DataType::kF16), "");
+}
+
+TEST(CudaAttentionWgmma, BringsMasksOfWholeVectorsWithTheKeys) {
+  const auto brings = [](std::vector<int64_t> mask, DataType mask_type, int64_t keys) {
+    const auto problem = attention_problem({2, 3, 70, keys, 64, 0, false, false, std::move(mask), mask_type}, DataType::kF16);
+    const auto tactics = family().tactics(problem, testing_device());
+    return std::any_of(tactics.begin(), tactics.end(), [](const kernel::Tactic& t) { return t.get("mask") != 0; });
+  };
+  EXPECT_TRUE(brings({2, 1, 1, 200}, DataType::kF16, 200));
+  EXPECT_TRUE(brings({3, 1, 200}, DataType::kBF16, 200));
+  EXPECT_FALSE(brings({2, 1, 1, 100}, DataType::kF16, 100));   // rows of 200 bytes
+  EXPECT_FALSE(brings({2, 1, 70, 200}, DataType::kF16, 200));  // by query
+  EXPECT_FALSE(brings({2, 1, 1, 200}, DataType::kF32, 200));
+  EXPECT_FALSE(brings({}, DataType::kF16, 200));
+  const auto problem = attention_problem({2, 3, 70, 100, 64, 0, false, false, {2, 1, 1, 100}}, DataType::kF16);
+  const auto step = family().emit(problem, *kernel::Tactic::parse("g=1,mask=1"), testing_device());
+  EXPECT_NE(step.status().message().find("mask"), std::string::npos) << step.status().to_string();
 }
 
 // setmaxnreg waits for registers that the block does not have.

@@ -13,6 +13,9 @@ namespace {
 using ir::DataType;
 using kernel::Problem;
 
+// Of a stage: the mask of a tile of keys.
+int64_t hidden_bytes(const Schedule& schedule) { return schedule.carries_mask ? kKeyTile * 2 : 0; }
+
 int64_t key_stages(const View& view, const Schedule& schedule) {
   return schedule.ring ? schedule.ring : std::min<int64_t>(view.key_tiles(), 2);
 }
@@ -37,13 +40,14 @@ DEV void bring_queries(const TensorMap* q, const Place& p, u32 to, u32 full) {
       load_box(to + g * kQueryBytes + s * 8192, q, full, column_of(p.head) + 64 * s, (p.tile * kGroups + g) * 64,
                matrix_of(p.image, p.head, kHeads));
 }
-// A tile of keys, or of values.
-DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full) {
+// A tile of keys, or of values; `more` bytes come to the same barrier.
+DEV void bring_tile(const TensorMap* map, const Place& p, int t, u32 to, u32 full, u32 more = 0) {
   const int head = p.head / (kHeads / kKvHeads);
-  barrier_expect(full, kTileBytes);
+  barrier_expect(full, kTileBytes + more);
   for (int s = 0; s < kSlabs; ++s)
     load_box(to + s * 16384, map, full, column_of(head) + 64 * s, t * 128, matrix_of(p.image, head, kKvHeads));
 }
+CARRIED_MASK
 
 // Lane q of a quad has words q of four rows of 16 bytes and gets the four words of row q.
 DEV void turn(u32 (&d)[4], u32 lane) {
@@ -66,7 +70,7 @@ DEV void clear(Sums& r) { r.top[0] = r.top[1] = -INFINITY_; r.total[0] = r.total
 
 // One tile of keys: scores, weights, and their share of the result. The caller has waited for the keys.
 DEV void attend(Sums& r, u32 queries, u32 keys, u32 values, u32 value_full, u32 parity, const Place& p, int t, int row,
-                u32 lane MASK_PARAMETER) {
+                u32 lane SEEN_PARAMETER) {
   float score[64];
   BRING_MASK
   wgmma_begin();
@@ -76,22 +80,7 @@ DEV void attend(Sums& r, u32 queries, u32 keys, u32 values, u32 value_full, u32 
     for (int i = 0; i < 4; ++i)
       multiply_keys(score, matrix(queries + s * 8192, 1, 16, 1024) + 2 * i, matrix(keys + s * 16384, 1, 16, 1024) + 2 * i, s + i > 0);
   wgmma_commit();
-  wgmma_wait<0>();
-  float now[2] = {r.top[0], r.top[1]};
-#pragma unroll
-  for (int j = 0; j < 16; ++j)
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      const int key = t * 128 + 8 * j + 2 * (lane & 3) + c;
-      MASK_OF_KEY
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        float& x = score[4 * j + 2 * h + c];
-        SCALE
-        if (key >= kKeys || (kCausal && key > row + 8 * h)) x = -INFINITY_;
-        now[h] = fmaxf(now[h], x);
-      }
-    }
+  SCORES
   u32 weight[8][4];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
@@ -101,7 +90,7 @@ DEV void attend(Sums& r, u32 queries, u32 keys, u32 values, u32 value_full, u32 
     float part = 0;
 #pragma unroll
     for (int j = 0; j < 16; ++j) {
-      const float a = exp2_fast(fmaf(score[4 * j + 2 * h], kUnit, -base)), b = exp2_fast(fmaf(score[4 * j + 2 * h + 1], kUnit, -base));
+      const float a = exp2_fast(fmaf(score[4 * j + 2 * h], UNIT, -base)), b = exp2_fast(fmaf(score[4 * j + 2 * h + 1], UNIT, -base));
       part += a + b;
       weight[j >> 1][(j & 1) * 2 + h] = PACK(a, b);
     }
@@ -147,6 +136,79 @@ DEV void put_rows(Sums& r, const Place& p, int row, u32 lane, u16* out) {
 }
 )CUDA";
 
+// Behind the start of the scores' products: their ends, and the maxima of rows so far.
+constexpr std::string_view kScoresText = R"CUDA(wgmma_wait<0>();
+  float now[2] = {r.top[0], r.top[1]};
+#pragma unroll
+  for (int j = 0; j < 16; ++j)
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const int key = t * 128 + 8 * j + 2 * (lane & 3) + c;
+      MASK_OF_KEY
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        float& x = score[4 * j + 2 * h + c];
+        SCALE
+        if (key >= kKeys || (kCausal && key > row + 8 * h)) x = -INFINITY_;
+        now[h] = fmaxf(now[h], x);
+      }
+    })CUDA";
+
+// A tile of the mask, which all queries of a head share, comes with the keys.
+constexpr std::string_view kCarriedMaskText = R"CUDA(
+DEV void bring_keys(const TensorMap* map, const u16* mask, const Place& p, int t, u32 to, u32 hidden, u32 full) {
+  const u32 bytes = min(128, kKeys - t * 128) * 2;
+  bring_tile(map, p, t, to, full, bytes);
+  load_bytes(hidden, mask + (u64)p.image * kMaskOfImage + (u64)p.head * kMaskOfHead + t * 128, bytes, full);
+}
+// Of the warp: whether a tile of the mask is anything but zeros.
+DEV bool hides_any(u32 hidden, int t, u32 lane) {
+  u32 d[4] = {0, 0, 0, 0};
+  if (lane < 16 && t * 128 + 8 * lane < kKeys)
+    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "r"(hidden + 16 * lane) : "memory");
+  return __any_sync(~0u, ((d[0] | d[1] | d[2] | d[3]) & 0x7fff7fff) != 0);
+}
+DEV u32 hidden_pair(u32 at) { u32 d; asm volatile("ld.shared.u32 %0, [%1];" : "=r"(d) : "r"(at) : "memory"); return d; }
+)CUDA";
+constexpr std::string_view kCarriedScoresText = R"CUDA(// Many tiles hide nothing: their scores stay as they are, and the exponent scales them.
+  const bool hides = hides_any(hidden, t, lane);
+  const float unit = hides ? kUnit : kScale;
+  wgmma_wait<0>();
+  float now[2] = {-INFINITY_, -INFINITY_};
+  if (hides) {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      const u32 pair = hidden_pair(hidden + 16 * j + 4 * (lane & 3));
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        const int key = t * 128 + 8 * j + 2 * (lane & 3) + c;
+        const float add = c ? HALF_high(pair) : HALF_low(pair);
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          float& x = score[4 * j + 2 * h + c];
+          x = fmaf(x, kPlainScale, add);
+          if (key >= kKeys || (kCausal && key > row + 8 * h)) x = -INFINITY_;
+          now[h] = fmaxf(now[h], x);
+        }
+      }
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < 16; ++j)
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        const int key = t * 128 + 8 * j + 2 * (lane & 3) + c;
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          float& x = score[4 * j + 2 * h + c];
+          if (key >= kKeys || (kCausal && key > row + 8 * h)) x = -INFINITY_;
+          now[h] = fmaxf(now[h], x);
+        }
+      }
+  }
+#pragma unroll
+  for (int h = 0; h < 2; ++h) now[h] = fmaxf(r.top[h], hides ? now[h] : now[h] * kPlainScale);)CUDA";
+
 constexpr std::string_view kSingleText = R"CUDA(
 extern "C" __global__ void __launch_bounds__(kGroups * 128, kResidents)
 ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, const __grid_constant__ TensorMap v MASK_PARAMETER,
@@ -154,12 +216,12 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
   extern __shared__ __align__(1024) unsigned char shared[];
   const u32 thread = threadIdx.x, group = thread >> 7, warp = thread >> 5 & 3, lane = thread & 31;
   const u32 queries = shared_address(shared), keys = queries + kGroups * kQueryBytes, values = keys + kStages * kTileBytes;
-  const u32 query_full = values + kStages * kTileBytes, key_full = query_full + 8, value_full = key_full + 8 * kStages;
+  const u32 hidden = values + kStages * kTileBytes, query_full = hidden + kStages * kHiddenBytes, key_full = query_full + 8, value_full = key_full + 8 * kStages;
   const Place p = place_of(blockIdx.x);
   const int tiles = tiles_of(p);
   const auto bring = [&](int t) {
     const int stage = t % kStages;
-    bring_tile(&k, p, t, keys + stage * kTileBytes, key_full + 8 * stage);
+    BRING_KEYS(stage)
     bring_tile(&v, p, t, values + stage * kTileBytes, value_full + 8 * stage);
   };
   if (thread == 0) {
@@ -185,7 +247,7 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
     const int stage = t % kStages, parity = t / kStages & 1;
     barrier_wait(key_full + 8 * stage, parity);
     attend(r, queries + group * kQueryBytes, keys + stage * kTileBytes, values + stage * kTileBytes, value_full + 8 * stage, parity,
-           p, t, row, lane MASK_ARGUMENT);
+           p, t, row, lane SEEN_ARGUMENT(stage));
     if (t + kStages < tiles) {  // the stage is free when every warp is done with it
       __syncthreads();
       if (thread == 0) bring(t + kStages);
@@ -211,7 +273,9 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
   constexpr int kConsumerWarps = kTeams * kGroups * 4, kTeamBytes = kStages * (kGroups * kQueryBytes + 2 * kTileBytes);
   const u32 team = warp < kConsumerWarps ? warp / (4 * kGroups) : (warp - kConsumerWarps) % kTeams;
   const u32 queries = shared_address(shared) + team * kTeamBytes, keys = queries + kStages * kGroups * kQueryBytes;
-  const u32 values = keys + kStages * kTileBytes, query_full = shared_address(shared) + kTeams * kTeamBytes + team * 40 * kStages;
+  const u32 values = keys + kStages * kTileBytes;
+  const u32 hidden = shared_address(shared) + kTeams * kTeamBytes + team * kStages * kHiddenBytes;
+  const u32 query_full = shared_address(shared) + kTeams * (kTeamBytes + kStages * kHiddenBytes) + team * 40 * kStages;
   const u32 query_empty = query_full + 8 * kStages, key_full = query_empty + 8 * kStages, value_full = key_full + 8 * kStages, empty = value_full + 8 * kStages;
   const int first = blockIdx.x * kTeams + team, stride = gridDim.x * kTeams;
   if (warp >= kConsumerWarps && warp < kConsumerWarps + kTeams && lane == 0) {
@@ -237,7 +301,7 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
         head.next(kStages);
         for (int t = 0; t < tiles; ++t) {
           barrier_wait(empty + 8 * tile.stage, tile.parity);
-          bring_tile(&k, p, t, keys + tile.stage * kTileBytes, key_full + 8 * tile.stage);
+          BRING_KEYS(tile.stage)
           bring_tile(&v, p, t, values + tile.stage * kTileBytes, value_full + 8 * tile.stage);
           tile.next(kStages);
         }
@@ -261,7 +325,7 @@ ENTRY(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap k, 
     for (int t = 0; t < tiles; ++t) {
       barrier_wait(key_full + 8 * tile.stage, tile.parity);
       attend(r, queries + (head.stage * kGroups + group) * kQueryBytes, keys + tile.stage * kTileBytes,
-             values + tile.stage * kTileBytes, value_full + 8 * tile.stage, tile.parity, p, t, row, lane MASK_ARGUMENT);
+             values + tile.stage * kTileBytes, value_full + 8 * tile.stage, tile.parity, p, t, row, lane SEEN_ARGUMENT(tile.stage));
       if (lane == 0) barrier_arrive(empty + 8 * tile.stage);
       tile.next(kStages);
     }
@@ -284,6 +348,9 @@ bool brings_mask(const Problem& problem, const View& view) {
   return (type == DataType::kF16 || type == DataType::kBF16) && view.mask_steps[2] == 0 && view.keys % 2 == 0 &&
          view.mask_steps[0] % 2 == 0 && view.mask_steps[1] % 2 == 0;
 }
+std::string_view half_of(const Problem& problem, const View& view) {
+  return problem.type_of(view.mask).dtype == DataType::kF16 ? "f16" : "bf16";
+}
 std::string bring_mask_text(const Problem& problem, const View& view) {
   if (!brings_mask(problem, view)) return "";
   return cat("u32 hidden[16];\n#pragma unroll\n  for (int j = 0; j < 16; ++j) {\n"
@@ -293,7 +360,7 @@ std::string bring_mask_text(const Problem& problem, const View& view) {
 }
 std::string mask_of_key_text(const Problem& problem, const View& view) {
   if (!brings_mask(problem, view)) return "";
-  const std::string_view half = problem.type_of(view.mask).dtype == DataType::kF16 ? "f16" : "bf16";
+  const std::string_view half = half_of(problem, view);
   return cat("const float add = (c ? ", half, "_high(hidden[j]) : ", half, "_low(hidden[j])) * 1.44269504f;");
 }
 
@@ -316,13 +383,15 @@ std::string constants_text(const View& view, const Schedule& schedule) {
       {"kKeyTiles", view.key_tiles()}, {"kQueryTiles", view.query_tiles(schedule.groups)},
       {"kItems", view.items(schedule.groups)}, {"kFlat", view.flat}, {"kCausal", view.causal},
       {"kResidents", schedule.residents}, {"kProducerWarps", schedule.producer_warps()},
-      {"kTeams", schedule.teams},
+      {"kTeams", schedule.teams}, {"kHiddenBytes", hidden_bytes(schedule)},
       {"kConsumerRegisters", schedule.consumer_registers()}};
   std::string out;
   for (const auto& [name, value] : constants) out += cat("constexpr int ", name, " = ", value, ";\n");
-  // Without a mask the exponent takes the scale in; that of a maximum needs a positive one.
+  // Without a mask the exponent takes the scale in; that of a maximum needs a positive one. With one that is
+  // carried maxima are as the operator has them.
   return cat(out, "constexpr float kScale = ", to_text(double(float(view.scale * 1.4426950408889634))),
-             "f;\nconstexpr float kUnit = ", view.mask < 0 && view.scale > 0 ? "kScale" : "1", ";\n",
+             "f;\nconstexpr float kUnit = ", schedule.carries_mask ? "1.44269504f" : view.mask < 0 && view.scale > 0 ? "kScale" : "1", ";\n",
+             schedule.carries_mask ? cat("constexpr float kPlainScale = ", to_text(double(float(view.scale))), "f;\n") : std::string(),
              "#define INFINITY_ __uint_as_float(0x7f800000u)\n",
              "DEV float exp2_fast(float x) { float r; asm(\"ex2.approx.ftz.f32 %0, %1;\" : \"=f\"(r) : \"f\"(x)); return r; }\n");
 }
@@ -331,17 +400,38 @@ std::string constants_text(const View& view, const Schedule& schedule) {
 
 int64_t shared_bytes(const View& view, const Schedule& schedule) {
   const int64_t queries = view.slabs() * 8192 * schedule.groups, tile = view.slabs() * kKeyTile * 128;
-  if (schedule.ring) return schedule.teams * schedule.ring * (queries + 2 * tile + 40);
-  return queries + key_stages(view, schedule) * 2 * tile + 64;
+  if (schedule.ring) return schedule.teams * schedule.ring * (queries + 2 * tile + hidden_bytes(schedule) + 40);
+  return queries + key_stages(view, schedule) * (2 * tile + hidden_bytes(schedule)) + 64;
 }
 
-std::string kernel_text(const Problem& problem, const View& view, const Schedule& schedule,
+bool can_carry_mask(const kernel::Problem& problem, const View& view) {
+  return brings_mask(problem, view) && view.scale > 0 && view.keys % 8 == 0 && view.mask_steps[0] % 8 == 0 &&
+         view.mask_steps[1] % 8 == 0;
+}
+
+std::string kernel_text(const kernel::Problem& problem, const View& view, const Schedule& schedule,
                         const std::string& entry) {
+  const bool carried = schedule.carries_mask;
   std::string body = cat(kTileText, schedule.ring ? kRingText : kSingleText);
-  replace(body, "MASK_PARAMETER", view.mask < 0 ? std::string()
-                                                : cat(", const ", memory_type(problem.type_of(view.mask).dtype), "* mask"));
-  replace(body, "MASK_ARGUMENT", view.mask < 0 ? "" : ", mask");
-  replace(body, "BRING_MASK", bring_mask_text(problem, view));
+  const std::string parameter =
+      view.mask < 0 ? std::string() : cat(", const ", memory_type(problem.type_of(view.mask).dtype), "* mask");
+  replace(body, "MASK_PARAMETER", parameter);
+  replace(body, "SEEN_PARAMETER", carried ? ", u32 hidden" : parameter);
+  for (const std::string_view stage : {"stage", "tile.stage"}) {
+    replace(body, cat("SEEN_ARGUMENT(", stage, ")"),
+            carried ? cat(", hidden + ", stage, " * kHiddenBytes") : std::string(view.mask < 0 ? "" : ", mask"));
+    replace(body, cat("BRING_KEYS(", stage, ")"),
+            carried ? cat("bring_keys(&k, mask, p, t, keys + ", stage, " * kTileBytes, hidden + ", stage,
+                          " * kHiddenBytes, key_full + 8 * ", stage, ");")
+                    : cat("bring_tile(&k, p, t, keys + ", stage, " * kTileBytes, key_full + 8 * ", stage, ");"));
+  }
+  replace(body, "CARRIED_MASK", carried ? cat("constexpr int kMaskOfImage = ", view.mask_steps[0], ", kMaskOfHead = ",
+                                              view.mask_steps[1], ";", kCarriedMaskText)
+                                        : std::string());
+  replace(body, "SCORES", carried ? kCarriedScoresText : kScoresText);
+  replace(body, "UNIT", carried ? "unit" : "kUnit");
+  if (carried) replace(body, "HALF", half_of(problem, view));
+  replace(body, "BRING_MASK", carried ? std::string() : bring_mask_text(problem, view));
   replace(body, "MASK_OF_KEY", mask_of_key_text(problem, view));
   replace(body, "SCALE", scale_text(problem, view));
   replace(body, "PACK", view.type == DataType::kF16 ? "pack_f16x2" : "pack_bf16x2");

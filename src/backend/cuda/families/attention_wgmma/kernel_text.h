@@ -15,6 +15,7 @@ struct Schedule {
   int residents = 1;  // CTAs per SM that the registers are for
   int ring = 0;       // stages: of queries, and of tiles of keys and values
   int teams = 1;      // of so many groups, each with a ring and a producer of its own
+  bool carries_mask = false;  // a tile of the mask comes with the keys, and is looked at once
 
   // Those of two teams are a warpgroup that hands its registers to the others.
   int producer_warps() const { return ring == 0 ? 0 : teams > 1 ? 4 : 1; }
@@ -26,6 +27,9 @@ struct Schedule {
     return std::min(240, (launch_registers() * threads() - 24 * 128) / (128 * groups * teams) / 8 * 8);
   }
 };
+
+// A mask of 16 bits that all queries of a head share, its rows beginning at multiples of 16 bytes.
+bool can_carry_mask(const kernel::Problem& problem, const View& view);
 
 int64_t shared_bytes(const View& view, const Schedule& schedule);
 
