@@ -277,12 +277,12 @@ DEV void release(u32 barrier, u32 lane) {
   if (kCluster / kSplit > 1) { if (lane < kCluster) barrier_arrive_at(barrier, lane); }
   else if (lane == 0) barrier_arrive(barrier);
 }
-// Partial sums into a CTA of the cluster, and out of one's own.
-template <int kN> DEV void give(u32 to, const float (&x)[kN]) {
+// Partial sums into a CTA of the cluster, which a barrier of its counts, and out of one's own.
+template <int kN> DEV void give(u32 to, u32 barrier, const float (&x)[kN]) {
 #pragma unroll
   for (int i = 0; i < kN; i += kN % 4 ? 2 : 4)
-    if (kN % 4) asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]) : "memory");
-    else asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]), "f"(x[(i + 2) % kN]), "f"(x[(i + 3) % kN]) : "memory");
+    if (kN % 4) asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]), "r"(barrier) : "memory");
+    else asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(to + 4 * i), "f"(x[i]), "f"(x[i + 1]), "f"(x[(i + 2) % kN]), "f"(x[(i + 3) % kN]), "r"(barrier) : "memory");
 }
 template <int kN> DEV void take(u32 from, float (&x)[kN]) {
 #pragma unroll
@@ -298,7 +298,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
   extern __shared__ __align__(1024) unsigned char shared[];
   const u32 thread = threadIdx.x, warp = __shfl_sync(~0u, thread >> 5, 0), lane = thread & 31;
   const u32 ring = shared_address(shared), reduce = ring + kStages * kStageBytes;
-  const u32 full = reduce + kReduceBytes, empty = full + 8 * kStages, turn = empty + 8 * kStages;
+  const u32 full = reduce + kReduceBytes, empty = full + 8 * kStages, turn = empty + 8 * kStages, joined = turn;
   const u32 rank = kCluster > 1 ? cluster_rank() : 0;
   const int first = blockIdx.x / kCluster, stride = gridDim.x / kCluster;
   const int begin = kSplit > 1 ? kSteps * (int)rank / kSplit : 0, end = kSplit > 1 ? kSteps * ((int)rank + 1) / kSplit : kSteps;
@@ -309,6 +309,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
       barrier_init(empty + 8 * i, (kPingPong ? 4 : 4 * kGroups) * (kCluster / kSplit));
     }
     if (kPingPong) { barrier_init(turn, 4); barrier_init(turn + 8, 4); }
+    if (kSplit > 1) { barrier_init(joined, 1); barrier_expect(joined, kReduceBytes); }
     barrier_init_fence();
   }
   if (kCluster / kSplit > 1) cluster_sync();
@@ -348,7 +349,7 @@ ENTRY(const __grid_constant__ TensorMap left, const __grid_constant__ TensorMap 
       if (!kOneWave) grid_launch();
     }
     __syncwarp();
-    if (kSplit > 1) { cluster_wait(); cluster_sync(); }
+    if (kSplit > 1) cluster_wait();
   } else {  // ---- consumers
     if (kProducerWarps == 4) more_registers<kConsumerRegisters>();
     MAKE_EPILOGUE
@@ -419,9 +420,9 @@ ROWS_LATE      wgmma_wait<0>();
           float part[kLanes];
           gather(sum, unit_of(v), part);
           const u32 to = of_rank(reduce + ((rank * kMine + v % kMine) * kGroups * 128 + thread) * (kLanes * 4), v / kMine);
-          give(to, part);
+          give(to, of_rank(joined, v / kMine), part);
         }
-        cluster_sync();
+        barrier_wait(joined, 0);  // a split tile is the CTA's only one
       }
 GATHEREDDECLARE_ABOVE#pragma unroll
       for (int v = 0; v < kMine; ++v) {

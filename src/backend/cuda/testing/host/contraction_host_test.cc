@@ -473,6 +473,14 @@ TEST(ContractionsOnTheHost, PlantedFaultsAreSeen) {
       {"constexpr int kSwizzle = 1;", "constexpr int kSwizzle = 2;"},                        // wrong swizzle
   };
   expect_faults_seen(*right, faults);
+  auto split = host_case("split", def, problem, wgmma::write({.groups = 1, .width = 24, .swap = true, .split = 2}),
+                         testing_device(), one.operands, one.expected);
+  ASSERT_TRUE(split.ok()) << split.status().to_string();
+  const std::pair<std::string, std::string> split_faults[] = {
+      {"        barrier_wait(joined, 0);", ""},  // sums of others read too early
+      {"barrier_expect(joined, kReduceBytes)", "barrier_expect(joined, kReduceBytes / 2)"},  // of one member alone
+  };
+  expect_faults_seen(*split, split_faults);
 }
 
 // The same of a pair whose residual comes through a ring.

@@ -49,6 +49,7 @@ class Emulator final : public Machine {
   void load_box(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t ranks) override;
   void load_pixels(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t dx, uint32_t dy,
                    uint32_t ranks) override;
+  void store_later(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) override;
   void load_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) override;
   void wgmma(const Wgmma& op, void* const* sums, const uint64_t* a, uint64_t b, bool add) override;
   void wgmma_commit() override;

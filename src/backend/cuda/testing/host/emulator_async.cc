@@ -99,6 +99,15 @@ void Emulator::load_pixels(uint32_t to, const void* map, uint32_t barrier, const
   });
 }
 
+void Emulator::store_later(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
+  if (SharedMemory::rank_of(rank, to) != SharedMemory::rank_of(rank, barrier)) fail("st.async that counts in another block");
+  if (to % bytes) fail("a misaligned st.async");
+  Brought brought;
+  const auto* p = static_cast<const unsigned char*>(from);
+  brought.bytes.assign(p, p + bytes);
+  later([=, this, own = rank] { land(own, to, barrier, brought, 0, 0); });
+}
+
 void Emulator::load_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
   if (bytes % 16 || to % 16 || reinterpret_cast<uintptr_t>(from) % 16) fail("a bulk copy that is not 16-byte aligned");
   later([=, this, own = rank] {

@@ -89,6 +89,8 @@ class Machine {
   virtual void load_box(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t ranks) = 0;
   virtual void load_pixels(uint32_t to, const void* map, uint32_t barrier, const int* at, uint32_t dx,
                            uint32_t dy, uint32_t ranks) = 0;
+  // st.async: bytes that land in a block of the cluster and count on a barrier there.
+  virtual void store_later(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) = 0;
   virtual void load_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) = 0;
 
   // ---- tensor cores. `a`: a descriptor, or with a_in_registers four words.
