@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -183,6 +184,11 @@ Status add_kernels(LoweredNode& entry, const CompileOptions& options,
                    const Environment& environment);
 // Row-major data of a node's constant operands by position.
 std::vector<ir::Tensor> constants_of(const ir::Node& node);
+
+// Compiles on all cores what select() would measure of these programs (alternatives enumerated), so that
+// it finds the kernels made. Nothing for a device that compiles none.
+void compile_races(std::span<const Lowered> programs, const CompileOptions& options,
+                   const Environment& environment);
 
 // Measures or predicts, then chooses layouts and kernels over the whole graph. `every`: also measures
 // nodes that have one alternative, whose time decides nothing here.

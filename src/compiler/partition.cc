@@ -9,6 +9,7 @@
 // compared with each other; when time runs out, predictions decide. Each step has the device's price of
 // one more on top (Device::step_us()).
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <nlohmann/json.hpp>
 
@@ -41,7 +42,7 @@ class Partitioner {
     std::vector<ir::Node*> open;
     for (const auto& node : graph_.nodes())
       if (node->op == passes::kRegion) open.push_back(node.get());
-    ask_ahead(open);
+    ask_ahead(distinct_of(open));
     bool changed = false;
     while (!open.empty()) {
       ir::Node* region = open.back();
@@ -95,37 +96,67 @@ class Partitioner {
     }
     const std::string key = kernel::fingerprint(*concrete);
     if (auto known = known_.find(key); known != known_.end()) return known->second;
-    const bool several = passes::roots_of(region, context_).size() > 1;
-    PLANISH_ASSIGN_OR_RETURN(Choice choice, price(*whole, *parts, several));
+    PLANISH_ASSIGN_OR_RETURN(Choice choice, price(*whole, *parts, has_several_roots(region)));
     return known_[key] = std::move(choice);
   }
 
-  // Prices the regions by predictions on all cores, so that what kernels say is known when each has its
-  // turn; what fails, fails again then.
-  void ask_ahead(const std::vector<ir::Node*>& regions) {
-    if (!asks_in_parallel(options_, environment_)) return;
-    std::map<std::string, std::pair<const ir::Node*, kernel::Problem>> distinct;
+  // Regions that ask the same, once.
+  struct Asked {
+    const ir::Node* region;
+    kernel::Problem problem;  // at the opt shapes
+  };
+  std::vector<Asked> distinct_of(const std::vector<ir::Node*>& regions) const {
+    if (!asks_in_parallel(options_, environment_)) return {};  // the other way is to ask each in its turn
+    std::map<std::string, Asked> found;
     for (const ir::Node* region : regions) {
       const auto problem = opdef::make_problem(environment_.ops, *region);
       if (!problem.ok()) continue;
       auto concrete = frame_.at_opt(*problem);
       if (!concrete || !agrees(environment_.ops, *region, *concrete, frame_.lookup())) continue;
       std::string key = kernel::fingerprint(*concrete);
-      distinct.emplace(std::move(key), std::pair(region, std::move(*concrete)));
+      found.emplace(std::move(key), Asked{region, std::move(*concrete)});
     }
-    std::vector<const std::pair<const ir::Node*, kernel::Problem>*> jobs;
-    for (const auto& [key, job] : distinct) jobs.push_back(&job);
-    build_team().parallel_for(int64_t(2 * jobs.size()), [&](int64_t begin, int64_t end, int) {
+    std::vector<Asked> out;
+    for (auto& [key, asked] : found) out.push_back(std::move(asked));
+    return out;
+  }
+
+  // Prices the regions by predictions on all cores, so that what kernels say is known when each has its
+  // turn; what fails, fails again then. What regions left open will race is compiled at once: one
+  // region after the other leaves most cores without work at the end of each.
+  void ask_ahead(const std::vector<Asked>& regions) const {
+    const bool races = !options_.deterministic && !options_.time_budget_s && !decisions_.is_object();
+    std::vector<std::vector<Lowered>> open(regions.size());
+    build_team().parallel_for(int64_t(regions.size()), [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         try {
-          auto graph = alone(*jobs[size_t(i / 2)]->first, jobs[size_t(i / 2)]->second);
-          passes::PassContext context(environment_.ops);
-          if (i % 2 && !passes::split_region(*graph, graph->nodes().front().get(), context).ok()) continue;
-          (void)cost_of(*graph, /*predict=*/true);
+          const Asked& asked = regions[size_t(i)];
+          auto whole = alone(*asked.region, asked.problem);
+          auto parts = whole->clone();
+          if (!split(*parts)) continue;
+          const auto predicted = predict(*whole, *parts);
+          if (!races || !predicted.ok() || !*predicted || !is_open(**predicted, has_several_roots(*asked.region)))
+            continue;
+          for (const ir::Graph* graph : {whole.get(), parts.get()})
+            if (auto lowered = alternatives_of(*graph, options_of(/*predict=*/true)); lowered.ok())
+              open[size_t(i)].push_back(std::move(*lowered));
         } catch (const std::bad_alloc&) {  // said when its turn comes
         }
       }
     }, 1);
+    std::vector<Lowered> programs;
+    for (std::vector<Lowered>& both : open) std::move(both.begin(), both.end(), std::back_inserter(programs));
+    compile_races(programs, options_, environment_);
+  }
+
+  // The only region of a graph into its next finer parts.
+  bool split(ir::Graph& graph) const {
+    passes::PassContext context(environment_.ops);
+    return passes::split_region(graph, graph.nodes().front().get(), context).ok();
+  }
+  bool has_several_roots(const ir::Node& region) const {
+    const passes::PassContext context(environment_.ops);
+    return passes::roots_of(region, context).size() > 1;
   }
 
   // The time until which the two ways of a region are measured: none where what is left would not do
@@ -136,18 +167,31 @@ class Partitioner {
     return compiles && deadline_us_ - now < kRegionUs ? now : deadline_us_;
   }
 
-  Result<Choice> price(const ir::Graph& whole, const ir::Graph& parts, bool several) {
-    const auto whole_cost = cost_of(whole, /*predict=*/true);
-    const auto parts_cost = cost_of(parts, /*predict=*/true);
-    for (const auto* cost : {&whole_cost, &parts_cost})
+  // What both ways are predicted to cost; nothing where there is no choice: no kernel takes the region
+  // whole, or only one of the ways stays within the caps.
+  struct Predicted {
+    Cost one, many;
+  };
+  Result<std::optional<Predicted>> predict(const ir::Graph& whole, const ir::Graph& parts) const {
+    const auto one = cost_of(whole, /*predict=*/true);
+    const auto many = cost_of(parts, /*predict=*/true);
+    for (const auto* cost : {&one, &many})
       if (!cost->ok() && cost->status().code() != Code::kResourceExhausted) return cost->status();
-    // No kernel takes it whole, or only one of the ways stays within the caps: nothing to choose.
-    if (!whole_cost.ok() || !parts_cost.ok() || whole_cost->steps != 1) return Choice();
-    const Cost one = *whole_cost, many = *parts_cost;
-    if (many.host_steps > one.host_steps) return Choice();
+    std::optional<Predicted> none;
+    if (!one.ok() || !many.ok() || one->steps != 1 || many->host_steps > one->host_steps) return none;
+    return std::optional(Predicted{*one, *many});
+  }
+  // Whether the prediction leaves it open, and times decide.
+  static bool is_open(const Predicted& predicted, bool several) {
+    return predicted.many.predicted_us <= (several ? kOpenFactor : kWholeFactor) * predicted.one.predicted_us;
+  }
+
+  Result<Choice> price(const ir::Graph& whole, const ir::Graph& parts, bool several) {
+    PLANISH_ASSIGN_OR_RETURN(const std::optional<Predicted> predicted, predict(whole, parts));
+    if (!predicted) return Choice();
+    const auto& [one, many] = *predicted;
     if (options_.deterministic) return compared(one, many, false);
-    if (many.predicted_us > (several ? kOpenFactor : kWholeFactor) * one.predicted_us)
-      return Choice();
+    if (!is_open(*predicted, several)) return Choice();
     const double deadline_us = deadline_of_one_us();
     PLANISH_ASSIGN_OR_RETURN(Cost measured_one, cost_of(whole, /*predict=*/false, deadline_us));
     PLANISH_ASSIGN_OR_RETURN(Cost measured_many, cost_of(parts, /*predict=*/false, deadline_us));
@@ -192,17 +236,27 @@ class Partitioner {
     return graph;
   }
 
-  Result<Cost> cost_of(const ir::Graph& graph, bool predict, double deadline_us = 0) const {
-    auto copy = graph.clone();
-    PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment_.ops, *copy));
+  CompileOptions options_of(bool predict) const {
     CompileOptions options = options_;
     options.deterministic = predict;
     options.profiles.clear();
     options.decisions.clear();
     options.progress = nullptr;
     if (predict) options.phases = nullptr;  // several threads may be here
+    return options;
+  }
+
+  Result<Lowered> alternatives_of(const ir::Graph& graph, const CompileOptions& options) const {
+    auto copy = graph.clone();
+    PLANISH_RETURN_IF_ERROR(opdef::infer_graph(environment_.ops, *copy));
     PLANISH_ASSIGN_OR_RETURN(Lowered lowered, lower(std::move(copy), options, environment_));
     PLANISH_RETURN_IF_ERROR(enumerate_alternatives(lowered, options, environment_));
+    return lowered;
+  }
+
+  Result<Cost> cost_of(const ir::Graph& graph, bool predict, double deadline_us = 0) const {
+    const CompileOptions options = options_of(predict);
+    PLANISH_ASSIGN_OR_RETURN(Lowered lowered, alternatives_of(graph, options));
     PLANISH_RETURN_IF_ERROR(select(lowered, options, environment_, deadline_us, /*every=*/true));
     return compiler::cost_of(lowered, environment_);
   }

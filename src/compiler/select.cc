@@ -61,12 +61,38 @@ bool is_hurried(const CompileOptions& options, const Environment& environment) {
 
 // Nodes of one problem, the alternatives of the first that are raced, and which of those can be.
 struct Race {
+  const Lowered* of = nullptr;
   double weight = 0;
   std::vector<int> nodes;
   std::vector<int> kept;
   size_t needed = 1;  // so many of the first are what the program would take by prediction
   std::vector<bool> ready;
+  const Alternative& alternative(size_t rank) const {
+    return of->nodes[size_t(nodes[0])].alternatives[size_t(kept[rank])];
+  }
 };
+
+// The races of a program by their problems. `every`: also of nodes that have one alternative.
+std::map<std::string, Race> races_of(const Lowered& lowered, bool every) {
+  std::map<std::string, Race> races;
+  for (size_t i = 0; i < lowered.nodes.size(); ++i) {
+    const LoweredNode& entry = lowered.nodes[i];
+    if (entry.kind != NodeKind::kCompute || entry.binds_symbols || entry.on_host ||
+        entry.alternatives.size() < (every ? 1u : 2u))
+      continue;
+    races[kernel::fingerprint(entry.concrete)].nodes.push_back(int(i));
+  }
+  for (auto& [key, race] : races) {
+    const LoweredNode& first = lowered.nodes[size_t(race.nodes[0])];
+    double least = 1e300;
+    for (const Alternative& a : first.alternatives) least = std::min(least, a.predicted_us);
+    race.of = &lowered;
+    race.weight = least * double(race.nodes.size());
+    race.kept = worth_measuring(first);
+    race.ready.assign(race.kept.size(), true);
+  }
+  return races;
+}
 
 // With little time only a few of a problem are raced, and what was measured wins over what was not,
 // whatever conversions its layouts need: those that the program has by prediction come first.
@@ -86,6 +112,7 @@ void put_chosen_first(const Lowered& lowered, Race& race) {
 
 // Of the time that is left, what measuring may need; and what a compilation that has begun takes.
 constexpr double kMeasureShare = 0.3, kCompileUs = 4e5;
+constexpr double kNoDeadline = 1e300;
 
 // A candidate to be compiled: of which race, and how many of it come first.
 struct Entrant {
@@ -96,18 +123,15 @@ struct Entrant {
 // Kernels that will be measured, compiled on all cores: what the program would take by prediction first,
 // since it needs one of each problem, then further ones, more of heavy problems. So whenever time runs
 // out, what it was spent on is what mattered most.
-void compile_candidates(const Lowered& lowered, std::vector<Race>& races, const tuner::Tuner& tuner,
+void compile_candidates(std::vector<Race>& races, const tuner::Tuner& tuner,
                         const CompileOptions& options, const Environment& environment,
                         double deadline_us) {
   if (environment.device.home() == ir::MemorySpace::kHost) return;
   PhaseTimes::Scope phase(options.phases, "compile");
-  const auto alternative = [&](const Entrant& e) -> const Alternative& {
-    return lowered.nodes[size_t(e.race->nodes[0])].alternatives[size_t(e.race->kept[e.rank])];
-  };
   std::vector<Entrant> entrants;
   for (Race& race : races)
     for (size_t rank = 0; rank < race.kept.size(); ++rank) {
-      const Alternative& a = alternative({&race, rank});
+      const Alternative& a = race.alternative(rank);
       if (!tuner.is_known({a.kernel, a.tactic, &a.problem, a.predicted_us, -1, ""}))
         entrants.push_back({&race, rank});
     }
@@ -117,8 +141,10 @@ void compile_candidates(const Lowered& lowered, std::vector<Race>& races, const 
     return a.race->weight / double(a.rank + 1) > b.race->weight / double(b.rank + 1);
   });
   std::vector<tuner::CompileJob> jobs;
-  for (const Entrant& e : entrants)
-    jobs.push_back({alternative(e).kernel, &alternative(e).problem, &alternative(e).tactic});
+  for (const Entrant& e : entrants) {
+    const Alternative& a = e.race->alternative(e.rank);
+    jobs.push_back({a.kernel, &a.problem, &a.tactic});
+  }
   const double begin = now_us(options);
   const double end = begin + (1 - kMeasureShare) * (deadline_us - begin) - kCompileUs;
   const auto made = tuner::compile_ahead(jobs, environment.device.info(),
@@ -129,24 +155,9 @@ void compile_candidates(const Lowered& lowered, std::vector<Race>& races, const 
 
 Status measure(Lowered& lowered, const CompileOptions& options, const Environment& environment,
                double deadline_us, bool every) {
-  std::map<std::string, std::vector<int>> by_problem;  // node-level problem -> nodes
-  for (size_t i = 0; i < lowered.nodes.size(); ++i) {
-    const LoweredNode& entry = lowered.nodes[i];
-    if (entry.kind != NodeKind::kCompute || entry.binds_symbols || entry.on_host ||
-        entry.alternatives.size() < (every ? 1u : 2u))
-      continue;
-    by_problem[kernel::fingerprint(entry.concrete)].push_back(int(i));
-  }
   const bool hurried = is_hurried(options, environment);
   std::vector<Race> races;  // heaviest first
-  for (auto& [key, nodes] : by_problem) {
-    const LoweredNode& first = lowered.nodes[size_t(nodes[0])];
-    Race race;
-    double least = 1e300;
-    for (const Alternative& a : first.alternatives) least = std::min(least, a.predicted_us);
-    race.weight = least * double(nodes.size());
-    race.kept = worth_measuring(first);
-    race.nodes = std::move(nodes);
+  for (auto& [key, race] : races_of(lowered, every)) {
     if (hurried) put_chosen_first(lowered, race);
     race.ready.assign(race.kept.size(), true);
     races.push_back(std::move(race));
@@ -159,7 +170,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
   if (environment.device.home() != ir::MemorySpace::kHost) tuner_options.max_us_per_problem = 3e6;
   tuner_options.out_of_time = [&] { return now_us(options) > deadline_us; };
   tuner::Tuner tuner(environment.device, environment.times, tuner_options);
-  compile_candidates(lowered, races, tuner, options, environment, deadline_us);
+  compile_candidates(races, tuner, options, environment, deadline_us);
   PhaseTimes::Scope phase(options.phases, "measure");
   int done = 0;
   for (const Race& race : races) {
@@ -360,6 +371,16 @@ class LayoutSearch {
 };
 
 }  // namespace
+
+void compile_races(std::span<const Lowered> programs, const CompileOptions& options,
+                   const Environment& environment) {
+  std::map<std::string, Race> races;  // those of a problem are the same in each program
+  for (const Lowered& lowered : programs) races.merge(races_of(lowered, /*every=*/true));
+  std::vector<Race> all;
+  for (auto& [key, race] : races) all.push_back(std::move(race));
+  const tuner::Tuner tuner(environment.device, environment.times, {});
+  compile_candidates(all, tuner, options, environment, kNoDeadline);
+}
 
 std::vector<ir::Tensor> constants_of(const ir::Node& node) {
   std::vector<ir::Tensor> out(node.inputs.size());
