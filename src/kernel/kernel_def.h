@@ -122,6 +122,9 @@ class KernelDef {
   virtual bool takes_strided(const Problem&, bool /*result*/, int /*index*/) const { return false; }
   // May result i overwrite operand j (same bytes, same offsets)?
   virtual bool in_place(const Problem&, int /*result*/, int /*operand*/) const { return false; }
+  // What compile() compiles with, and its version: times that were taken of another one's kernels are
+  // not those of this one's. "" where kernels come compiled.
+  virtual std::string compiler() const { return ""; }
   virtual Result<Blob> compile(const Problem&, const Tactic&, const DeviceInfo&) const {
     return Blob{};
   }

@@ -104,8 +104,9 @@ Tuner::Tuner(backend::Device& device, TimeStore* store, TunerOptions options)
 
 std::string Tuner::key(const Candidate& c) const {
   const kernel::DeviceInfo& d = device_.info();
-  return cat(c.kernel->name(), " v", c.kernel->version(), " [", c.tactic.to_string(), "] on ",
-             d.kind, " ", d.name, " ", d.isa, " x", d.threads, ": ",
+  const std::string compiler = c.kernel->compiler();
+  return cat(c.kernel->name(), " v", c.kernel->version(), compiler.empty() ? "" : " by ", compiler, " [",
+             c.tactic.to_string(), "] on ", d.kind, " ", d.name, " ", d.isa, " x", d.threads, ": ",
              kernel::fingerprint(*c.problem));
 }
 

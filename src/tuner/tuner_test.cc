@@ -64,7 +64,9 @@ class FakeKernel : public kernel::KernelDef {
   Result<std::unique_ptr<kernel::Launchable>> bind(const kernel::BindArgs& args) const override {
     return std::unique_ptr<kernel::Launchable>(std::make_unique<Run>(*this, *args.tactic));
   }
+  std::string compiler() const override { return compiler_; }
   mutable int runs = 0;
+  std::string compiler_ = "compiler 1";
 
  private:
   class Run : public kernel::Launchable {
@@ -154,11 +156,14 @@ TEST_F(TunerTest, KnownTimesAreNotMeasuredAgain) {
   EXPECT_EQ(kernel_.runs, runs);
   EXPECT_EQ(second.cached_count(), 3);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(again[i].measured_us, list[i].measured_us);
-  // Another device, other times.
+  // Another device or another compiler, other times.
+  kernel_.compiler_ = "compiler 2";
+  ASSERT_TRUE(second.measure(again, {}).ok());
+  EXPECT_EQ(cache.size(), 6u);
   device_.info_.threads = 2;
   Tuner third(device_, &cache, options_);
   ASSERT_TRUE(third.measure(again, {}).ok());
-  EXPECT_GT(kernel_.runs, runs);
+  EXPECT_EQ(cache.size(), 9u);
 }
 
 TEST_F(TunerTest, FailingCandidatesAreRefusedWithTheirReason) {

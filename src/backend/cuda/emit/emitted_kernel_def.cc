@@ -111,6 +111,8 @@ double memory_us(const kernel::DeviceInfo& device, double bytes) {
   return kLaunchUs + 1.0 + bytes / (device.memory_gbps * 0.85 * 1e3);
 }
 
+std::string EmittedKernelDef::compiler() const { return cat("NVRTC ", nvrtc_version()); }
+
 Result<kernel::Blob> EmittedKernelDef::compile(const kernel::Problem& problem,
                                                const kernel::Tactic& tactic,
                                                const kernel::DeviceInfo& device) const {

@@ -26,6 +26,7 @@ inline constexpr int kGeneratorVersion = 2;
 class EmittedKernelDef : public kernel::KernelDef, public kernel::AnySizeKernel {
  public:
   std::string device_kind() const final { return "cuda"; }
+  std::string compiler() const final;  // NVRTC
   virtual Result<EmittedStep> emit(const kernel::Problem& problem, const kernel::Tactic& tactic,
                                    const kernel::DeviceInfo& device) const = 0;
 
