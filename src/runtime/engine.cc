@@ -238,7 +238,7 @@ Status Engine::pack_weights() {
     }
   };
   // Steps are packed side by side, one at a time: their weights differ in size.
-  ThreadTeam team(std::clamp(device_info_of(0).threads, 1, int(std::max<size_t>(p.steps.size(), 1))),
+  ThreadTeam team(std::clamp(host_info().threads, 1, int(std::max<size_t>(p.steps.size(), 1))),
                   "planish-load");
   team.parallel_for(int64_t(p.steps.size()), pack, 1);
   for (Status& s : status) PLANISH_RETURN_IF_ERROR(std::move(s));
