@@ -67,15 +67,6 @@ std::vector<Binding> sample_bindings(const Lowered& lowered) {
   return out;
 }
 
-bool is_symbolic(const kernel::Problem& problem) {
-  for (const kernel::Operand& operand : problem.operands)
-    if (operand.present && !ir::is_constant(operand.type.shape)) return true;
-  for (const kernel::Stage& stage : problem.stages)
-    for (const ir::TensorType& type : stage.outputs)
-      if (!ir::is_constant(type.shape)) return true;
-  return false;
-}
-
 struct Job {
   plan::Step* step;
   const kernel::AnySizeKernel* kernel;

@@ -98,7 +98,10 @@ Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const Comp
   CompiledGraph compiled;
   {
     PhaseTimes::Scope emitting(options.phases, "emit");
-    PLANISH_ASSIGN_OR_RETURN(compiled.program, emit(lowered, options, environment));
+    PLANISH_ASSIGN_OR_RETURN(Emitted emitted, emit(lowered, options, environment));
+    compiled.program = std::move(emitted.program);
+    for (const LoweredNode* node : emitted.nodes)
+      compiled.near_ties.push_back(node ? near_ties_of(*node) : StepTies());
   }
   if (environment.device.home() != ir::MemorySpace::kHost) {
     PhaseTimes::Scope any_size(options.phases, "any size");
@@ -198,6 +201,7 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
                                            deadline, report));
   plan.program = std::move(compiled.program);
   plan.decisions = std::move(compiled.decisions);
+  if (options.near_ties) *options.near_ties = std::move(compiled.near_ties);
   int reference_steps = 0, host_steps = 0, transfers = 0;
   plan::for_each_step(plan.program,
                       [&](const plan::Step& step) { reference_steps += step.reference; });

@@ -17,6 +17,7 @@
 #include "backend/api/backend.h"
 #include "base/phase_times.h"
 #include "base/status.h"
+#include "compiler/near_ties.h"
 #include "ir/graph.h"
 #include "kernel/kernel_def.h"
 #include "opdef/op_def.h"
@@ -48,6 +49,7 @@ struct CompileOptions {
   bool reference_only = false;   // every step on reference code: a plan that cannot be wrong
   bool keep_graph = true;        // store the imported graph for re-targeting
   PhaseTimes* phases = nullptr;    // told where the time goes; null: nobody asks
+  NearTies* near_ties = nullptr;   // told what took about as long as what was taken; null: nobody asks
   std::function<double()> now_us;  // a test's clock
 };
 

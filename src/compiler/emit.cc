@@ -42,7 +42,7 @@ class Emitter {
   Emitter(const Lowered& lowered, const CompileOptions& options, const Environment& environment)
       : lowered_(lowered), graph_(*lowered.graph), options_(options), environment_(environment) {}
 
-  Result<plan::Program> run() {
+  Result<Emitted> run() {
     const kernel::DeviceInfo& device = environment_.device.info();
     program_.device_kind = device.kind;
     program_.device_name = device.name;
@@ -75,7 +75,8 @@ class Emitter {
       }
       program_.profiles.push_back(std::move(inputs));
     }
-    return std::move(program_);
+    nodes_.resize(program_.steps.size());
+    return Emitted{std::move(program_), std::move(nodes_)};
   }
 
  private:
@@ -564,6 +565,8 @@ class Emitter {
       const auto [stage, output] = step.problem.stage_of(value);
       step.problem.stages[size_t(stage)].outputs[size_t(output)].layout = a.layouts.results[i];
     }
+    nodes_.resize(program_.steps.size());
+    nodes_.push_back(&entry);
     program_.steps.push_back(std::move(step));
     return ok_status();
   }
@@ -573,6 +576,7 @@ class Emitter {
   const CompileOptions& options_;
   const Environment& environment_;
   plan::Program program_;
+  std::vector<const LoweredNode*> nodes_;  // by step, as far as there are any
   std::map<const LoweredNode*, Result<kernel::Blob>> artifacts_;  // compiled ahead; each is taken once
   std::map<const ir::Value*, int> produced_;
   std::map<std::tuple<const ir::Value*, Layout, ir::MemorySpace>, int> converted_;
@@ -584,8 +588,8 @@ class Emitter {
 
 }  // namespace
 
-Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options,
-                           const Environment& environment) {
+Result<Emitted> emit(const Lowered& lowered, const CompileOptions& options,
+                     const Environment& environment) {
   return Emitter(lowered, options, environment).run();
 }
 

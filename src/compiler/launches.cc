@@ -166,7 +166,7 @@ Status apply_launches(plan::Program& program, const std::string& decisions) {
   return ok_status();
 }
 
-void note_launches(plan::Plan& plan, const LaunchRace& race) {
+void note_launches(plan::Plan& plan, const RaceOfRuns& race) {
   json others = json::array();
   int beside = 0, after_end = 0, streams = 1;
   for (size_t s = 0; s < plan.program.steps.size(); ++s) {

@@ -30,12 +30,12 @@ bool names_launches(const std::string& decisions);
 // kInvalidArgument when they do not fit the program.
 Status apply_launches(plan::Program& program, const std::string& decisions);
 
-// What was found out about a plan's launches.
-struct LaunchRace {
-  double us = 0, plain_us = 0;  // of a run: as chosen, and in a row
+// What timing whole runs of a plan has told.
+struct RaceOfRuns {
+  double us = 0, plain_us = 0;  // of a run: as chosen, and as it was
   int tried = 0;                // ways compared with another
 };
 // Writes the program's launches into the plan's decisions, and the race into its report.
-void note_launches(plan::Plan& plan, const LaunchRace& race);
+void note_launches(plan::Plan& plan, const RaceOfRuns& race);
 
 }  // namespace planish::compiler

@@ -33,6 +33,14 @@ struct Alternative {
   double us() const { return measured_us >= 0 ? measured_us : predicted_us; }
 };
 
+// An alternative that was measured.
+struct Raced {
+  const kernel::KernelDef* kernel = nullptr;
+  kernel::LayoutChoice layouts;
+  kernel::Tactic tactic;
+  double us = 0;
+};
+
 // Slice and Split: where each result begins in the operand.
 struct SliceInfo {
   int axis = 0;
@@ -63,6 +71,7 @@ struct LoweredNode {
   std::vector<Alternative> alternatives;
   int chosen = 0;
   std::vector<plan::Considered> considered;
+  std::vector<Raced> raced;  // all that alternatives were chosen from by time; see select()
   const Alternative& choice() const { return alternatives[size_t(chosen)]; }
 };
 
@@ -157,6 +166,7 @@ struct CompiledGraph {
   plan::Program program;
   std::string decisions;
   Cost cost;
+  NearTies near_ties;
 };
 // `depth`: of the bodies that it is inside of.
 Result<CompiledGraph> compile_graph(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,
@@ -202,9 +212,16 @@ double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, con
 // one element in another order).
 bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout& to);
 
-// The chosen program.
-Result<plan::Program> emit(const Lowered& lowered, const CompileOptions& options,
-                           const Environment& environment);
+// The chosen program, and the node that each step carries out; null for copies.
+struct Emitted {
+  plan::Program program;
+  std::vector<const LoweredNode*> nodes;
+};
+Result<Emitted> emit(const Lowered& lowered, const CompileOptions& options,
+                     const Environment& environment);
+
+// Some dim of the problem is not known yet.
+bool is_symbolic(const kernel::Problem& problem);
 
 // Asks kernels that can for artifacts that also run at sizes that are not known yet.
 Status add_any_size_kernels(plan::Program& program, const Lowered& lowered,

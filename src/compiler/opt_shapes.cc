@@ -32,12 +32,6 @@ void for_each_type(const kernel::Problem& problem, Visit visit) {
     for (const ir::TensorType& type : stage.outputs) visit(type);
 }
 
-bool is_symbolic(const kernel::Problem& problem) {
-  bool symbolic = false;
-  for_each_type(problem, [&](const ir::TensorType& t) { symbolic |= !ir::is_constant(t.shape); });
-  return symbolic;
-}
-
 // The problem under the binding; nullopt when a dim has no value there or a negative one.
 std::optional<kernel::Problem> possible(const kernel::Problem& problem,
                                         const Dim::Lookup& binding) {
@@ -51,6 +45,12 @@ std::optional<kernel::Problem> possible(const kernel::Problem& problem,
 }
 
 }  // namespace
+
+bool is_symbolic(const kernel::Problem& problem) {
+  bool symbolic = false;
+  for_each_type(problem, [&](const ir::TensorType& t) { symbolic |= !ir::is_constant(t.shape); });
+  return symbolic;
+}
 
 ir::Dim::Lookup Lowered::lookup() const { return lookup_in(opt_binding); }
 

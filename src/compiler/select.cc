@@ -408,6 +408,9 @@ Status select(Lowered& lowered, const CompileOptions& options, const Environment
     PLANISH_RETURN_IF_ERROR(measure(lowered, options, environment, deadline_us, every));
   for (LoweredNode& entry : lowered.nodes) {
     drop_unmeasured(entry);
+    entry.raced.clear();
+    for (const Alternative& a : entry.alternatives)
+      if (a.measured_us >= 0) entry.raced.push_back({a.kernel, a.layouts, a.tactic, a.measured_us});
     keep_fastest(entry);
   }
   LayoutSearch(lowered, environment.device).run();

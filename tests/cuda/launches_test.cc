@@ -86,7 +86,7 @@ TEST(CudaLaunches, TheArenaHoldsBranchesAtOnce) {
 TEST(CudaLaunches, ArePickedByTimingWholeRunsAndRepeatedByDecisions) {
   PLANISH_NEEDS_NVRTC();
   plan::Plan plan = compiled();
-  check::LaunchOptions options;
+  check::RaceOptions options;
   options.host = world().cpu;
   options.input_dims = kDims;
   options.seconds = 60;
@@ -110,7 +110,7 @@ TEST(CudaLaunches, ArePickedByTimingWholeRunsAndRepeatedByDecisions) {
 TEST(CudaLaunches, NoMemoryForTimingLeavesStepsInARow) {
   PLANISH_NEEDS_NVRTC();
   plan::Plan plan = compiled();
-  check::LaunchOptions options;
+  check::RaceOptions options;
   options.host = world().cpu;
   options.input_dims = kDims;
   const Fake fake("cuStreamBeginCapture=2@1");

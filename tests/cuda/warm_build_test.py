@@ -102,6 +102,7 @@ class WarmBuild(unittest.TestCase):
         self.assertEqual(code, 0, report)
         self.assertGreater(self.measured(report), len(report["steps"]))
         self.assertGreater(report["report"]["launches"]["tried"], 0)
+        self.assertGreater(report["report"]["tactics"]["tried"], 0)
         no_launch = "cuGraphLaunch=719@1"
         code, second, warm = self.build("warm", "refuse", no_launch)
         self.assertEqual(code, 0, warm)
@@ -115,6 +116,21 @@ class WarmBuild(unittest.TestCase):
         code, _, said = self.build("no_times", "stub", no_launch)
         self.assertNotEqual(code, 0)
         self.assertIn("cuGraphLaunch", said)
+
+    def test_whole_runs_decide_between_tactics_where_they_may(self):
+        code, _, report = self.build("free", "stub")
+        self.assertEqual(code, 0, report)
+        for trial in report["report"]["tactics"]["trials"]:
+            self.assertNotEqual(trial["tried"], trial["had"])
+            had = {report["steps"][s]["kernel"] for s in trial["steps"]}
+            self.assertEqual(len(had), 1)
+            self.assertGreater(trial["us"], 0)
+        decisions = self.folder / "decisions.json"
+        decisions.write_text(json.dumps(report["decisions"]))
+        for more in (["--deterministic"], ["--decisions", decisions], ["--max-memory", "1000000000"]):
+            code, _, other = self.build("bound", "stub", "", *more)
+            self.assertEqual(code, 0, other)
+            self.assertFalse(other["report"].get("tactics", {}).get("tried"), more)
 
     def test_deferred_normalizations_are_priced_as_kernels_of_the_device(self):
         save(encoder(), self.model)
@@ -142,7 +158,7 @@ class WarmBuild(unittest.TestCase):
         self.assertEqual(code, 0, report)
         phases = {one["phase"]: one["seconds"] for one in report["build_phases"]}
         for name in ("import", "device", "passes", "candidates", "compile", "measure", "emit", "launches",
-                     "encode", "write"):
+                     "tactics", "encode", "write"):
             self.assertIn(name, phases)
             self.assertGreaterEqual(phases[name], 0)
         before_the_report = sum(phases.values()) - phases["report"]

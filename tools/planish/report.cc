@@ -62,6 +62,21 @@ std::string launches_text(const json& plan) {
   return out;
 }
 
+// What the build's whole runs of near ties told; empty where there were none.
+json tactics_of(const json& plan) {
+  const json report = plan.value("report", json());
+  const json tactics = report.is_object() ? report.value("tactics", json()) : json();
+  return tactics.is_object() ? tactics : json::object();
+}
+
+std::string tactics_text(const json& plan) {
+  const json tactics = tactics_of(plan);
+  const int exchanged = tactics.value("exchanged", 0);
+  if (!exchanged) return "";
+  return fmt::format("{} steps run what was faster in whole runs; {} per run, {} without",
+                     exchanged, format_us(tactics.value("us", 0.0)), format_us(tactics.value("plain_us", 0.0)));
+}
+
 }  // namespace
 
 Result<json> describe(const Engine& engine) {
@@ -107,6 +122,7 @@ std::string summary(const json& plan) {
     line("", fmt::format("{} steps run on reference code: correct, slow", count));
 
   if (const std::string launches = launches_text(plan); !launches.empty()) line("launches", launches);
+  if (const std::string tactics = tactics_text(plan); !tactics.empty()) line("tactics", tactics);
   const json& memory = plan.at("memory");
   line("memory", fmt::format("arena {} (without reuse {}, lower bound {})",
                              format_bytes(memory.value("arena_bytes", int64_t(0))),
@@ -162,6 +178,11 @@ std::string explanation(const json& plan) {
       }
     }
   }
+  for (const json& trial : tactics_of(plan).value("trials", json::array()))
+    out += fmt::format("  whole runs: {} in place of {} in steps {}: {} per run, {} without{}\n",
+                       text_of(trial.at("tried")), text_of(trial.at("had")), joined(trial.at("steps"), 60),
+                       format_us(trial.value("us", 0.0)), format_us(trial.value("plain_us", 0.0)),
+                       trial.value("taken", false) ? ", taken" : "");
   return out;
 }
 

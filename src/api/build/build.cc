@@ -8,17 +8,15 @@
 #include <optional>
 #include <set>
 
-#include "api/build/check_caps.h"
 #include "api/build/network_impl.h"
+#include "api/build/whole_runs.h"
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
 #include "backend/api/device_with_info.h"
 #include "base/log.h"
 #include "base/phase_times.h"
 #include "base/text.h"
-#include "check/choose_launches.h"
 #include "compiler/compile.h"
-#include "compiler/launches.h"
 #include "kernel/library_kernel.h"
 #include "passes/pipeline.h"
 #include "plan/plan_file.h"
@@ -139,35 +137,6 @@ bool has_libraries(const kernel::KernelRegistry& kernels, std::string_view devic
   });
 }
 
-// Times whole runs for how the steps are launched, unless nothing is to be measured or decisions say it.
-// Branches beside each other take memory at once: they go where the caps do not leave it.
-planish::Status choose_launches(plan::Plan& plan, const BuildOptions& options,
-                                std::shared_ptr<backend::Device> device,
-                                std::shared_ptr<backend::Device> host,
-                                const kernel::KernelRegistry& kernels, tuner::TimeStore& times,
-                                std::chrono::steady_clock::time_point begin) {
-  if (!options.deterministic && !compiler::names_launches(options.decisions)) {
-    check::LaunchOptions inner;
-    inner.host = host;
-    inner.input_dims = api::example_dims(plan.program, 0, &plan::ProfileInput::opt);
-    inner.times = &times;
-    inner.out_of_time = [&] {
-      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-      return options.cancel.cancelled() ||
-             (options.time_budget_s && spent.count() > *options.time_budget_s);
-    };
-    PLANISH_RETURN_IF_ERROR(check::choose_launches(plan, device, kernels, inner));
-  }
-  const api::Caps caps{options.max_workspace_bytes, options.max_memory_bytes};
-  const planish::Status fits = api::check_caps(plan, caps, device, host, kernels);
-  bool beside = false;
-  for (const plan::Step& step : plan.program.steps) beside |= step.launch.stream != 0;
-  if (fits.ok() || !beside) return fits;
-  for (plan::Step& step : plan.program.steps) step.launch = {};
-  compiler::note_launches(plan, {});
-  return api::check_caps(plan, caps, device, host, kernels);
-}
-
 // Puts into each step what an engine would pack at load.
 planish::Status pack_weights(plan::Plan& plan, std::shared_ptr<backend::Device> device,
                              std::shared_ptr<backend::Device> host,
@@ -276,7 +245,8 @@ Result<Plan> build_graph(const Network::Impl& from,
     };
 
     inner.phases = &phases;
-
+    compiler::NearTies near_ties;
+    inner.near_ties = &near_ties;
     enter("timing cache");
     // A cache that cannot be read or written costs time, never the build.
     const auto warn = [](const std::string& message) {
@@ -299,9 +269,8 @@ Result<Plan> build_graph(const Network::Impl& from,
     }
     PLANISH_API_ASSIGN_OR_RETURN(plan::Plan plan,
                                  compiler::compile(std::move(graph), inner, environment));
-    enter("launches");
-    PLANISH_API_RETURN_IF_ERROR(choose_launches(plan, options, device, host, from.registry->kernels,
-                                                cache, begin));
+    PLANISH_API_RETURN_IF_ERROR(api::decide_by_whole_runs(
+        plan, near_ties, {options, device, host, from.registry->kernels, cache, begin}, phases));
     enter("timing cache");
     if (!cache_path.empty()) {
       if (const planish::Status saved = cache.save(cache_path); !saved.ok()) warn(saved.message());

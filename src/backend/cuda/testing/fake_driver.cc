@@ -8,6 +8,7 @@
 //   memory=1048576     bytes of device memory
 //   order=2            graphs run their nodes in an order of this number that their edges allow: 0 as captured,
 //                      1 the latest first, others at random
+//   cta_ns=100         a kernel takes so much longer for each of its thread blocks
 //   NAME=missing       the driver lacks function NAME
 //   NAME=RESULT@CALL   the call numbered CALL (from 1) of function NAME, and all later ones, give
 //                      CUresult RESULT; behind it #N: only while device N is current
@@ -90,6 +91,7 @@ using Work = std::function<void()>;
 struct Node {
   Work work;
   std::vector<size_t> behind;  // nodes
+  double us;                   // that it takes
 };
 struct Graph {
   std::vector<Node> nodes;
@@ -122,15 +124,15 @@ void pass_time(double us) {
   for (double now = clock_us; !clock_us.compare_exchange_weak(now, now + us);) {}
 }
 
-CUresult enqueue(CUstream stream, Work work) {
+CUresult enqueue(CUstream stream, Work work, double us = kWorkUs) {
   Stream& s = stream_of(stream);
   if (s.capture) {
-    s.capture->nodes.push_back({std::move(work), s.ends});
+    s.capture->nodes.push_back({std::move(work), s.ends, us});
     s.ends = {s.capture->nodes.size() - 1};
     return CUDA_SUCCESS;
   }
   work();
-  pass_time(kWorkUs);
+  pass_time(us);
   return CUDA_SUCCESS;
 }
 
@@ -150,7 +152,7 @@ void run_nodes(const Graph& graph, uint64_t order) {
     double begin = 0;
     for (const size_t a : graph.nodes[i].behind) begin = std::max(begin, ended[a]);
     graph.nodes[i].work();
-    ended[i] = begin + kWorkUs;
+    ended[i] = begin + graph.nodes[i].us;
     longest = std::max(longest, ended[i]);
   }
   pass_time(longest);
@@ -335,9 +337,11 @@ std::atomic<uint64_t> broken{0};  // a bit per device: a kernel failed there, th
 CUresult fake_cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** parameters, void**) {
   PLANTED(cuLaunchKernelEx);
   auto run = planish_fake::launch(*config, reinterpret_cast<planish_fake::Function*>(function), parameters);
-  return enqueue(config->hStream, [run = std::move(run), device = current_device] {
+  const double ctas = double(config->gridDimX) * config->gridDimY * config->gridDimZ;
+  const auto work = [run = std::move(run), device = current_device] {
     if (!run()) broken |= uint64_t(1) << device;
-  });
+  };
+  return enqueue(config->hStream, work, kWorkUs + double(setting("cta_ns", 0)) * ctas / 1e3);
 }
 CUresult fake_cuLaunchHostFunc(CUstream stream, CUhostFn function, void* data) {
   return enqueue(stream, [=] { function(data); });
