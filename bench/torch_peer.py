@@ -8,7 +8,7 @@ graph: eager's launches as a CUDA graph; compile and autotune: torch.compile in 
 with max-autotune, as a CUDA graph. Prints one JSON line with the median milliseconds of each way, by
 events around runs on tensors that lie on the device. What PyTorch is fastest with is given to it:
 convolutions get channels_last tensors and take in the batch normalizations behind them, BERT attends
-without a mask (ours reads one). Weights are random: they do not change the time. --serve prints a line once
+without a mask (ours reads one of ones). Weights are random: they do not change the time. --serve prints a line once
 PyTorch is loaded and then answers each line "MODEL BATCH PRECISION" of standard input with such a line.
 """
 
