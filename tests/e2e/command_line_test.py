@@ -189,6 +189,22 @@ class CommandLine(unittest.TestCase):
         self.assertLessEqual(latency["p99"], latency["max"])
         self.assertEqual(len(result["layers"]), result["steps"])
 
+    def test_bench_draws_the_inputs_that_are_not_given(self):
+        def field(number, payload):
+            return bytes([number << 3 | 2, len(payload)]) + payload
+        def value(name):
+            shape = field(2, field(1, bytes([1 << 3, 1])) + field(1, bytes([1 << 3, 2])))
+            return field(1, name) + field(2, field(1, bytes([1 << 3, 1]) + shape))
+        node = field(1, b"a") + field(1, b"b") + field(2, b"y") + field(4, b"Add")
+        graph = field(1, node) + field(2, b"g") + field(11, value(b"a")) + field(11, value(b"b")) + field(12, value(b"y"))
+        (self.work / "add.onnx").write_bytes(bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17])))
+        two = self.work / "two.npy"
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + b"\n"
+        two.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+        once = ("bench", self.work / "add.onnx", "--iterations", 1, "--warm-up", 0)
+        self.expect(0, *once, "--input", f"b={two}")
+        self.expect(2, *once, "--input", f"c={two}", error="'c'")
+
     def test_bench_counts_short_runs_whole(self):
         for _ in range(5):
             self.expect(0, "bench", self.plan, "--iterations", 1, "--warm-up", 0, "--json",

@@ -175,8 +175,12 @@ int serve_rounds(Worker& worker, const std::string& source) {
 
 Result<std::vector<Tensor>> bench_inputs(const Engine& engine,
                                          const std::map<std::string, Tensor>& given) {
-  if (given.empty()) return random_inputs(engine, 1);
-  return match_inputs(engine.inputs(), given);
+  auto random = random_inputs(engine, 1);
+  if (given.empty() || !random.ok()) return random;
+  std::map<std::string, Tensor> all = given;
+  const auto inputs = engine.inputs();
+  for (size_t i = 0; i < inputs.size(); ++i) all.emplace(inputs[i].name, (*random)[i]);
+  return match_inputs(inputs, all);
 }
 
 Status measure_all(std::vector<Worker>& workers, const Options& options, BenchResult& result) {
@@ -301,7 +305,7 @@ void add_bench(CLI::App& app, int& code) {
   command.add_option("--json", options->json, "Write the figures as JSON; -: to standard output")
       ->type_name("FILE");
   command.add_option("--input", options->inputs,
-                     "An input: .npy, .pb or .npz; default: random; repeatable")
+                     "An input: .npy, .pb or .npz; those not given are random; repeatable")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
   command.add_flag("--serve-rounds", options->serve_rounds,
