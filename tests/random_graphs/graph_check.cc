@@ -8,6 +8,7 @@
 #endif
 #include "base/hash.h"
 #include "base/text.h"
+#include "check/choose_tactics.h"
 #include "check/verify.h"
 #include "compiler/compile.h"
 #include "eval/control_kernel.h"
@@ -24,17 +25,18 @@ namespace {
 // For engines with Winograd steps, on both terms: how sums round is not asked for here as verify() does.
 constexpr double kTransformFactor = 16;
 
-// Times that say nothing: which kernel, layout and tactic wins is drawn.
+// Times that say nothing: which kernel, layout and tactic wins is drawn, among `values` times.
 class DrawnTimes : public tuner::TimeStore {
  public:
-  explicit DrawnTimes(uint64_t seed) : seed_(seed) {}
+  DrawnTimes(uint64_t seed, int64_t values) : seed_(seed), values_(values) {}
   std::optional<double> find(const std::string& key) const override {
-    return 1 + double(Random(seed_ ^ hash128(std::as_bytes(std::span(key))).low).below(1000));
+    return 1 + double(Random(seed_ ^ hash128(std::as_bytes(std::span(key))).low).below(values_));
   }
   void put(const std::string&, double, double) override {}
 
  private:
   uint64_t seed_;
+  int64_t values_;
 };
 
 // "cpu.matmul_f32 (x0 c1) -> (v_3)", a line each; views stand with their parents.
@@ -212,15 +214,28 @@ class Checker {
     options.time_budget_s = 0;  // only what the store says
     double now = 0;
     options.now_us = [&now] { return now += 1; };
+    compiler::NearTies ties;
+    options.near_ties = &ties;
     // A kernel that spills is refused, which a race passes over: another draw then.
     constexpr uint64_t kDraws = 8;
     for (uint64_t draw = 0;; ++draw) {
-      DrawnTimes times(seed_ + (draw << 48));
+      // On a GPU few times, so that there are near ties.
+      DrawnTimes times(seed_ + (draw << 48), device_->home() == ir::MemorySpace::kHost ? 1000 : 24);
       auto plan = compile(graph->clone(), options, &times);
       const bool spills = plan.status().code() == Code::kUnsupported &&
                           plan.status().message().find("spills registers") != std::string::npos;
-      if (!spills || draw + 1 == kDraws) return plan;
+      if (spills && draw + 1 < kDraws) continue;
+      if (plan.ok()) PLANISH_RETURN_IF_ERROR(exchange_drawn(*plan, ties, times));
+      return plan;
     }
+  }
+
+  // On a GPU: tactics that whole runs of drawn times prefer.
+  Status exchange_drawn(plan::Plan& plan, const compiler::NearTies& ties, DrawnTimes& times) {
+    check::RaceOptions options;
+    options.host = machine_.host;
+    options.times = &times;
+    return check::choose_tactics(plan, ties, device_, machine_.kernels, options);
   }
 
   // The outputs for the first feeds.
