@@ -49,6 +49,18 @@ def row(result):
     )
 
 
+def since_table(rows):
+    """Rows measured behind the table's run, without PyTorch beside them."""
+    lines = ["", "Measured since, without PyTorch in the same run (fp16; before: the commit in front, in turns):", "",
+             "| model | batch | Planish, ms | before, ms | goal, ms | time / goal | commit | how |",
+             "|---|---|---|---|---|---|---|---|"]
+    for one in rows:
+        goal, ms = GOALS[one["model"], one["batch"]][0], one["planish_ms"]
+        lines.append(f"| {one['model']} | {one['batch']} | {ms:.4g} | {one.get('before_ms', '')} | {goal} | {ms / goal:.2f} | "
+                     f"{one['commit']} | {one['how']} |")
+    return lines
+
+
 def race_table(rows, title):
     lines = ["", title, "", "| problem | ours, us | library, us | ours / library | our kernel | the library's |",
              "|---|---|---|---|---|---|"]
@@ -109,6 +121,8 @@ def section(results):
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [row(result) for result in results["bench"]]
+    if results.get("bench_since"):
+        lines += since_table(results["bench_since"])
     for note in results.get("bench_note", []):
         lines += ["", note]
     if results.get("libraries"):
