@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/activity.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -65,6 +66,7 @@ std::optional<RunRace::Outcome> RunRace::compare(const std::string& what, const 
   }
   if (!current_us || !other_us) {
     if (ended_ || late()) return std::nullopt;
+    const Activity timing([&] { return cat("timing whole runs, ", name_, ": ", what); });
     const auto measured = measure(make);
     if (!measured) return std::nullopt;
     std::tie(current_us, other_us) = *measured;

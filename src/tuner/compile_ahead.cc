@@ -6,6 +6,7 @@
 #include <new>
 #include <thread>
 
+#include "base/activity.h"
 #include "base/text.h"
 
 namespace planish::tuner {
@@ -26,6 +27,10 @@ std::vector<std::optional<Result<kernel::Blob>>> compile_ahead(const std::vector
   const auto work = [&] {
     for (size_t i; (i = next++) < jobs.size() && !stopped();) {
       try {
+        const Activity compiling([&] {
+          return cat("compiling ", jobs[i].kernel->name(), " [", jobs[i].tactic->to_string(), "] of ",
+                     kernel::describe(*jobs[i].problem));
+        });
         made[i] = jobs[i].kernel->compile(*jobs[i].problem, *jobs[i].tactic, device);
       } catch (const std::bad_alloc&) {  // must not leave a thread
         made[i] = resource_exhausted(cat("no memory to compile ", jobs[i].kernel->name()));

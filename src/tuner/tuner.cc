@@ -6,6 +6,7 @@
 #include <new>
 #include <thread>
 
+#include "base/activity.h"
 #include "base/text.h"
 #include "tuner/measure.h"
 
@@ -133,6 +134,10 @@ Result<double> Tuner::sample(const Bound& bound) {
     PLANISH_RETURN_IF_ERROR(bound.launchable->run(args));
     return options_.now_us() - start;
   }
+  const Candidate& c = *bound.candidate;
+  const Activity timing([&] {
+    return cat("timing ", c.kernel->name(), " [", c.tactic.to_string(), "] of ", kernel::describe(*c.problem));
+  });
   std::vector<kernel::RunArgs> rotated;
   for (const BufferSets::Set& set : *bound.sets) {
     kernel::RunArgs& one = rotated.emplace_back(args);

@@ -13,6 +13,7 @@
 #include "api/runtime/convert.h"
 #include "api/runtime/engine_impl.h"
 #include "backend/api/device_with_info.h"
+#include "base/activity.h"
 #include "base/log.h"
 #include "base/phase_times.h"
 #include "base/text.h"
@@ -203,6 +204,7 @@ Result<Plan> build_graph(const Network::Impl& from,
       return Status(Code::kInvalidArgument, "the network has no outputs; mark some");
     PLANISH_API_RETURN_IF_ERROR(check_options(options, *from.graph));
     const auto begin = std::chrono::steady_clock::now();
+    const ActivityWatch watch;
     PhaseTimes phases;
     std::optional<PhaseTimes::Scope> phase(std::in_place, &phases, "passes");
     const auto enter = [&](const char* name) {
