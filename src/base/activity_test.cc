@@ -38,7 +38,6 @@ TEST(ActivityWatch, NamesWhatDoesNotEndAgainAndAgain) {
   Lines lines;
   ActivityWatch watch(milliseconds(10));
   Activity stuck([] { return std::string("compiling a kernel"); });
-  for (int i = 0; i < 100; ++i) Activity quick([] { return std::string("quick"); });
   const std::vector<std::string> said = lines.wait_for(2);
   ASSERT_GE(said.size(), 2u);
   for (const std::string& line : said) EXPECT_EQ(line, "compiling a kernel has taken 0 s and has not ended");
@@ -51,11 +50,12 @@ TEST(ActivityWatch, OfSeveralOneWarns) {
   Activity stuck([] { return std::string("timing"); });
   lines.wait_for(1);
   std::this_thread::sleep_for(milliseconds(30));
-  const auto lasted = std::chrono::steady_clock::now() - begin;
+  const size_t count = lines.wait_for(1).size();
   // After 40 ms, 80 ms, 160 ms at the earliest.
+  const auto lasted = std::chrono::steady_clock::now() - begin;
   size_t most = 0;
   for (auto at = milliseconds(40); at <= lasted; at *= 2) ++most;
-  EXPECT_LE(lines.wait_for(1).size(), most);
+  EXPECT_LE(count, most);
 }
 
 TEST(ActivityWatch, AsksForNoTextWhereNobodyWatches) {
