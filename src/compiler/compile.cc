@@ -127,6 +127,11 @@ Result<std::unique_ptr<ir::Graph>> deferred_graph(const ir::Graph& graph, passes
   return variant;
 }
 
+// A variant that is predicted alone must promise so much. On an H200 BERT-base's was predicted to take
+// 0.894, 0.933 and 0.945 of the time at batch 1, 8 and 128, and took 0.866, 0.938 and 1.061: predictions
+// do not see what joining moments costs beside large products.
+constexpr double kPromise = 0.94;
+
 // Compiles the graph and, where there is one, its variant, and keeps the cheaper program: by measured
 // times, unless nothing is measured or time ran out. Decisions say which one they are for.
 Result<CompiledGraph> compile_cheaper(std::unique_ptr<ir::Graph> graph,
@@ -153,7 +158,7 @@ Result<CompiledGraph> compile_cheaper(std::unique_ptr<ir::Graph> graph,
   PLANISH_ASSIGN_OR_RETURN(CompiledGraph other, compile_graph(std::move(deferred), options, environment, deadline_us));
   const bool predicted = options.deterministic || now_us(options) > deadline_us;
   const auto us = [&](const CompiledGraph& c) { return predicted ? c.cost.predicted_us : c.cost.us; };
-  const bool taken = other.cost.host_steps <= plain.cost.host_steps && us(other) < us(plain);
+  const bool taken = other.cost.host_steps <= plain.cost.host_steps && us(other) < (predicted ? kPromise : 1) * us(plain);
   report["deferred_norms"] = {{"taken", taken}, {"measured", !predicted}, {"us", us(other)},
                               {"steps", other.cost.steps}, {"plain_us", us(plain)},
                               {"plain_steps", plain.cost.steps}};
