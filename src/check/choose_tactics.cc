@@ -1,8 +1,7 @@
 #include "check/choose_tactics.h"
 
-#include <algorithm>
+#include <optional>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "check/like_steps.h"
@@ -26,7 +25,7 @@ class TacticChooser {
  public:
   TacticChooser(plan::Plan& plan, const compiler::NearTies& ties, std::shared_ptr<backend::Device> device,
                 const kernel::KernelRegistry& kernels, const RaceOptions& options)
-      : plan_(plan), ties_(ties), device_(device), kernels_(kernels), options_(options),
+      : plan_(plan), ties_(ties), device_(device), kernels_(kernels),
         race_("tactics", plan.program, launches_of(plan.program), device, kernels, options) {}
 
   void run() {
@@ -42,68 +41,65 @@ class TacticChooser {
   }
 
  private:
-  // The plan with the group's steps as the tie says, which takes its place when it is faster.
+  // Times the plan with the group's steps as the tie says, which takes its place when it is faster.
   void attempt(const std::vector<int>& group, const NearTie& tie) {
-    plan::Program other = plan_.program;
-    for (const int s : group) {
-      plan::Step& step = other.steps[size_t(s)];
-      step.kernel = tie.kernel->name();
-      step.kernel_version = tie.kernel->version();
-      step.tactic = tie.tactic;
-      step.expected_us = tie.us;
-      step.artifact.clear();
-    }
     const plan::Step& first = plan_.program.steps[size_t(group[0])];
     compiler::TacticTrial trial{group, text_of(*tie.kernel, tie.tactic),
                                 text_of(*kernels_.find(first.kernel), first.tactic)};
+    std::optional<plan::Program> other;  // made when it is needed: what is known needs none
     std::shared_ptr<const runtime::Engine> engine;
     const auto make = [&]() -> Result<RunRace::Ways> {
-      PLANISH_RETURN_IF_ERROR(compile(other, group, tie));
+      PLANISH_ASSIGN_OR_RETURN(other, exchanged(group, tie));
       if (!engine_) {
         PLANISH_ASSIGN_OR_RETURN(engine_, race_.engine_of(plan_.program));
       }
-      PLANISH_ASSIGN_OR_RETURN(engine, race_.engine_of(other));
+      PLANISH_ASSIGN_OR_RETURN(engine, race_.engine_of(*other));
       return RunRace::Ways{{engine_, {}}, {engine, {}}};
     };
+    const std::string step = cat("steps ", join(group), " ", trial.tried, " v", tie.kernel->version());
     const auto outcome = race_.compare(cat(trial.tried, " in place of ", describe_group(plan_.program, group)),
-                                       cat(hash_of(plan_.program), " or ", hash_of(other)), make);
+                                       cat(taken_, step), make);
     if (!outcome) return;
     trial.us = outcome->other_us;
     trial.plain_us = outcome->current_us;
     trial.taken = outcome->taken;
-    trials_.push_back(std::move(trial));
-    if (!outcome->taken) return;
-    if (const Status made = compile(other, group, tie); !made.ok()) {
-      PLANISH_LOG(kWarning, "tactics: ", trials_.back().tried, " was faster and cannot be had: ", made.to_string());
-      trials_.back().taken = false;
-      return;
+    if (trial.taken && !other) {
+      if (auto made = exchanged(group, tie); made.ok()) {
+        other = std::move(*made);
+      } else {
+        PLANISH_LOG(kWarning, "tactics: ", trial.tried, " was faster and cannot be had: ", made.status().to_string());
+        trial.taken = false;
+      }
     }
-    plan_.program = std::move(other);
+    trials_.push_back(trial);
+    if (!trial.taken) return;
+    plan_.program = std::move(*other);
     engine_ = std::move(engine);
+    taken_ += cat(step, ", ");
   }
 
-  // Brings the group's artifact, unless it is there; the race has compiled it once, so a cache has it.
-  Status compile(plan::Program& program, const std::vector<int>& group, const NearTie& tie) const {
-    if (!program.steps[size_t(group[0])].artifact.empty()) return ok_status();
+  // The program with the group's steps as the tie says. The race has compiled the kernel, so a cache has it.
+  Result<plan::Program> exchanged(const std::vector<int>& group, const NearTie& tie) const {
     PLANISH_ASSIGN_OR_RETURN(const kernel::Blob artifact, tie.kernel->compile(ties_[size_t(group[0])].problem,
                                                                               tie.tactic, device_->info()));
-    for (const int s : group)
-      program.steps[size_t(s)].artifact.assign(artifact.bytes.begin(), artifact.bytes.end());
-    return ok_status();
-  }
-
-  std::string hash_of(const plan::Program& program) const {
-    Hasher hasher;
-    hasher.add_text(describe_program(program, *device_, options_));
-    return cat(hasher.hash64());
+    plan::Program program = plan_.program;
+    for (const int s : group) {
+      plan::Step& step = program.steps[size_t(s)];
+      step.kernel = tie.kernel->name();
+      step.kernel_version = tie.kernel->version();
+      step.tactic = tie.tactic;
+      step.expected_us = tie.us;
+      step.artifact.assign(artifact.bytes.begin(), artifact.bytes.end());
+    }
+    return program;
   }
 
   plan::Plan& plan_;
   const compiler::NearTies& ties_;
   const std::shared_ptr<backend::Device> device_;
   const kernel::KernelRegistry& kernels_;
-  const RaceOptions& options_;
   RunRace race_;
+  std::string taken_;  // what was exchanged so far: what is timed next is timed with it
   std::vector<compiler::TacticTrial> trials_;
   std::shared_ptr<const runtime::Engine> engine_;  // of the plan as it is, once something was timed
 };

@@ -25,8 +25,7 @@ std::string compilers_of(const plan::Program& program, const kernel::KernelRegis
   return join(std::vector<std::string>(compilers.begin(), compilers.end()));
 }
 
-}  // namespace
-
+// Everything that decides the time of the program's runs but the launches.
 std::string describe_program(const plan::Program& program, const backend::Device& device,
                              const RaceOptions& options) {
   const kernel::DeviceInfo& info = device.info();
@@ -36,6 +35,8 @@ std::string describe_program(const plan::Program& program, const backend::Device
   for (const auto& dims : options.input_dims) text += bracketed(dims);
   return text;
 }
+
+}  // namespace
 
 std::string describe_launches(const std::vector<plan::Launch>& launches) {
   std::string out;

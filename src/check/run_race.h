@@ -26,9 +26,6 @@ struct RaceOptions {
   double seconds = 1.5;                          // for timing, at most
 };
 
-// Everything that decides the time of the program's runs but the launches.
-std::string describe_program(const plan::Program& program, const backend::Device& device,
-                             const RaceOptions& options);
 std::string describe_launches(const std::vector<plan::Launch>& launches);
 
 class RunRace {
