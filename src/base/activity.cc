@@ -1,6 +1,7 @@
 #include "base/activity.h"
 
 #include <algorithm>
+#include <system_error>
 #include <vector>
 
 #include "base/log.h"
@@ -40,11 +41,16 @@ Activity::~Activity() {
 
 ActivityWatch::ActivityWatch(std::chrono::milliseconds patience)
     : patience_(std::max(patience, std::chrono::milliseconds(1))) {
+  try {
+    thread_ = std::thread([this] { watch(); });
+  } catch (const std::system_error&) {  // no thread to be had: what it watches goes on
+    return;
+  }
   ++activities().watches;
-  thread_ = std::thread([this] { watch(); });
 }
 
 ActivityWatch::~ActivityWatch() {
+  if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
     is_over_ = true;

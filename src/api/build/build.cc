@@ -204,7 +204,6 @@ Result<Plan> build_graph(const Network::Impl& from,
       return Status(Code::kInvalidArgument, "the network has no outputs; mark some");
     PLANISH_API_RETURN_IF_ERROR(check_options(options, *from.graph));
     const auto begin = std::chrono::steady_clock::now();
-    const ActivityWatch watch;
     PhaseTimes phases;
     std::optional<PhaseTimes::Scope> phase(std::in_place, &phases, "passes");
     const auto enter = [&](const char* name) {
@@ -219,6 +218,8 @@ Result<Plan> build_graph(const Network::Impl& from,
     if (device->home() != ir::MemorySpace::kHost) {
       PLANISH_API_ASSIGN_OR_RETURN(host, api::find_device("cpu", options.threads));
     }
+    std::optional<ActivityWatch> watch;
+    if (host) watch.emplace();  // a CPU's kernels come compiled
     device = backend::with_precision(std::move(device), api::name_of(options.precision));
     if (options.allow_libraries && !has_libraries(from.registry->kernels, device->info().kind))
       return api::to_public(invalid_argument(
