@@ -24,6 +24,26 @@ def planish(*arguments, stdin=None):
                           input=stdin, timeout=300)
 
 
+def one_node(path, op, inputs):
+    """An ONNX file by hand: one node of that operator, on inputs and to an output 'y' of f32[1, 2]."""
+    def field(number, payload):
+        return bytes([number << 3 | 2, len(payload)]) + payload
+    def value(name):
+        shape = b"".join(field(1, bytes([1 << 3, dim])) for dim in (1, 2))
+        return field(1, name) + field(2, field(1, bytes([1 << 3, 1]) + field(2, shape)))
+    node = b"".join(field(1, name) for name in inputs) + field(2, b"y") + field(3, b"n") + field(4, op)
+    graph = field(1, node) + field(2, b"g") + b"".join(field(11, value(name)) for name in inputs) + field(12, value(b"y"))
+    path.write_bytes(bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17])))
+    return path
+
+
+def two_zeros(path):
+    """A .npy file of f32[1, 2]."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+    return path
+
+
 class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -76,9 +96,7 @@ class CommandLine(unittest.TestCase):
         self.expect(2, "run", self.plan, "--input", f"image={IMAGES}", "--device", "cuda",
                     error="the plan was built for device 'cpu', got --device cuda")
         self.expect(1, "bench", self.plan, "--iterations", 0, error="not in range 1")
-        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + b"\n"
-        two = self.work / "two.npy"
-        two.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
+        two = two_zeros(self.work / "two.npy")
         for command in ("bench", "run"):
             self.expect(2, command, self.plan, "--input", f"image={two}", error=f"{self.plan}: ")
         damaged = self.work / "damaged.plan"
@@ -89,17 +107,7 @@ class CommandLine(unittest.TestCase):
         self.assertFalse((self.work / "x.plan").exists())
 
     def test_unsupported_is_3(self):
-        # ONNX by hand: one node of an op that nobody has.
-        def field(number, payload):
-            return bytes([number << 3 | 2, len(payload)]) + payload
-        def value(name):
-            shape = field(2, field(1, bytes([1 << 3, 1])))
-            return field(1, name) + field(2, field(1, bytes([1 << 3, 1]) + shape))
-        node = field(1, b"x") + field(2, b"y") + field(3, b"n") + field(4, b"NoSuchOp")
-        graph = field(1, node) + field(2, b"g") + field(11, value(b"x")) + field(12, value(b"y"))
-        model = bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17]))
-        path = self.work / "unsupported.onnx"
-        path.write_bytes(model)
+        path = one_node(self.work / "unsupported.onnx", b"NoSuchOp", [b"x"])
         self.expect(3, "ops", "--check", path, error="NoSuchOp")
         self.expect(3, "build", path, "-o", self.work / "x.plan", error="NoSuchOp")
 
@@ -190,18 +198,8 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(len(result["layers"]), result["steps"])
 
     def test_bench_draws_the_inputs_that_are_not_given(self):
-        def field(number, payload):
-            return bytes([number << 3 | 2, len(payload)]) + payload
-        def value(name):
-            shape = field(2, field(1, bytes([1 << 3, 1])) + field(1, bytes([1 << 3, 2])))
-            return field(1, name) + field(2, field(1, bytes([1 << 3, 1]) + shape))
-        node = field(1, b"a") + field(1, b"b") + field(2, b"y") + field(4, b"Add")
-        graph = field(1, node) + field(2, b"g") + field(11, value(b"a")) + field(11, value(b"b")) + field(12, value(b"y"))
-        (self.work / "add.onnx").write_bytes(bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17])))
-        two = self.work / "two.npy"
-        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + b"\n"
-        two.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8))
-        once = ("bench", self.work / "add.onnx", "--iterations", 1, "--warm-up", 0)
+        path, two = one_node(self.work / "add.onnx", b"Add", [b"a", b"b"]), two_zeros(self.work / "two.npy")
+        once = ("bench", path, "--iterations", 1, "--warm-up", 0)
         self.expect(0, *once, "--input", f"b={two}")
         self.expect(2, *once, "--input", f"c={two}", error="'c'")
 
