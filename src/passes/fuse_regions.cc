@@ -13,7 +13,8 @@
 // 5. Expand -> depthwise -> project and depthwise -> pointwise chains become one region of several
 //    roots, which split_region() takes apart again when no kernel wants it. With wide_regions so does a
 //    1x1 convolution that widens with the one that narrows its result again, whoever else reads that, and a
-//    convolution with the max pool that alone reads its result.
+//    convolution with the max pool that alone reads its result, and dense layers on few rows that follow
+//    each other.
 //
 // Regions never hide a graph output or a kept value: those are outputs of the region.
 #include <algorithm>
@@ -28,6 +29,8 @@ namespace {
 constexpr size_t kMaxNodes = 48;    // nodes of one region
 constexpr size_t kMaxInputs = 24;   // operands of one region
 constexpr size_t kMaxOutputs = 4;   // results of a pointwise region
+// Dense layers that one kernel may take: beyond these a GPU's few SMs of one cluster are too few.
+constexpr int64_t kStackRows = 32, kStackWeights = int64_t(1) << 22;
 
 class Fuser {
  public:
@@ -50,6 +53,7 @@ class Fuser {
         if (node->op == "Split") join_parts(node);
     if (context_.options.multi_root_regions) join_roots();
     if (context_.options.multi_root_regions && context_.options.wide_regions) {
+      join_stacks();
       join_pairs();
       join_pools();
     }
@@ -362,7 +366,7 @@ class Fuser {
     const int count = int(groups_.size());
     for (int g = 0; g < count; ++g) {
       const Group& group = groups_[size_t(g)];
-      if (group.nodes.empty() || !is_pointwise_conv(group.root)) continue;
+      if (group.nodes.empty() || !is_pointwise_conv(group.root) || roots_in(group) != 1) continue;
       const Value* wide = result_of(g);
       if (!wide || wide->uses.size() > 8) continue;
       for (const ir::Use& use : wide->uses) {
@@ -370,13 +374,55 @@ class Fuser {
         if (use.index != 0 || found == group_of_.end() || found->second == g) continue;
         const int next = found->second;
         if (groups_[size_t(next)].root != use.node || !is_pointwise_conv(use.node) ||
-            !widens_and_narrows(*group.root, *use.node) || !reads_only(next, wide) ||
+            roots_in(groups_[size_t(next)]) != 1 || !widens_and_narrows(*group.root, *use.node) || !reads_only(next, wide) ||
             group.nodes.size() + groups_[size_t(next)].nodes.size() > kMaxNodes)
           continue;
         join(g, next);
         context_.count("fuse_regions/pair");
         break;
       }
+    }
+  }
+
+  // Constant weights on at most kStackRows rows: a matrix product, or a 1x1 convolution of single pixels.
+  // The number of weights; 0: something else.
+  int64_t dense_weights(const Node* node) const {
+    const bool product = node && (node->op == "MatMul" || node->op == "Gemm");
+    if (!product && !is_pointwise_conv(node)) return 0;
+    const Value *weights = node->inputs[1], *result = node->outputs[0];
+    if (!weights || !weights->constant || int_attr(*node, "transA", 0) != 0) return 0;
+    int64_t rows = 1, count = 1;
+    const size_t channel = product ? size_t(result->type.rank()) - 1 : 1;
+    for (size_t d = 0; d < size_t(result->type.rank()); ++d) {
+      if (!result->type.shape[d].is_constant()) return 0;
+      if (d != channel) rows *= result->type.shape[d].value();
+    }
+    if (rows < 1 || rows > kStackRows || (product && weights->type.rank() != 2)) return 0;
+    if (!product && rows != result->type.shape[0].value()) return 0;
+    for (const Dim& d : weights->type.shape) count *= d.value();
+    return count;
+  }
+  void join_stacks() {
+    const int count = int(groups_.size());
+    const auto weights_of = [&](int g) {
+      const Group& group = groups_[size_t(g)];
+      return group.nodes.empty() || !group.root || roots_in(group) != 1 ? 0 : dense_weights(group.root);
+    };
+    for (int g = 0; g < count; ++g) {
+      int64_t weights = weights_of(g);
+      if (weights == 0) continue;
+      bool joined = false;
+      for (int next = follower(g); next >= 0; next = follower(g)) {
+        const int64_t more = weights_of(next);
+        if (more == 0 || weights + more > kStackWeights ||
+            groups_[size_t(g)].nodes.size() + groups_[size_t(next)].nodes.size() > kMaxNodes ||
+            groups_[size_t(g)].inputs + groups_[size_t(next)].inputs > kMaxInputs)
+          break;
+        join(g, next);
+        weights += more;
+        joined = true;
+      }
+      if (joined) context_.count("fuse_regions/stack");
     }
   }
 

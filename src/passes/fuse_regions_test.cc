@@ -260,6 +260,57 @@ TEST(FuseRegions, WideAndNarrowConvolutionsBecomeOneRegion) {
   EXPECT_EQ(fused(square, wide), "Region(Conv Add Relu) Region(Conv Relu)");
 }
 
+// Dense layers on few rows, as matrix products or as 1x1 convolutions of single pixels.
+TEST(FuseRegions, DenseLayersOnFewRowsBecomeOneRegion) {
+  const std::string text = R"(graph "" {
+  input %x: f32[2, 3]
+  const %w: f32[3, 2] = {1, 2, 3, 4, 5, 6}
+  const %b: f32[2] = {0.5, -1}
+  const %v: f32[2, 2] = {1, -2, 3, -4}
+  const %u: f32[2, 1] = {1, 2}
+  %a: f32[] = Gemm(%x, %w, %b)
+  %r: f32[] = Relu(%a)
+  %c: f32[] = MatMul(%r, %v)
+  %s: f32[] = Sigmoid(%c)
+  %y: f32[] = MatMul(%s, %u)
+  output %y })";
+  PassOptions wide;
+  wide.wide_regions = true;
+  auto result = rewritten(fuse_regions, text, wide);
+  EXPECT_EQ(shape_of(*result.graph), "Region(Gemm Relu MatMul Sigmoid MatMul)");
+  ASSERT_TRUE(ir::verify(*result.graph).ok());
+  const auto before = graph_of(text);
+  expect_same_values(*before, *result.graph);
+  PassContext context(test_registry());
+  ASSERT_TRUE(split_region(*result.graph, result.graph->nodes().front().get(), context).ok());
+  EXPECT_EQ(shape_of(*result.graph), "Region(Gemm Relu) Region(MatMul Sigmoid) MatMul");
+  expect_same_values(*before, *result.graph);
+
+  const std::string apart = "Region(Gemm Relu) Region(MatMul Sigmoid) MatMul";
+  EXPECT_EQ(fused(text), apart);
+  const auto changed = [&](std::string_view from, std::string_view to) {
+    std::string other = text;
+    other.replace(other.find(from), from.size(), to);
+    return fused(other, wide);
+  };
+  EXPECT_EQ(changed("output %y", "output %y output %r"), "Region(Gemm Relu) Region(MatMul Sigmoid MatMul)");
+  EXPECT_EQ(changed("%x: f32[2, 3]", "%x: f32[33, 3]"), apart);
+  EXPECT_EQ(changed("MatMul(%r, %v)", "MatMul(%v, %r)"), apart);  // computed weights
+
+  const std::string_view squeeze = R"(graph "" {
+  input %x: f32[1, 3, 4, 4]
+  const %w: f32[2, 3, 1, 1] = {1, 2, 3, 4, 5, 6}
+  const %v: f32[3, 2, 1, 1] = {1, -2, 3, -4, 5, 6}
+  %p: f32[] = GlobalAveragePool(%x)
+  %a: f32[] = Conv(%p, %w)
+  %r: f32[] = Relu(%a)
+  %b: f32[] = Conv(%r, %v)
+  %s: f32[] = Sigmoid(%b)
+  %y: f32[] = Mul(%x, %s)
+  output %y })";
+  EXPECT_EQ(fused(squeeze, wide), "GlobalAveragePool Region(Conv Relu Conv Sigmoid) Mul");
+}
+
 // A max pool joins the convolution in front of it, with what stands behind it, unless somebody else reads
 // what it pools.
 TEST(FuseRegions, MaxPoolsJoinTheirConvolution) {

@@ -376,7 +376,7 @@ DEV void pool_rows(const pooled::Epilogue& e, u32 ring, int tile, int thread) {
     pooled::finish(e, sum, fixed, near, row, channel, kChannels);
   }
 }
-extern "C" __global__ void __launch_bounds__(kThreads, kResidents) stem_bf16_3x3_c64_pool_nhwc_sm90(const u16* input, const unsigned char* weights , const u16* __restrict__ x0, u16* __restrict__ second_y0, i64 second_y0_pitch) {
+extern "C" __global__ void __launch_bounds__(kThreads, kResidents) stem_bf16_3x3_c64_pool_nhwc_sm90(const u16* input, const unsigned char* weights , const u16* __restrict__ x0, u16* __restrict__ pooled_y0, i64 pooled_y0_pitch) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const u32 thread = threadIdx.x, warp = __shfl_sync(~0u, thread >> 5, 0), lane = thread & 31;
   const u32 filters = shared_address(shared), patches = filters + kWeightBytes;
@@ -437,7 +437,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kResidents) stem_bf16_3x3
     grid_launch();
   } else {  // ---- consumers: a group takes 8 x 8 output pixels
     const Epilogue e = {x0};
-    const pooled::Epilogue e2 = {second_y0, (u32)(second_y0_pitch / 2)};
+    const pooled::Epilogue e2 = {pooled_y0, (u32)(pooled_y0_pitch / 2)};
     const u32 ring = patches + kStages * kPatchBytes + 128;
     const u32 group = warp >> 2, quad = warp & 3;
     const int channel0 = (lane & 3) * kPermuted;

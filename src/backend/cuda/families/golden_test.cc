@@ -96,6 +96,7 @@ std::vector<Golden> goldens() {
   add("conv_stem_wgmma", "cuda.stem_wgmma", "resnet", {{{"occ", 2}}});
   add("conv_stem_pool_wgmma", "cuda.stem_wgmma", "pooled_channels_last", {{{"occ", 1}, {"rows", 4}}});
   add("conv_pair_wgmma", "cuda.pair_wgmma", "no_residual", {{{"g", 2}}});
+  add("stack_mma", "cuda.stack_mma", "squeeze", {{{"c", 4}}});
   add("bottleneck_mma", "cuda.bottleneck_mma", "stride2",
       {{{"across", 1}, {"chunk", 64}, {"columns", 14}, {"down", 4}, {"loaders", 0}, {"occ", 2}, {"rows", 2}}});
   add("attention_wgmma", "cuda.attention_wgmma", "bert_masked", {{{"g", 1}}});

@@ -18,6 +18,7 @@ void register_plain_contraction(kernel::KernelRegistry& registry);
 void register_recurrent(kernel::KernelRegistry& registry);
 void register_rows(kernel::KernelRegistry& registry);
 void register_simt(kernel::KernelRegistry& registry);
+void register_stack(kernel::KernelRegistry& registry);
 void register_stem(kernel::KernelRegistry& registry);
 void register_suppression(kernel::KernelRegistry& registry);
 void register_tile_copy(kernel::KernelRegistry& registry);
@@ -34,6 +35,7 @@ inline void register_families(kernel::KernelRegistry& registry) {
   register_wgmma(registry);
   register_window(registry);
   register_bottleneck(registry);
+  register_stack(registry);
   register_plain_contraction(registry);
   register_depthwise(registry);
   register_pool(registry);

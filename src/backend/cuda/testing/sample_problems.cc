@@ -3,6 +3,7 @@
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/pair_testing.h"
+#include "backend/cuda/testing/stack_testing.h"
 
 namespace planish::cuda {
 namespace {
@@ -66,6 +67,15 @@ void add_hopper_convolutions(Samples& out) {
   bottleneck("no_expansion", {128, 32, 112, 112, 32, 16, 1, false});
   bottleneck("residual", {128, 24, 56, 56, 144, 24, 1, true, true});
   bottleneck("stride2", {128, 32, 28, 28, 192, 64, 2});
+}
+
+void add_stacks(Samples& out) {
+  const auto add = [&](std::string title, const StackCase& c, DataType type) {
+    out.push_back({"cuda.stack_mma", std::move(title), stack_problem(c, type), kMma});
+  };
+  add("mlp", {1, {256, 1024, 1024, 512, 256, 1}}, kF16);
+  add("squeeze", {1, {1152, 48, 1152}, true}, kF16);
+  add("rows", {24, {40, 200, 72}, false, true}, kBF16);
 }
 
 void add_attention(Samples& out) {
@@ -179,6 +189,7 @@ std::vector<SampleProblem> sample_problems() {
   Samples out;
   add_wgmma(out);
   add_hopper_convolutions(out);
+  add_stacks(out);
   add_attention(out);
   add_plain(out);
   add_patches(out);

@@ -13,28 +13,6 @@ using kernel::Problem;
 
 constexpr int kMaxSharedBytes = 232448;  // of one CTA on sm_90
 
-// The stages from `root` on; `mid` has become the last operand. `first_value`: of the root's outputs.
-Result<Problem> tail_of(const Problem& problem, size_t root, int first_value, int mid, int result) {
-  Problem tail;
-  tail.operands = problem.operands;
-  kernel::Operand operand;
-  operand.type = problem.type_of(mid);
-  tail.operands.push_back(operand);
-  const int operands = int(problem.operands.size());
-  const auto moved = [&](int value) { return value < operands ? value : value - first_value + operands + 1; };
-  for (size_t i = root; i < problem.stages.size(); ++i) {
-    kernel::Stage stage = problem.stages[i];
-    for (int& value : stage.inputs) {
-      if (value >= operands && value < first_value && value != mid)
-        return unsupported("a second product that reads more than the first's result");
-      value = value == mid ? operands : moved(value);
-    }
-    tail.stages.push_back(std::move(stage));
-  }
-  tail.results = {moved(result)};
-  return tail;
-}
-
 Status check(const Product& p, std::string_view which) {
   if (!p.is_conv || !p.conv.is_pointwise() || p.batches != 1) return unsupported(cat("a ", which, " step that is no 1x1 convolution"));
   if (p.type == ir::DataType::kF32) return unsupported("f32, expected f16 or bf16");
@@ -71,7 +49,7 @@ Result<Pair> pair_of(const Problem& problem) {
   }
   if (last_result < 0) return unsupported("no result of the second product");
   PLANISH_ASSIGN_OR_RETURN(Product a, product_of(stages_before(problem, second, mid)));
-  PLANISH_ASSIGN_OR_RETURN(const Problem tail, tail_of(problem, second, second_value, mid, problem.results[size_t(last_result)]));
+  PLANISH_ASSIGN_OR_RETURN(const Problem tail, stages_from(problem, second, second_value, mid, problem.results[size_t(last_result)]));
   PLANISH_ASSIGN_OR_RETURN(Product b, product_of(tail));
   PLANISH_RETURN_IF_ERROR(check(a, "first"));
   PLANISH_RETURN_IF_ERROR(check(b, "second"));

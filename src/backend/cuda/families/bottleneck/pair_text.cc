@@ -213,7 +213,7 @@ std::string kernel_text(const Pair& pair, const Plan& plan, const EpilogueText& 
     replace_all(body, "RESIDUAL", cat("x", *residual_of(pair)));
     out += cat("constexpr int kRing = ", plan.ring, ";", kGetText);
   }
-  const EpilogueText other = second_epilogue(second, "second", "e2");
+  const EpilogueText other = named_epilogue(second, "second", "e2");
   replace_all(make_first, "const Epilogue e", "const first::Epilogue e1");
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", cat(first.parameters, other.parameters));

@@ -1,4 +1,4 @@
-// An epilogue whose first result the kernel goes on with, and the one that follows it in the same kernel.
+// An epilogue whose first result the kernel goes on with, and several epilogues in one kernel.
 #pragma once
 #include "backend/cuda/families/contraction/epilogue.h"
 
@@ -8,8 +8,8 @@ namespace planish::cuda {
 // `stores`: it is stored, too; else the text names no result.
 Result<EpilogueText> print_kept_epilogue(const Epilogue& epilogue, const EpilogueStyle& style, bool stores);
 
-// The text of an epilogue that stands behind another's: functions in namespace `space`, the Epilogue named
-// `name`, parameters that differ from the other's.
-EpilogueText second_epilogue(const EpilogueText& text, std::string_view space, std::string_view name);
+// The text of one epilogue of several: functions in namespace `space`, the Epilogue named `name`, parameters
+// that begin with the namespace's name.
+EpilogueText named_epilogue(const EpilogueText& text, std::string_view space, std::string_view name);
 
 }  // namespace planish::cuda

@@ -200,6 +200,27 @@ Problem stages_before(const Problem& problem, size_t stage, int value) {
   return head;
 }
 
+Result<Problem> stages_from(const Problem& problem, size_t first, int first_value, int mid, int result) {
+  Problem tail;
+  tail.operands = problem.operands;
+  kernel::Operand operand;
+  operand.type = problem.type_of(mid);
+  tail.operands.push_back(operand);
+  const int operands = int(problem.operands.size());
+  const auto moved = [&](int value) { return value < operands ? value : value - first_value + operands + 1; };
+  for (size_t i = first; i < problem.stages.size(); ++i) {
+    kernel::Stage stage = problem.stages[i];
+    for (int& value : stage.inputs) {
+      if (value >= operands && value < first_value && value != mid)
+        return unsupported("a later product that reads more of an earlier one than its result");
+      value = value == mid ? operands : moved(value);
+    }
+    tail.stages.push_back(std::move(stage));
+  }
+  tail.results = {moved(result)};
+  return tail;
+}
+
 Result<Product> product_of_any_size(const Problem& problem) {
   PLANISH_ASSIGN_OR_RETURN(Problem plain,
                            kernel::concrete(problem, [](std::string_view) { return 64; }));

@@ -68,6 +68,10 @@ Result<Product> product_of_any_size(const kernel::Problem& problem);
 // The stages before number `stage` as a problem of their own, whose one result is `value`.
 kernel::Problem stages_before(const kernel::Problem& problem, size_t stage, int value);
 
+// The stages from number `stage` on, whose first output is `first_value`, as a problem of their own with the
+// one result `result`. `mid`, the one value of those before that they read, has become the last operand.
+Result<kernel::Problem> stages_from(const kernel::Problem& problem, size_t stage, int first_value, int mid, int result);
+
 // f32 products may be rounded to tf32: the device's property "tf32" says so (--precision tf32).
 bool takes_tf32(const kernel::DeviceInfo& device);
 

@@ -255,7 +255,7 @@ std::string kernel_text(const PooledProduct& problem, const StemPlan& plan, cons
   std::string pool(kPoolText);
   for (std::string* text : {&body, &pool}) put_words(*text, kLeanWords, plan.lean);
   put_words(body, kWords, problem.pool.has_value());
-  const EpilogueText other = second_epilogue(pooled, "pooled", "e2");
+  const EpilogueText other = named_epilogue(pooled, "pooled", "e2");
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", cat(epilogue.parameters, other.parameters));
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);

@@ -14,6 +14,7 @@
 
 #include "backend/cuda/families/bottleneck/pair.h"
 #include "backend/cuda/families/register_families.h"
+#include "backend/cuda/families/stack/stack.h"
 #include "backend/cuda/families/stem/stem_plan.h"
 #include "backend/cuda/families/wgmma/tile.h"
 #include "backend/cuda/families/window/tile.h"
@@ -21,6 +22,7 @@
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/host/host_check_testing.h"
 #include "backend/cuda/testing/pair_testing.h"
+#include "backend/cuda/testing/stack_testing.h"
 #include "base/text.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
@@ -434,6 +436,33 @@ TEST(ContractionsOnTheHost, Pairs) {
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
+// Dense layers in one kernel: every cluster; odd widths, one output, several groups of rows, more tiles of a
+// CTA than warps, rings that come round, a residual, single pixels.
+TEST(ContractionsOnTheHost, Stacks) {
+  const std::pair<const char*, std::pair<StackCase, DataType>> stacks[] = {
+      {"one row", {{1, {256, 320, 128, 1}}, DataType::kF16}},
+      {"odd widths", {{3, {37, 45, 50, 19}}, DataType::kBF16}},
+      {"rows, residual", {{21, {64, 144, 72}, false, true}, DataType::kF16}},
+      {"pixels", {{2, {96, 24, 96}, true}, DataType::kBF16}},
+      {"wide", {{1, {72, 640, 40}}, DataType::kF16}},
+  };
+  const EmittedKernelDef& def = family("cuda.stack_mma");
+  std::vector<Asked> problems;
+  for (const auto& [title, c] : stacks) problems.push_back(asked(title, stack_problem(c.first, c.second)));
+  std::vector<HostCase> cases;
+  for (const Asked& one : problems) {
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
+    const Problem problem = laid_out(def, one.problem, testing_device());
+    for (const Tactic& tactic : def.tactics(problem, testing_device())) {
+      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
+      ASSERT_TRUE(made.ok()) << made.status().to_string();
+      cases.push_back(std::move(*made));
+    }
+  }
+  EXPECT_GE(cases.size(), 15u);
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
 // That the right kernel is right, and with a piece of its text replaced is not.
 void expect_faults_seen(const HostCase& right, std::span<const std::pair<std::string, std::string>> faults) {
   std::vector<HostCase> cases = {right};
@@ -496,6 +525,25 @@ TEST(ContractionsOnTheHost, PlantedFaultsOfARingAreSeen) {
       {"if (quad == 0 && lane == 0) barrier_arrive(residual_empty", "if (false) barrier_arrive(residual_empty"},  // producer never goes on
       {"chunk * 64, row, 0);", "chunk * 64, row + 64, 0);"},             // another group's rows
       {"^ in_group & 7) << 4));", ") << 4));"},                          // the swizzle forgotten
+  };
+  expect_faults_seen(*right, faults);
+}
+
+// The same of a stack of layers.
+TEST(ContractionsOnTheHost, PlantedFaultsOfAStackAreSeen) {
+  const Asked one = asked("stack", stack_problem({3, {64, 656, 1024, 8}}, DataType::kF16));
+  const EmittedKernelDef& def = family("cuda.stack_mma");
+  const Problem problem = laid_out(def, one.problem, testing_device());
+  auto right = host_case(one.title, def, problem, stack::write({.cluster = 4}), testing_device(), one.operands, one.expected);
+  ASSERT_TRUE(right.ok()) << right.status().to_string();
+  const std::pair<std::string, std::string> faults[] = {
+      {"if (tiles > 0) barrier_wait(ready + 8, 0);", ""},                      // a layer begins too early
+      {"    grid_wait();\n", ""},                                             // the input read too early
+      {"barrier_wait(full + 8 * ring.stage, ring.parity);", ""},               // weights read too early
+      {"barrier_wait(empty + 8 * ring.stage, ring.parity ^ 1);", ""},          // ring overwritten
+      {"if (lane == 0) barrier_arrive(empty", "if (false) barrier_arrive(empty"},  // weights never come
+      {"put_shared(base + ", "if (false) put_shared(base + "},                 // what lies beyond a layer's width not zeroed
+      {"for (int s = 0; s < kSplit; ++s)", "for (int s = 0; s < 1; ++s)"},           // a part of the depth lost
   };
   expect_faults_seen(*right, faults);
 }
