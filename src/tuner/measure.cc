@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <random>
 
 #include "base/text.h"
 
@@ -16,8 +18,12 @@ class Race {
       : sample_(sample), options_(options), runners_(count), out_(count) {}
 
   std::vector<Measurement> run() {
+    std::vector<size_t> order(runners_.size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::minstd_rand random(1);
     for (int round = -options_.warm_up_rounds; round < options_.rounds && !late_; ++round) {
-      for (size_t i = 0; i < runners_.size(); ++i)
+      if (round > 0) std::shuffle(order.begin(), order.end(), random);  // other neighbours, other clocks
+      for (size_t i : order)
         if (!runners_[i].out) take_sample(i, round >= 0);
       if (round < 0)
         drop_hopeless(options_.hopeless_cold);

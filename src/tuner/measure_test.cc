@@ -72,6 +72,17 @@ TEST(MeasureRounds, ADisturbedFirstRoundDropsNobody) {
   EXPECT_EQ(fastest(measure_rounds(2, sample, {})), 1u);
 }
 
+// A device at its power limit: who runs behind a hot kernel gets lower clocks.
+TEST(MeasureRounds, NobodyStandsBehindTheSameNeighbourForever) {
+  size_t before = 0;
+  const auto sample = [&](size_t i) -> Result<double> {
+    const double clocks = before == 2 ? 0.8 : 1.0;
+    before = i;
+    return (i == 3 ? 95.0 : 100.0) / clocks;
+  };
+  EXPECT_EQ(fastest(measure_rounds(6, sample, {})), 3u);
+}
+
 TEST(MeasureRounds, WarmUpDoesNotCount) {
   int calls = 0;
   const auto sample = [&](size_t) -> Result<double> { return ++calls <= 2 ? 1e6 : 10.0; };
