@@ -59,9 +59,14 @@ void add_structural(LoweredNode& entry, const kernel::DeviceInfo& device, int bl
     entry.alternatives.push_back(std::move(a));
   };
   if (entry.kind == NodeKind::kView) {
+    const int rank = node.inputs[0]->type.rank();
+    if (const int moved = moved_channels(node)) {
+      const Layout last = Layout::channels_last(rank);
+      add(moved > 0 ? last : Layout{}, moved > 0 ? Layout{} : last, 0);
+      return;
+    }
     add(Layout{}, Layout{}, 0);
     const Layout blocked = Layout::blocked(1, std::max(block, 1));
-    const int rank = node.inputs[0]->type.rank();
     if (block > 1 && rank >= 3 && same_bytes(node.inputs[0]->type.shape, blocked, Layout{}))
       add(blocked, Layout{}, 0);
     if (device.kind != "cpu" && rank >= 3) {
@@ -293,6 +298,15 @@ void ask_ahead(const Lowered& lowered, const CompileOptions& options, const Envi
 }
 
 }  // namespace
+
+int moved_channels(const ir::Node& node) {
+  if (node.op != "Transpose" || !ir::is_float(node.inputs[0]->type.dtype)) return 0;
+  const auto found = node.attrs.find("perm");
+  const auto* perm = found == node.attrs.end() ? nullptr : std::get_if<std::vector<int64_t>>(&found->second);
+  if (!perm) return 0;
+  if (*perm == std::vector<int64_t>{0, 2, 3, 1}) return 1;
+  return *perm == std::vector<int64_t>{0, 3, 1, 2} ? -1 : 0;
+}
 
 bool same_bytes(const ir::Shape& shape, const Layout& from, const Layout& to) {
   if (from == to) return true;

@@ -20,7 +20,7 @@ passes::PassOptions pass_options(const CompileOptions& options, const Environmen
   passes::PassOptions out;
   out.fp32_exact = options.fp32_exact;
   out.precision = options.precision;
-  out.wide_regions = environment.device.home() != ir::MemorySpace::kHost;
+  out.wide_regions = out.channels_last = environment.device.home() != ir::MemorySpace::kHost;
   out.disabled.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   out.print_after.insert(options.print_after.begin(), options.print_after.end());
   out.print = options.print;

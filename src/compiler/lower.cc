@@ -355,7 +355,8 @@ Result<Lowered> lower(std::unique_ptr<ir::Graph> graph, const CompileOptions& op
       if (!problem.ok()) return problem.status().at(opdef::describe_node(*node));
       entry.problem = std::move(problem).value();
       if (!entry.binds_symbols && !options.reference_only) {
-        if (op->is_view && node->inputs[0]) entry.kind = NodeKind::kView;
+        if ((op->is_view && node->inputs[0]) || (device.kind != "cpu" && moved_channels(*node)))
+          entry.kind = NodeKind::kView;
         else if (node->op == "Concat" && device.kind == "cpu") entry.kind = NodeKind::kConcat;
         else if (auto info = slice_info(*node);
                  info && (device.kind == "cpu" || is_aligned_part(*node, *info))) {

@@ -16,7 +16,7 @@ namespace planish::compiler {
 
 enum class NodeKind {
   kCompute,  // a kernel
-  kView,     // the same elements in the same order: no step
+  kView,     // the same elements in the same order, or in another layout's: no step
   kConcat,   // members lie inside the result where their producers can write there
   kSlice,    // results are parts of the operand (Slice, Split)
   kContent,  // small integer outputs whose elements are dim expressions
@@ -211,6 +211,9 @@ double conversion_us(const ir::TensorType& concrete, const ir::Layout& from, con
 // The two layouts hold the same bytes for this shape (blocked with one pixel and no padding; dims of
 // one element in another order).
 bool same_bytes(const ir::Shape& shape, const ir::Layout& from, const ir::Layout& to);
+// 1: a Transpose of images that takes the channels to the end, whose result is the bytes of its operand lying
+// channels last; -1: the one back; 0: another node.
+int moved_channels(const ir::Node& node);
 
 // The chosen program, and the node that each step carries out; null for copies.
 struct Emitted {

@@ -1,4 +1,4 @@
-// fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool,
+// flatten_channels_last, fold_batch_norm, fold_scale, fold_pad, reduce_strength, recognize_global_pool,
 // spell_out_einsum, spell_out_quantization.
 #include "base/text.h"
 #include "passes/pass_fixture_testing.h"
@@ -287,6 +287,46 @@ TEST(RecognizeGlobalPool, NotOverOtherAxesOrPadding) {
   %a: f32[] = ReduceMean(%x, %axes)
   %c: f32[] = AveragePool(%x) {kernel_shape = [3, 3], pads = [1, 1, 1, 1]}
   output %a, %c })");
+}
+
+// Two dense layers with weights on either side, one of them shared.
+constexpr std::string_view kFlattened = R"(graph "" {
+  symbol N [1, *]
+  input %x: f32[N, 2, 2, 3]
+  const %k: f32[2, 2, 1, 1] = {1, -1, 0.5, 2}
+  const %w: f32[12, 2] = {1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, 4, 5, 6, 7, 8, 0.5, 0.25, 2, 1, 0, 3, -4, 2}
+  const %v: f32[1, 12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+  const %shape: i64[2] = {0, -1}
+  %c: f32[] = Conv(%x, %k)
+  %r: f32[] = Relu(%c)
+  %f: f32[] = Reshape(%r, %shape)
+  %y: f32[] = MatMul(%f, %w)
+  %z: f32[] = Gemm(%f, %v) {transB = 1}
+  output %y, %z })";
+
+TEST(FlattenChannelsLast, TurnsWeightsInPlaceOfImages) {
+  PassOptions options;
+  options.channels_last = true;
+  auto result = rewritten(flatten_channels_last, std::string(kFlattened), options);
+  EXPECT_EQ(count_nodes(*result.graph, "Transpose"), 1);
+  EXPECT_EQ(result.graph->find("f"), nullptr);  // its elements would come in another order than the source's
+  ASSERT_TRUE(ir::verify(*result.graph).ok());
+  expect_same_values(*graph_of(std::string(kFlattened)), *result.graph);
+}
+
+TEST(FlattenChannelsLast, OnlyWhereItSavesACopy) {
+  const auto transposes = [](std::string_view from, std::string_view to, bool channels_last = true) {
+    std::string text(kFlattened);
+    if (!from.empty()) text.replace(text.find(from), from.size(), to);
+    PassOptions options;
+    options.channels_last = channels_last;
+    return count_nodes(*rewritten(flatten_channels_last, text, options).graph, "Transpose");
+  };
+  EXPECT_EQ(transposes("", ""), 1);
+  EXPECT_EQ(transposes("", "", false), 0);
+  EXPECT_EQ(transposes("output %y", "output %f, %y"), 0);            // somebody else reads the flat value
+  EXPECT_EQ(transposes("Reshape(%r", "Reshape(%x"), 0);              // an image of the user's
+  EXPECT_EQ(transposes("Conv(%x, %k)", "Softmax(%x) {axis = 1}"), 0);
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ void check(const OpCase& c, bool wrapped) {
   ASSERT_TRUE(expected.ok()) << title << ": " << expected.status().to_string();
   PassOptions options;
   options.verify = true;
-  options.merge_siblings = true;
+  options.merge_siblings = options.channels_last = true;
   PassContext context(test_registry(), options);
   std::vector<std::string> names;
   for (const ir::Value* v : built->graph->outputs) names.push_back(v->name);

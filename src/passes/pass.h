@@ -38,6 +38,8 @@ struct PassOptions {
   // that one attention reads become one product, whose parts, like looked-up rows, are made where
   // they are read.
   bool wide_regions = false;
+  // For devices on which images lie channels last, and a Transpose there and back is a matter of layouts.
+  bool channels_last = false;
   // Regions of several contractions (expand, depthwise, project), which split when no kernel wins.
   bool multi_root_regions = true;
   // Values beside the last one that a region around a root may hand out.

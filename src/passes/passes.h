@@ -9,6 +9,7 @@ Result<bool> convert_precision(ir::Graph& graph, PassContext& context);
 Result<bool> defer_layer_norm(ir::Graph& graph, PassContext& context);
 Result<bool> eliminate_dead(ir::Graph& graph, PassContext& context);
 Result<bool> eliminate_duplicates(ir::Graph& graph, PassContext& context);
+Result<bool> flatten_channels_last(ir::Graph& graph, PassContext& context);
 Result<bool> fold_batch_norm(ir::Graph& graph, PassContext& context);
 Result<bool> fold_constants(ir::Graph& graph, PassContext& context);
 Result<bool> fold_pad(ir::Graph& graph, PassContext& context);

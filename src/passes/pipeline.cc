@@ -76,6 +76,9 @@ constexpr Pass kPrecision[] = {
 // After folding: siblings that a scale kept apart are equal now.
 constexpr Pass kMerging[] = {
     {"merge_sibling_contractions", merge_sibling_contractions},
+    // When weights have the type that they keep: it copies them.
+    {"flatten_channels_last", flatten_channels_last},
+    {"eliminate_dead", eliminate_dead},
 };
 
 // Last: regions hide their nodes from every other pass.
@@ -103,6 +106,7 @@ constexpr Pass kAll[] = {
     {"convert_precision", convert_precision},
     {"eliminate_dead", eliminate_dead},
     {"eliminate_duplicates", eliminate_duplicates},
+    {"flatten_channels_last", flatten_channels_last},
     {"fold_batch_norm", fold_batch_norm},
     {"fold_constants", fold_constants},
     {"fold_pad", fold_pad},

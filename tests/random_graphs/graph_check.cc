@@ -189,7 +189,7 @@ class Checker {
     Random random(seed_);
     passes::PassOptions pass_options;
     pass_options.verify = true;
-    pass_options.merge_siblings = true;
+    pass_options.merge_siblings = pass_options.channels_last = true;
     pass_options.multi_root_regions = random.chance(0.5);
     pass_options.max_extra_outputs = int(random.below(3));
     passes::PassContext context(*machine_.ops, pass_options);

@@ -133,7 +133,7 @@ TEST(Triggers, MakeTheirPassFire) {
     const Status typed = opdef::infer_graph(*machine->ops, **graph);
     ASSERT_TRUE(typed.ok()) << trigger.pass << ": " << typed.to_string();
     passes::PassOptions options;
-    options.merge_siblings = true;
+    options.merge_siblings = options.channels_last = true;
     if (trigger.pass == "convert_precision") options.precision = ir::DataType::kF16;
     passes::PassContext context(*machine->ops, options);
     ASSERT_TRUE(passes::optimize(**graph, context).ok());
