@@ -1,11 +1,14 @@
 """scripts/gpu_check without a GPU: that it goes on behind what dies, keeps what it found out, and takes
 up where it stopped. The programs that it calls are stood in for by scripts."""
 
+import argparse
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -184,6 +187,19 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(row["planish_ms"], 0.05)
         self.assertNotIn("peer_ms", row)
         self.assertIn("no such library", row["torch"]["error"])
+
+    def test_nothing_of_what_ran_too_long_goes_on(self):
+        names = runpy.run_path(str(ROOT / "scripts" / "gpu_check"))
+        check = names["Check"](argparse.Namespace(bin=self.bin, state=self.state, limit=60))
+        code, text = check.run(["/bin/sh", "-c", "sleep 300 & echo $!; wait"], timeout=1)
+        self.assertEqual(code, 124, text)
+        status = pathlib.Path(f"/proc/{int(text)}/stat")
+        runs = lambda: status.exists() and status.read_text().split()[2] not in "ZX"  # or nobody waits for a zombie
+        for _ in range(200):
+            if not runs():
+                break
+            time.sleep(0.05)
+        self.assertFalse(runs(), text)
 
     def test_everything_stops_with_the_time(self):
         code, text = self.check("all", "--limit", "5")

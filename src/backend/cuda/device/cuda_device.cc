@@ -172,26 +172,24 @@ class CudaDevice : public backend::Device {
         std::make_shared<CudaDevice>(gpu_, MemoryShare::create(gpu_, source)));
   }
 
-  // Memory that the driver did not make is the host's; pinned memory is, too.
+  // Memory that the driver did not make is the host's; pinned memory is, too. Asked for together, attributes
+  // of an unknown address are zeros; asked for one by one they are an error, which tools like
+  // compute-sanitizer report.
   Status check_address(const void* data, MemorySpace space) const override {
     PLANISH_RETURN_IF_ERROR(gpu_->make_current());
-    const Driver& driver = gpu_->driver();
     unsigned type = 0, managed = 0;
     int ordinal = 0;
-    const bool known = driver.cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-                                                    address(data)) == CUDA_SUCCESS;
+    CUpointer_attribute asked[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_IS_MANAGED,
+                                   CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
+    void* answers[] = {&type, &managed, &ordinal};
+    const bool known = gpu_->driver().cuPointerGetAttributes(3, asked, answers, address(data)) == CUDA_SUCCESS;
     const bool on_device = known && type == CU_MEMORYTYPE_DEVICE;
-    if (on_device)
-      driver.cuPointerGetAttribute(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, address(data));
-    if (managed) return ok_status();  // the driver moves it
+    if (on_device && managed) return ok_status();  // the driver moves it
     if (on_device != (space == MemorySpace::kDevice))
       return invalid_argument(cat("the address lies in ", on_device ? "a GPU's" : "the host's",
                                   " memory, expected ", on_device ? "the host's" : "GPU memory"));
     const std::string& own = info_.properties.at("ordinal");
-    if (on_device &&
-        driver.cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
-                                     address(data)) == CUDA_SUCCESS &&
-        std::to_string(ordinal) != own)
+    if (on_device && std::to_string(ordinal) != own)
       return invalid_argument(cat("the address lies on GPU ", ordinal, ", expected GPU ", own));
     return ok_status();
   }

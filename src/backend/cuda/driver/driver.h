@@ -27,7 +27,7 @@ inline constexpr int kMinDriverVersion = 12040;
   X(cuDeviceGetAttribute, (int*, CUdevice_attribute, CUdevice))                                     \
   X(cuDeviceTotalMem, (size_t*, CUdevice))                                                          \
   X(cuDeviceGetPCIBusId, (char*, int, CUdevice))                                                    \
-  X(cuPointerGetAttribute, (void*, CUpointer_attribute, CUdeviceptr))                               \
+  X(cuPointerGetAttributes, (unsigned, CUpointer_attribute*, void**, CUdeviceptr))                   \
   X(cuDevicePrimaryCtxRetain, (CUcontext*, CUdevice))                                               \
   X(cuCtxSetCurrent, (CUcontext))                                                                   \
   X(cuMemGetInfo, (size_t*, size_t*))                                                               \

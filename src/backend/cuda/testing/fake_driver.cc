@@ -227,7 +227,8 @@ CUresult fake_cuCtxSetCurrent(CUcontext context) {
   current_device = int(reinterpret_cast<uintptr_t>(context)) - 1;
   return CUDA_SUCCESS;
 }
-CUresult fake_cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdeviceptr address) {
+// Of an address that the driver does not know: zeros.
+CUresult fake_cuPointerGetAttributes(unsigned count, CUpointer_attribute* asked, void** values, CUdeviceptr address) {
   std::lock_guard lock(mutex);
   const auto inside = [&](const auto& blocks, const auto& size_of) {
     auto found = blocks.upper_bound(reinterpret_cast<void*>(address));
@@ -238,17 +239,18 @@ CUresult fake_cuPointerGetAttribute(void* value, CUpointer_attribute which, CUde
   };
   const auto block = inside(device_blocks, [](const Block& b) { return b.size; });
   const bool on_device = block != device_blocks.end();
-  if (!on_device && inside(pinned_blocks, [](size_t size) { return size; }) == pinned_blocks.end())
-    return CUDA_ERROR_INVALID_VALUE;
-  switch (which) {
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-      *static_cast<unsigned*>(value) = on_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
-      return CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_IS_MANAGED: return *static_cast<unsigned*>(value) = 0, CUDA_SUCCESS;
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-      return *static_cast<int*>(value) = on_device ? block->second.device : 0, CUDA_SUCCESS;
-    default: return CUDA_ERROR_INVALID_VALUE;
-  }
+  const bool pinned = inside(pinned_blocks, [](size_t size) { return size; }) != pinned_blocks.end();
+  for (unsigned i = 0; i < count; ++i) switch (asked[i]) {
+      case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *static_cast<unsigned*>(values[i]) = on_device ? CU_MEMORYTYPE_DEVICE : pinned ? CU_MEMORYTYPE_HOST : 0;
+        break;
+      case CU_POINTER_ATTRIBUTE_IS_MANAGED: *static_cast<unsigned*>(values[i]) = 0; break;
+      case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+        *static_cast<int*>(values[i]) = on_device ? block->second.device : 0;
+        break;
+      default: return CUDA_ERROR_INVALID_VALUE;
+    }
+  return CUDA_SUCCESS;
 }
 CUresult fake_cuMemGetInfo(size_t* free_bytes, size_t* total) {
   *total = memory_size();
@@ -473,7 +475,7 @@ EXPORT cuGetProcAddress_v2(const char* name, void** function, int, cuuint64_t,
       FAKE(cuInit), FAKE(cuGetErrorName), FAKE(cuGetErrorString), FAKE(cuDeviceGet),
       FAKE(cuDeviceGetCount), FAKE(cuDeviceGetName), FAKE(cuDeviceGetAttribute),
       {"cuDeviceTotalMem", reinterpret_cast<void*>(&fake_cuDeviceTotalMem)},
-      FAKE(cuDeviceGetPCIBusId), FAKE(cuPointerGetAttribute), FAKE(cuDevicePrimaryCtxRetain),
+      FAKE(cuDeviceGetPCIBusId), FAKE(cuPointerGetAttributes), FAKE(cuDevicePrimaryCtxRetain),
       FAKE(cuCtxSetCurrent), FAKE(cuModuleLoadData),
       FAKE(cuModuleUnload), FAKE(cuModuleGetFunction), FAKE(cuFuncGetAttribute),
       FAKE(cuFuncSetAttribute), FAKE(cuOccupancyMaxActiveBlocksPerMultiprocessor),
