@@ -53,7 +53,7 @@ std::optional<Image> flattened(const Node& node) {
 std::optional<int> depth_axis(const Node& node, const Value* flat) {
   const Tensor* weights = constant_input(node, 1);
   if ((node.op != "MatMul" && node.op != "Gemm") || node.inputs[0] != flat || !weights || weights->rank() != 2 ||
-      int_attr(node, "transA", 0) != 0 || input(node, 2) == flat)
+      !ir::is_float(weights->dtype()) || int_attr(node, "transA", 0) != 0 || input(node, 2) == flat)
     return std::nullopt;
   return int_attr(node, "transB", 0) != 0 ? 1 : 0;
 }

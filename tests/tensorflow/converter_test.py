@@ -28,7 +28,7 @@ from converter_case import Converter, ConverterCase, data
 
 # The threads that Planish has started when an engine has run.
 THREADS = """
-import pathlib, sys
+import pathlib, sys, time
 import tensorflow as tf
 import planish.tensorflow
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[2]))
@@ -36,8 +36,11 @@ model = tf.saved_model.load(sys.argv[1])
 model.signatures["serving_default"](image=tf.zeros([4, 12, 12, 3]))
 [told] = planish.tensorflow.statistics(model.signatures["serving_default"]).values()
 assert told["native_calls"] == 0, told
-names = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
-print("OURS", sum(name.startswith("planish-") for name in names))
+ours = lambda: sum(path.read_text().startswith("planish-") for path in pathlib.Path("/proc/self/task").glob("*/comm"))
+end = time.monotonic() + 10  # a thread has its maker's name until it runs
+while ours() < int(sys.argv[3]) and time.monotonic() < end:
+    time.sleep(0.05)
+print("OURS", ours())
 """
 
 
@@ -149,7 +152,7 @@ class ConverterTest(ConverterCase):
     def test_one_setting_governs_both_pools(self):
         folder = self.saved()
         for threads, pool, ours in [(1, "planish", 0), (3, "planish", 2), (3, "tensorflow", 0)]:
-            done = subprocess.run([sys.executable, "-c", THREADS, str(folder), str(threads)],
+            done = subprocess.run([sys.executable, "-c", THREADS, str(folder), str(threads), str(ours)],
                                   capture_output=True, text=True, check=True,
                                   env={**os.environ, "PLANISH_TF_THREADS": pool})
             self.assertIn(f"OURS {ours}\n", done.stdout, (threads, pool))

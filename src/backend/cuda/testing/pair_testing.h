@@ -1,5 +1,7 @@
-// Problems of two 1x1 convolutions for tests.
+// Problems of products that follow each other, for tests: two 1x1 convolutions, dense layers.
 #pragma once
+#include <vector>
+
 #include "kernel/problem.h"
 
 namespace planish::cuda {
@@ -11,5 +13,14 @@ struct PairCase {
   bool residual = true, stores_mid = true;
 };
 kernel::Problem pair_problem(const PairCase& c, ir::DataType type);
+
+// `widths`: of the input and of each layer's result. Gemm with biases and ReLU behind all but the last;
+// `conv`: as 1x1 convolutions of single pixels; `residual`: a computed tensor is added to the first result.
+struct StackCase {
+  int64_t rows;
+  std::vector<int64_t> widths;
+  bool conv = false, residual = false;
+};
+kernel::Problem stack_problem(const StackCase& c, ir::DataType type);
 
 }  // namespace planish::cuda

@@ -3,7 +3,6 @@
 #include "backend/cuda/testing/compile_testing.h"
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/pair_testing.h"
-#include "backend/cuda/testing/stack_testing.h"
 
 namespace planish::cuda {
 namespace {

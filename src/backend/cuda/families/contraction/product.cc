@@ -170,10 +170,11 @@ Result<Product> matmul_product(const Problem& problem, const ContractionStages& 
 
 }  // namespace
 
+bool is_product(const kernel::Stage& stage) {
+  return stage.op == "Conv" || stage.op == "MatMul" || stage.op == "Gemm";
+}
+
 Result<Product> product_of(const Problem& problem) {
-  const auto is_product = [](const kernel::Stage& stage) {
-    return stage.op == "Conv" || stage.op == "MatMul" || stage.op == "Gemm";
-  };
   if (std::none_of(problem.stages.begin(), problem.stages.end(), is_product)) return other_family();
   const auto parts = contraction_stages(problem);
   if (!parts) return unsupported("more than one root with an epilogue");

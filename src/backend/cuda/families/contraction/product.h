@@ -55,6 +55,9 @@ struct Product {
   }
 };
 
+// A convolution or matrix product.
+bool is_product(const kernel::Stage& stage);
+
 // The product that a problem asks for. kUnimplemented: another family's problem; kUnsupported: a
 // contraction that no kernel of ours takes, with the reason.
 Result<Product> product_of(const kernel::Problem& problem);

@@ -32,10 +32,6 @@ Root second_root(const Problem& problem) {
   return {};
 }
 
-bool is_product(const kernel::Stage& stage) {
-  return stage.op == "Conv" || stage.op == "MatMul" || stage.op == "Gemm";
-}
-
 Status check(const Product& p, const Stack& stack) {
   if (p.type != stack.type || p.type == ir::DataType::kF32)
     return unsupported(cat("operands are ", ir::name_of(p.type), ", expected f16 or bf16 in all layers"));

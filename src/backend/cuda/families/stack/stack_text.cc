@@ -22,7 +22,7 @@ DEV void give(u32 to, u32 barrier, const u32 (&d)[4]) {
 DEV void warps_meet() { asm volatile("bar.sync 1, %0;" ::"n"(kThreads - 32) : "memory"); }
 struct Ring {
   u32 stage = 0, parity = 0;
-  DEV_MEMBER void next() { if (++stage == kStages) { stage = 0; parity ^= 1; } }
+  __device__ __forceinline__ void next() { if (++stage == kStages) { stage = 0; parity ^= 1; } }
 };
 // Of `kTiles` tiles, those of this CTA.
 template <int kTiles, int kPerCta> DEV int tiles_of(int rank) { return max(0, min(kPerCta, kTiles - rank * kPerCta)); }
@@ -207,7 +207,6 @@ std::string kernel_text(const Stack& stack, const Plan& plan, const std::vector<
   out += cat("constexpr u32 kRows = ", stack.rows, ";\n");
   std::string device(kDeviceText);
   replace_all(device, "TYPE", half ? "f16" : "bf16");
-  replace_all(device, "DEV_MEMBER", "__device__ __forceinline__");
   out += device;
 
   std::string parameters, make, expect, bring, layers, zeros;

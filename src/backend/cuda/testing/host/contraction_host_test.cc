@@ -22,7 +22,6 @@
 #include "backend/cuda/testing/contraction_testing.h"
 #include "backend/cuda/testing/host/host_check_testing.h"
 #include "backend/cuda/testing/pair_testing.h"
-#include "backend/cuda/testing/stack_testing.h"
 #include "base/text.h"
 #include "eval/reference_kernel.h"
 #include "ops/register_ops.h"
@@ -410,6 +409,22 @@ TEST(ContractionsOnTheHost, Bottlenecks) {
   for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
 }
 
+// Each tactic that the family offers for each of the problems, `least` kernels in all.
+void expect_every_tactic(const EmittedKernelDef& def, const std::vector<Asked>& problems, size_t least) {
+  std::vector<HostCase> cases;
+  for (const Asked& one : problems) {
+    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
+    const Problem problem = laid_out(def, one.problem, testing_device());
+    for (const Tactic& tactic : def.tactics(problem, testing_device())) {
+      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
+      ASSERT_TRUE(made.ok()) << made.status().to_string();
+      cases.push_back(std::move(*made));
+    }
+  }
+  EXPECT_GE(cases.size(), least);
+  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+}
+
 // Two 1x1 convolutions in one kernel: tails of rows, one and two stages of input, wide tensors that are
 // read again and that are not.
 TEST(ContractionsOnTheHost, Pairs) {
@@ -422,18 +437,7 @@ TEST(ContractionsOnTheHost, Pairs) {
   const EmittedKernelDef& def = family("cuda.pair_wgmma");
   std::vector<Asked> problems;
   for (const auto& [title, c] : pairs) problems.push_back(asked(title, pair_problem(c.first, c.second)));
-  std::vector<HostCase> cases;
-  for (const Asked& one : problems) {
-    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
-    const Problem problem = laid_out(def, one.problem, testing_device());
-    for (const Tactic& tactic : def.tactics(problem, testing_device())) {
-      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
-      ASSERT_TRUE(made.ok()) << made.status().to_string();
-      cases.push_back(std::move(*made));
-    }
-  }
-  EXPECT_GE(cases.size(), 6u);
-  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+  expect_every_tactic(def, problems, 6);
 }
 
 // Dense layers in one kernel: every cluster; odd widths, one output, several groups of rows, more tiles of a
@@ -449,18 +453,7 @@ TEST(ContractionsOnTheHost, Stacks) {
   const EmittedKernelDef& def = family("cuda.stack_mma");
   std::vector<Asked> problems;
   for (const auto& [title, c] : stacks) problems.push_back(asked(title, stack_problem(c.first, c.second)));
-  std::vector<HostCase> cases;
-  for (const Asked& one : problems) {
-    ASSERT_TRUE(def.supports(one.problem, testing_device()).ok()) << one.title << def.supports(one.problem, testing_device()).to_string();
-    const Problem problem = laid_out(def, one.problem, testing_device());
-    for (const Tactic& tactic : def.tactics(problem, testing_device())) {
-      auto made = host_case(one.title, def, problem, tactic, testing_device(), one.operands, one.expected);
-      ASSERT_TRUE(made.ok()) << made.status().to_string();
-      cases.push_back(std::move(*made));
-    }
-  }
-  EXPECT_GE(cases.size(), 15u);
-  for (const std::string& wrong : run_on_host(cases)) ADD_FAILURE() << wrong;
+  expect_every_tactic(def, problems, 15);
 }
 
 // That the right kernel is right, and with a piece of its text replaced is not.
