@@ -3,8 +3,8 @@
 // A machine's speed drifts (clocks, neighbours, page placement), so one candidate after the other
 // compares moments, not kernels. Here all candidates take one sample per round, round after round, and
 // after the first in another order each time, for a device at its power limit hands a candidate the clocks
-// that the one in front left; those without hope leave early, and each is judged by its median. How a sample is taken is the
-// caller's affair, and so is the clock: tests plant both.
+// that the one in front left; those without hope leave early, and each is judged by its median. How a
+// sample is taken is the caller's affair, and so is the clock: tests plant both.
 #pragma once
 #include <cstddef>
 #include <functional>

@@ -6,8 +6,8 @@
 //
 // check: odd sizes in f32, tf32, f16 and bf16, every proposal, per element against the interpreter.
 // The others: all of a problem's candidates in interleaved rounds, the best four of either side again, then
-// our best and the library's best, sample by sample in turn, so that both run in one power state; matrix products also for a
-// second each, in turns. One line of JSON a problem.
+// our best and the library's best, sample by sample in turn, so that both run in one power state; matrix
+// products also for a second each, in turns. One line of JSON a problem.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

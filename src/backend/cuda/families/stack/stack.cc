@@ -11,7 +11,6 @@ namespace {
 
 using kernel::Problem;
 
-constexpr int64_t kMaxSharedBytes = 232448;  // of one CTA on sm_90
 constexpr int64_t kMaxStages = 12;
 
 // Number of the second root and of its first output; 0: there is none.
@@ -75,12 +74,7 @@ Result<Stack> stack_of(const Problem& problem) {
     if (p.epilogue.results.size() != 1) return unsupported("more than one result of a layer");
     if (next.stage && p.epilogue.results[0].type != p.type) return unsupported("layers of different types");
     p.epilogue.results[0].index = 0;
-    Layer layer;
-    layer.weights = p.right.value;
-    layer.depth = p.depth;
-    layer.channels = p.channels;
-    layer.product = std::move(p);
-    out.layers.push_back(std::move(layer));
+    out.layers.push_back(std::move(p));
     if (!next.stage) break;
     PLANISH_ASSIGN_OR_RETURN(Problem tail, stages_from(rest, next.stage, next.value, mid, rest.results[0]));
     left = int(rest.operands.size());
@@ -99,7 +93,7 @@ Result<Plan> plan_of(const Stack& stack, const Tactic& tactic) {
   Plan plan;
   plan.cluster = tactic.cluster;
   int64_t at = 0;
-  for (const Layer& layer : stack.layers) {
+  for (const Product& layer : stack.layers) {
     LayerPlan l;
     l.tiles = int((layer.channels + 15) / 16);
     l.blocks = int((layer.depth + 31) / 32);

@@ -22,18 +22,13 @@ namespace planish::cuda::stack {
 inline constexpr int kWarps = 16;               // that multiply; one more brings weights
 inline constexpr int kStageBytes = kWarps * 1024;  // of the ring: 16 channels of 32 deep for each warp
 inline constexpr int64_t kMaxRows = 64;  // by the registers that sums take
-
-struct Layer {
-  int weights = -1;  // operand number
-  int64_t depth = 0, channels = 0;
-  Product product;   // whose epilogue's results are numbered as the region's
-};
+inline constexpr int64_t kMaxSharedBytes = 232448;  // of one CTA on sm_90
 
 struct Stack {
   ir::DataType type = ir::DataType::kF16;
   int input = 0;  // operand number
   int64_t rows = 0;
-  std::vector<Layer> layers;
+  std::vector<Product> layers;  // whose epilogues' results are numbered as the region's
 };
 
 // kUnimplemented: another family's problem; kUnsupported: why this one is not taken.

@@ -30,13 +30,15 @@ class StackDef : public EmittedKernelDef {
   Status supports(const Problem& problem, const DeviceInfo& device) const override {
     PLANISH_ASSIGN_OR_RETURN(const Stack s, stack::stack_of(problem));
     if (sm_version(device) < 90) return unsupported(cat("the device is ", device.isa, ", expected sm_90"));
+    if (const int64_t shared = shared_bytes_per_block(device); shared < stack::kMaxSharedBytes)
+      return unsupported(cat("a block has ", shared, " bytes of shared memory, expected ", stack::kMaxSharedBytes));
     return stack::plan_of(s, {}).status();
   }
 
   std::vector<LayoutChoice> layouts(const Problem& problem, const DeviceInfo&) const override {
     auto s = stack::stack_of(problem);
     if (!s.ok()) return {};
-    return {product_layouts(problem, s->layers.back().product)};
+    return {product_layouts(problem, s->layers.back())};
   }
 
   std::vector<Tactic> tactics(const Problem& problem, const DeviceInfo&) const override {
@@ -44,7 +46,7 @@ class StackDef : public EmittedKernelDef {
     auto s = stack::stack_of(problem);
     if (!s.ok()) return out;
     int most = 1;  // tiles of a layer
-    for (const stack::Layer& layer : s->layers) most = std::max(most, int((layer.channels + 15) / 16));
+    for (const Product& layer : s->layers) most = std::max(most, int((layer.channels + 15) / 16));
     for (int cluster = 16; cluster >= 1; cluster /= 2)
       if ((cluster < 2 * most || cluster == 1) && stack::plan_of(*s, {cluster}).ok()) out.push_back(stack::write({cluster}));
     return out;
@@ -60,7 +62,7 @@ class StackDef : public EmittedKernelDef {
   bool packs(const Problem& problem, int operand) const override {
     auto s = stack_of_any_size(problem);
     return s.ok() && std::any_of(s->layers.begin(), s->layers.end(),
-                                 [&](const stack::Layer& layer) { return layer.weights == operand; });
+                                 [&](const Product& layer) { return layer.right.value == operand; });
   }
 
   // By layer and CTA, in the order in which the ring brings it: a stage is 1 KB for each warp, two
@@ -72,9 +74,9 @@ class StackDef : public EmittedKernelDef {
     kernel::Blob blob;
     blob.bytes.resize(size_t(plan.packed_bytes));
     for (size_t i = 0; i < plan.layers.size(); ++i) {
-      const stack::Layer& layer = s.layers[i];
+      const Product& layer = s.layers[i];
       const LayerPlan& l = plan.layers[i];
-      const auto* from = static_cast<const uint16_t*>(constants[size_t(layer.weights)].data());
+      const auto* from = static_cast<const uint16_t*>(constants[size_t(layer.right.value)].data());
       auto* to = reinterpret_cast<uint16_t*>(blob.bytes.data() + l.weights_at);
       for (int cta = 0; cta < plan.cluster; ++cta)
         for (int pass = 0; pass < l.passes; ++pass)
@@ -88,7 +90,7 @@ class StackDef : public EmittedKernelDef {
                     const int64_t channel = (int64_t(cta) * l.per_cta + tile) * 16 + lane / 4 + half / 2 % 2 * 8;
                     const int64_t depth = block * 32 + lane % 4 * 8 + step * 4 + half / 4 * 2 + half % 2;
                     const bool inside = any && channel < layer.channels && depth < layer.depth;
-                    *to++ = inside ? from[right_element(layer.product, 0, channel, 0, depth)] : uint16_t(0);
+                    *to++ = inside ? from[right_element(layer, 0, channel, 0, depth)] : uint16_t(0);
                   }
             }
     }
@@ -102,11 +104,11 @@ class StackDef : public EmittedKernelDef {
     EmittedKernel kernel;
     kernel.entry = cat("stack_", ir::name_of(s.type), "_", s.rows, "x", s.layers[0].depth);
     kernel.args = {KernelArg::operand(s.input), KernelArg::packed()};
-    for (const stack::Layer& layer : s.layers) {
+    for (const Product& layer : s.layers) {
       const EpilogueStyle style{.lanes = 8, .group_channels = layer.channels, .channel_tail = layer.channels % 8 != 0};
       PLANISH_ASSIGN_OR_RETURN(EpilogueText text, &layer == &s.layers.back()
-                                                      ? print_epilogue(layer.product.epilogue, style)
-                                                      : print_kept_epilogue(layer.product.epilogue, style, false));
+                                                      ? print_epilogue(layer.epilogue, style)
+                                                      : print_kept_epilogue(layer.epilogue, style, false));
       kernel.args.insert(kernel.args.end(), text.args.begin(), text.args.end());
       kernel.entry += cat("_", layer.channels);
       epilogues.push_back(std::move(text));
