@@ -25,19 +25,11 @@ Status check(const Product& p, std::string_view which) {
 }  // namespace
 
 Result<Pair> pair_of(const Problem& problem) {
-  size_t roots = 0, second = 0;
-  int value = int(problem.operands.size()), second_value = 0;
-  for (size_t i = 0; i < problem.stages.size(); ++i) {
-    if (!problem.stages[i].is_expr()) {
-      if (problem.stages[i].op != "Conv" || (roots == 0 && i > 0)) return other_family();
-      if (++roots == 2) {
-        second = i;
-        second_value = value;
-      }
-    }
-    value += int(problem.stages[i].outputs.size());
-  }
-  if (roots != 2) return other_family();
+  const auto is_root = [](const kernel::Stage& stage) { return !stage.is_expr(); };
+  const auto [second, second_value] = second_root(problem);
+  if (std::count_if(problem.stages.begin(), problem.stages.end(), is_root) != 2 || problem.stages[0].op != "Conv" ||
+      problem.stages[second].op != "Conv")
+    return other_family();
   const int mid = problem.stages[second].inputs[0];
   if (mid < int(problem.operands.size())) return unsupported("convolutions that are no chain");
   Pair out;

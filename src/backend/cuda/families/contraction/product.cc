@@ -193,6 +193,19 @@ Status without_moments(const Product& product) {
   return product.epilogue.has_moments() ? unsupported("moments of rows") : ok_status();
 }
 
+RootPlace second_root(const Problem& problem) {
+  int value = int(problem.operands.size());
+  bool seen = false;
+  for (size_t i = 0; i < problem.stages.size(); ++i) {
+    if (!problem.stages[i].is_expr()) {
+      if (seen) return {i, value};
+      seen = true;
+    }
+    value += int(problem.stages[i].outputs.size());
+  }
+  return {};
+}
+
 Problem stages_before(const Problem& problem, size_t stage, int value) {
   Problem head;
   head.operands = problem.operands;

@@ -68,6 +68,13 @@ Status without_moments(const Product& product);
 // The same for packing, which looks at weights only: symbolic dims get room for any filter.
 Result<Product> product_of_any_size(const kernel::Problem& problem);
 
+// Where the second stage that is no expression stands: its number and that of its first output; 0: there is none.
+struct RootPlace {
+  size_t stage = 0;
+  int value = 0;
+};
+RootPlace second_root(const kernel::Problem& problem);
+
 // The stages before number `stage` as a problem of their own, whose one result is `value`.
 kernel::Problem stages_before(const kernel::Problem& problem, size_t stage, int value);
 

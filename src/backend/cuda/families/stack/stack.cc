@@ -13,24 +13,6 @@ using kernel::Problem;
 
 constexpr int64_t kMaxStages = 12;
 
-// Number of the second root and of its first output; 0: there is none.
-struct Root {
-  size_t stage = 0;
-  int value = 0;
-};
-Root second_root(const Problem& problem) {
-  int value = int(problem.operands.size());
-  bool seen = false;
-  for (size_t i = 0; i < problem.stages.size(); ++i) {
-    if (!problem.stages[i].is_expr()) {
-      if (seen) return {i, value};
-      seen = true;
-    }
-    value += int(problem.stages[i].outputs.size());
-  }
-  return {};
-}
-
 Status check(const Product& p, const Stack& stack) {
   if (p.type != stack.type || p.type == ir::DataType::kF32)
     return unsupported(cat("operands are ", ir::name_of(p.type), ", expected f16 or bf16 in all layers"));
@@ -55,7 +37,7 @@ Result<Stack> stack_of(const Problem& problem) {
   Problem rest = problem;
   int left = -1;  // what the layer in front made
   while (true) {
-    const Root next = second_root(rest);
+    const RootPlace next = second_root(rest);
     const int mid = next.stage ? rest.stages[next.stage].inputs[0] : -1;
     if (next.stage && (!is_product(rest.stages[next.stage]) || mid < int(rest.operands.size())))
       return unsupported("products that are no chain");
