@@ -178,6 +178,8 @@ Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOption
   if (!environment.workspaces) environment.workspaces = &own_workspaces;
   KnownAlternatives own_alternatives;
   if (!environment.alternatives) environment.alternatives = &own_alternatives;
+  tuner::Warmth own_warmth;
+  if (!environment.warmth) environment.warmth = &own_warmth;
   if (environment.device.home() != ir::MemorySpace::kHost && !environment.host)
     return failed_precondition("a device with memory of its own needs a host device beside it");
   const double begin = now_us(options);

@@ -67,6 +67,8 @@ struct Environment {
   std::map<std::string, std::pair<int64_t, bool>>* workspaces = nullptr;
   // What kernels said of problems asked about before; compile() brings its own.
   KnownAlternatives* alternatives = nullptr;
+  // Of the device, over all that is timed; compile() brings its own.
+  tuner::Warmth* warmth = nullptr;
 };
 
 Result<plan::Plan> compile(std::unique_ptr<ir::Graph> graph, const CompileOptions& options,

@@ -169,6 +169,7 @@ Status measure(Lowered& lowered, const CompileOptions& options, const Environmen
   // A device's samples are several launches each, and what is slow at batch 128 takes milliseconds.
   if (environment.device.home() != ir::MemorySpace::kHost) tuner_options.max_us_per_problem = 3e6;
   tuner_options.out_of_time = [&] { return now_us(options) > deadline_us; };
+  tuner_options.warmth = environment.warmth;
   tuner::Tuner tuner(environment.device, environment.times, tuner_options);
   compile_candidates(races, tuner, options, environment, deadline_us);
   PhaseTimes::Scope phase(options.phases, "measure");

@@ -1,8 +1,9 @@
 // Tuner: times candidates for one concrete problem on one device, honestly.
 //
 // Each candidate of a problem gets buffers of random data (never zeros), and all run in interleaved
-// rounds (measure.h); the median counts. Results go through the timing cache, keyed by everything
-// that changes them. One Tuner serves one build on one thread.
+// rounds (measure.h); the median counts; long ones on a device with memory of its own when its clocks have
+// settled (warmth.h). Results go through the timing cache, keyed by everything that changes them. One Tuner
+// serves one build on one thread.
 #pragma once
 #include <functional>
 #include <map>
@@ -14,6 +15,7 @@
 #include "base/thread_team.h"
 #include "kernel/kernel_def.h"
 #include "tuner/buffer_sets.h"
+#include "tuner/warmth.h"
 
 namespace planish::tuner {
 
@@ -41,6 +43,8 @@ struct TunerOptions {
   double max_us_per_problem = 2e5;
   std::function<double()> now_us;  // a test's clock; null: the steady clock
   std::function<bool()> out_of_time;  // the build's budget or cancel; null: never
+  double long_us = 30;            // predictions from here on are of kernels that keep a device busy
+  Warmth* warmth = nullptr;       // the device's, where several tuners use it; null: the tuner's own
 };
 
 class Tuner {
@@ -60,16 +64,19 @@ class Tuner {
  private:
   struct Bound;
   std::string key(const Candidate& candidate) const;
+  bool is_long(const Candidate& candidate) const;  // and therefore timed with settled clocks
   Status bind(Bound& bound, std::span<const ir::Tensor> constants) const;
   void bind_all(std::vector<Bound>& all, std::span<const ir::Tensor> constants) const;
   Status give_memory(Bound& bound, std::span<const ir::Tensor> constants);
   Result<double> sample(const Bound& bound);
+  void settle_clocks(const std::vector<Bound>& running);
 
   backend::Device& device_;
   TimeStore* store_;
   BufferSets sets_;
   TunerOptions options_;
   ThreadTeam team_;
+  Warmth own_warmth_;
   int measured_count_ = 0, cached_count_ = 0;
 };
 

@@ -48,7 +48,7 @@ class FakeDevice : public backend::Device {
   kernel::DeviceInfo info_;
 };
 
-// Takes params["us"] with up to 3 % of noise; "fails" does not run.
+// Takes params["us"] with up to 3 % of noise, "cool" where there is no stream (FakeGpu); "fails" does not run.
 class FakeKernel : public kernel::KernelDef {
  public:
   explicit FakeKernel(FakeClock& clock) : clock_(clock) {}
@@ -73,10 +73,11 @@ class FakeKernel : public kernel::KernelDef {
    public:
     Run(const FakeKernel& kernel, kernel::Tactic tactic)
         : kernel_(kernel), tactic_(std::move(tactic)) {}
-    Status run(const kernel::RunArgs&) const override {
+    Status run(const kernel::RunArgs& args) const override {
       ++kernel_.runs;
       if (tactic_.get("fails")) return unsupported("planted failure");
-      kernel_.clock_.now += double(tactic_.get("us")) * (1 + double(kernel_.random_() % 30) / 1000);
+      const char* time = tactic_.get("cool") && !args.stream ? "cool" : "us";
+      kernel_.clock_.now += double(tactic_.get(time)) * (1 + double(kernel_.random_() % 30) / 1000);
       return ok_status();
     }
 
@@ -174,6 +175,73 @@ TEST_F(TunerTest, FailingCandidatesAreRefusedWithTheirReason) {
   EXPECT_NE(list[1].refused.find("planted failure"), std::string::npos);
   EXPECT_LT(list[1].measured_us, 0);
   EXPECT_GT(list[0].measured_us, 0);
+}
+
+// A GPU whose clocks fall once it has worked for 0.4 s on end, and rise again in as much idle time. "cool" is a
+// candidate's time before, "us" behind.
+class FakeGpu : public FakeDevice {
+ public:
+  explicit FakeGpu(FakeClock& clock) : clock_(clock) {}
+  ir::MemorySpace home() const override { return ir::MemorySpace::kDevice; }
+  Result<std::unique_ptr<backend::Stream>> create_stream() override { return std::make_unique<backend::Stream>(); }
+  Status copy(backend::Stream&, void*, ir::MemorySpace, const void*, ir::MemorySpace, int64_t) override {
+    return ok_status();
+  }
+  Result<std::vector<double>> time_us(const kernel::Launchable& launchable, std::span<const kernel::RunArgs> args,
+                                      int) override {
+    warm_us_ = std::max(0.0, warm_us_ - (clock_.now - end_us_));
+    const double begin = clock_.now;
+    kernel::RunArgs hot = args[0];
+    hot.stream = warm_us_ > 4e5 ? this : nullptr;
+    for (int i = 0; i < 20; ++i) PLANISH_RETURN_IF_ERROR(launchable.run(hot));
+    end_us_ = clock_.now;
+    warm_us_ += end_us_ - begin;
+    hottest_us_ = std::max(hottest_us_, warm_us_);
+    return std::vector<double>{(clock_.now - begin) / 20};
+  }
+  double hottest_us_ = 0;
+
+ private:
+  FakeClock& clock_;
+  double warm_us_ = 0, end_us_ = 0;
+};
+
+TEST_F(TunerTest, LongKernelsAreTimedWithSettledClocks) {
+  FakeGpu gpu(clock_);
+  auto list = candidates({120, 100});
+  list[0].tactic.params["cool"] = 60;  // the faster one of a burst
+  list[1].tactic.params["cool"] = 80;
+  for (Candidate& c : list) c.predicted_us = 50;
+  Tuner tuner(gpu, nullptr, options_);
+  ASSERT_TRUE(tuner.measure(list, {}).ok());
+  EXPECT_EQ(best_of(list), 1u);
+  EXPECT_NEAR(list[1].measured_us, 100, 4);
+  // Still warm: the next problem costs little more than its rounds. Cooled down, as much as the first one.
+  const auto spent = [&] {
+    auto again = list;
+    const double begin = clock_.now;
+    EXPECT_TRUE(tuner.measure(again, {}).ok());
+    EXPECT_EQ(best_of(again), 1u);
+    return clock_.now - begin;
+  };
+  EXPECT_LT(spent(), 1e5);
+  clock_.now += 1e6;
+  EXPECT_GT(spent(), 4e5);
+}
+
+TEST_F(TunerTest, ShortKernelsAndTightBudgetsWaitForNoClocks) {
+  FakeGpu gpu(clock_);
+  auto list = candidates({120, 100});
+  for (Candidate& c : list) c.tactic.params["cool"] = 60, c.predicted_us = 10;
+  Tuner tuner(gpu, nullptr, options_);
+  ASSERT_TRUE(tuner.measure(list, {}).ok());
+  EXPECT_LT(gpu.hottest_us_, 1e5);
+  for (Candidate& c : list) c.predicted_us = 50;
+  const double end = clock_.now + 1e5;
+  options_.out_of_time = [&] { return clock_.now > end; };
+  Tuner hurried(gpu, nullptr, options_);
+  ASSERT_TRUE(hurried.measure(list, {}).ok());
+  EXPECT_LT(clock_.now, end + 1e4);
 }
 
 TEST_F(TunerTest, BudgetEndsMeasuring) {

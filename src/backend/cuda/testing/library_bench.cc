@@ -201,6 +201,7 @@ class Race {
     tuner::TunerOptions options;
     options.max_us_per_problem = 2e7;
     options.rounds = rounds;
+    options.warmth = &warmth_;
     tuner::Tuner tuner(device, nullptr, options);
     if (Status s = tuner.measure(candidates, constants); !s.ok()) std::cout << s.to_string() << std::endl;
     return candidates;
@@ -289,6 +290,7 @@ class Race {
   opdef::OpRegistry ops_;
   kernel::KernelRegistry kernels_, libraries_;
   std::shared_ptr<backend::Device> device_;
+  tuner::Warmth warmth_;
 };
 
 int run(int argc, char** argv) {
