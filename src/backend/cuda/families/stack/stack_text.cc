@@ -162,7 +162,7 @@ WAIT      for (int pass = 0; pass * kAtOnce < tiles; ++pass) {
           join_sums<kSplit, kAtOnce>(joined, sums, tile, row, half);
 FINISH        }
       }
-    }
+IDLE    }
 )CUDA";
 
 constexpr std::string_view kGiveText = R"CUDA(          float kept[8];
@@ -245,7 +245,10 @@ std::string kernel_text(const Stack& stack, const Plan& plan, const std::vector<
         zeros += cat("    for (u32 i = thread; i < ", 2 * stack.rows, "; i += kThreads - 32) put_shared(base + ", l.input_at, " + i / 2 * ",
                      l.pitch, " + ", before.tiles * 32, " + i % 2 * 16, nothing);\n");
     }
+    // Sums lie where those of the layer before the last one were, which other warps may still read.
+    const bool idle = l.readers() < plan.cluster && i > 0 && !last;
     std::string text(kLayerText);
+    replace_all(text, "IDLE", idle ? "      if (tiles <= 0) warps_meet();  // as the others do, before the next layer's sums\n" : "");
     replace_all(text, "WAIT", wait);
     replace_all(text, "FINISH", last ? kStoreText : kGiveText);
     replace_all(text, "LAYER", cat(i));
