@@ -68,6 +68,8 @@ DEV u32 filtered(float a, float b) {
   return d;
 }
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -109,16 +111,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[4], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[4], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)((float)v0_1);
@@ -135,7 +137,7 @@ const float v3_0 = (float)(sum[3]);
 const float v3_1 = (float)(f16_high(fixed.x0[0][1]));
 const float v3_2 = (float)((float)v3_1);
 const float v3_3 = (float)(v3_0 + v3_2);
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[2] = {pack_f16x2(v0_3, v1_3), pack_f16x2(v2_3, v3_3)}; put(p + 0, d); }
   }
 }
@@ -292,7 +294,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kResidents) bottleneck_f1
       for (int r = 0; r < kRows; ++r)
 #pragma unroll
         for (int h = 0; h < 2; ++h)
-          if (there(r, h)) load_near(e, near[r][h], row0 + r * kOutWidth + 8 * h, channel, kOutChannels);
+          if (there(r, h)) load_near(e, near[r][h], row0, channel, kOutChannels, r * kOutWidth + 8 * h);
 #pragma unroll
       for (int r = 0; r < kRows; ++r)
 #pragma unroll
@@ -300,7 +302,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kResidents) bottleneck_f1
           float part[4];
 #pragma unroll
           for (int l = 0; l < 4; ++l) part[l] = sum[r][j + l / 2][2 * h + l % 2];
-          if (there(r, h)) finish(e, part, fixed, near[r][h], row0 + r * kOutWidth + 8 * h, channel, kOutChannels);
+          if (there(r, h)) finish(e, part, fixed, near[r][h], row0, channel, kOutChannels, r * kOutWidth + 8 * h);
         }
     }
   }

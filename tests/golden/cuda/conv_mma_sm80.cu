@@ -127,6 +127,8 @@ DEV int unit_row(int u) { return warp_row() + u / (2 * kWide) * 16 + u % 2 * 8 +
 DEV int unit_channel(int u) { return warp_channel() + u / 2 % kWide * 8 + (threadIdx.x & 3) * 2; }
 DEV float& unit_sum(Sums& sum, int u, int l) { return sum[u / (2 * kWide)][u / 2 % kWide][u % 2 * 2 + l]; }
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -169,20 +171,20 @@ struct Fixed {
 struct Near {
   float x1[2];
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
-  { const u16* p = e.x1 + (u64)(row % 196u) * 1u + (u64)(row / 196u) * 9408u;
-    near.x1[0] = f16_to_f32(*(const volatile u16*)&p[(u64)(channel + 0) * 196u]);
-    near.x1[1] = f16_to_f32(*(const volatile u16*)&p[(u64)(channel + 1) * 196u]);
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
+  { const u16* p = e.x1 + (u64)((u32)(row + plus_row) % 196u) * 1u + (u64)((u32)(row + plus_row) / 196u) * 9408u;
+    near.x1[0] = f16_to_f32(*(const volatile u16*)&p[(u64)(channel + plus_channel + 0) * 196u]);
+    near.x1[1] = f16_to_f32(*(const volatile u16*)&p[(u64)(channel + plus_channel + 1) * 196u]);
   }
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[2], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[2], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)(near.x1[0]);
@@ -197,9 +199,9 @@ const float v1_3 = (float)(v1_0 + v1_1);
 const float v1_4 = (float)(v1_3 + v1_2);
 const float v1_5 = (float)(__uint_as_float(0x00000000u));
 const float v1_6 = (float)(max_nan(v1_4, v1_5));
-  { u16* p = e.y0 + (u64)(row % 196u) * 1u + (u64)(row / 196u) * 9408u;
-    p[(u64)(channel + 0) * 196u] = f32_to_f16(v0_6);
-    p[(u64)(channel + 1) * 196u] = f32_to_f16(v1_6);
+  { u16* p = e.y0 + (u64)((u32)(row + plus_row) % 196u) * 1u + (u64)((u32)(row + plus_row) / 196u) * 9408u;
+    p[(u64)(channel + plus_channel + 0) * 196u] = f32_to_f16(v0_6);
+    p[(u64)(channel + plus_channel + 1) * 196u] = f32_to_f16(v1_6);
   }
 }
 

@@ -124,6 +124,8 @@ DEV void multiply_second(float (&sum)[48], u64 a, u64 b, bool add) {
 }
 namespace first {
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -163,16 +165,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end, float (&kept)[8]) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, float (&kept)[8], int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)((float)v0_1);
@@ -233,6 +235,8 @@ const float v7_5 = (float)(max_nan(v7_3, v7_4));
 }
 namespace second {
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -274,16 +278,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)((float)v0_1);
@@ -332,7 +336,7 @@ const float v7_2 = (float)((float)v7_1);
 const float v7_3 = (float)(v7_0 + v7_2);
 const float v7_4 = (float)(__uint_as_float(0x00000000u));
 const float v7_5 = (float)(max_nan(v7_3, v7_4));
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[4] = {pack_f16x2(v0_5, v1_5), pack_f16x2(v2_5, v3_5), pack_f16x2(v4_5, v5_5), pack_f16x2(v6_5, v7_5)}; put(p + 0, d); }
   }
 }
@@ -391,7 +395,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) pair_f16_40_192_96_128
       const auto bring = [&](int chunk, first::Near (&to)[4]) {
 #pragma unroll
         for (int u = 0; u < 4; ++u)
-          if (row0 + 8 * (u % 2) < kRows) first::load_near(e1, to[u], row0 + 8 * (u % 2), chunk * 64 + u / 2 * 32 + (lane & 3) * 8, kMid);
+          if (row0 + 8 * (u % 2) < kRows) first::load_near(e1, to[u], row0, chunk * 64 + (lane & 3) * 8, kMid, 8 * (u % 2), u / 2 * 32);
       };
       bring(0, near);
       float out[kWidth / 2];
@@ -418,7 +422,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) pair_f16_40_192_96_128
             float part[8], kept[8];
 #pragma unroll
             for (int l = 0; l < 8; ++l) { part[l] = sum[(s * 4 + l / 2) * 4 + 2 * h + l % 2]; kept[l] = 0; }
-            if (row0 + 8 * h < kRows) first::finish(e1, part, fixed, near[2 * s + h], row0 + 8 * h, chunk * 64 + in_chunk, kMid, kept);
+            if (row0 + 8 * h < kRows) first::finish(e1, part, fixed, near[2 * s + h], row0, chunk * 64 + in_chunk, kMid, kept, 8 * h);
             const u32 words[4] = {pack_f16x2(kept[0], kept[1]), pack_f16x2(kept[2], kept[3]), pack_f16x2(kept[4], kept[5]), pack_f16x2(kept[6], kept[7])};
             const u32 row = in_group + 8 * h;
             put_shared(half + row * 128 + ((in_chunk / 8 ^ row & 7) << 4), words);
@@ -448,8 +452,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, 1) pair_f16_40_192_96_128
 #pragma unroll
           for (int l = 0; l < 8; ++l) part[l] = out[(s * 4 + l / 2) * 4 + 2 * h + l % 2];
           second::Near beside;
-          second::load_near(e2, beside, row0 + 8 * h, channel, kWidth);
-          second::finish(e2, part, fixed, beside, row0 + 8 * h, channel, kWidth);
+          second::load_near(e2, beside, row0, channel, kWidth, 8 * h);
+          second::finish(e2, part, fixed, beside, row0, channel, kWidth, 8 * h);
         }
       }
       group_sync(group);  // the next tile's first chunk lies where a slower warp's products may still read

@@ -135,6 +135,7 @@ constexpr int kThreads = 160;
 constexpr int kLanes = 8;
 constexpr int kPermuted = 8;
 constexpr int kEarly = 1;
+constexpr int kBoxes = 0;
 constexpr int kGang = 4;
 constexpr int kBuffers = 2;
 constexpr int kPrefetch = 0;
@@ -181,6 +182,8 @@ DEV void multiply_step(float (&sum)[kBlocks][kSums], u32 stage, int high, bool a
   wgmma_commit();
 }
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -224,20 +227,20 @@ struct Fixed {
 struct Near {
   u32 x1[1][4];
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
-  { const u16* p = e.x1 + (u64)row * 256u + channel;
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
+  { const u16* p = whole(e.x1 + row * 256u + channel) + plus_row * (i64)256 + plus_channel;
     get_near(near.x1[0], p + 0);
   }
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(e.x1 + (u64)row * 256u + channel));
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(whole(e.x1 + row * 256u) + plus_row * (i64)256 + channel));
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)(f16_low(near.x1[0][0]));
@@ -294,7 +297,7 @@ const float v7_3 = (float)(v7_0 + v7_1);
 const float v7_4 = (float)(v7_3 + v7_2);
 const float v7_5 = (float)(__uint_as_float(0x00000000u));
 const float v7_6 = (float)(max_nan(v7_4, v7_5));
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[4] = {pack_f16x2(v0_6, v1_6), pack_f16x2(v2_6, v3_6), pack_f16x2(v4_6, v5_6), pack_f16x2(v6_6, v7_6)}; put(p + 0, d); }
   }
 }
@@ -314,16 +317,17 @@ DEV void gather(const float (&sum)[kBlocks][kSums], const Unit& u, float (&out)[
     out[l] = kSwap ? sum[l / 2 % kBlocks][4 * (u.column / 2) + 2 * (l % 2) + u.column % 2]
                    : sum[u.block][(u.set * (kPermuted / 2) + u.quarter * (kLanes / 2) + l / 2) * 4 + 2 * u.half + l % 2];
 }
-// Row and first channel inside the tile; `high`: first row of the thread's group on the high side.
-DEV int row_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
-  if (kSwap) return 8 * (u.column / 2) + 2 * (lane & 3) + u.column % 2;
-  return high + 64 * u.block + 16 * warp + (lane >> 2) + 8 * u.half;
-}
-DEV int channel_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
-  if (kSwap) return high + 2 * kBlocks * (8 * warp + (lane >> 2));
-  return u.set * 4 * kPermuted + (lane & 3) * kPermuted + u.quarter * kLanes;
-}
+// Row and first channel inside the tile: a thread's first, and what a unit adds; `high`: first row of the
+// thread's group on the high side.
+DEV int first_row(int high, u32 warp, u32 lane) { return kSwap ? 2 * (lane & 3) : high + 16 * warp + (lane >> 2); }
+DEV int first_channel(int high, u32 warp, u32 lane) { return kSwap ? high + 2 * kBlocks * (8 * warp + (lane >> 2)) : (lane & 3) * kPermuted; }
+DEV int plus_row(const Unit& u) { return kSwap ? 8 * (u.column / 2) + u.column % 2 : 64 * u.block + 8 * u.half; }
+DEV int plus_channel(const Unit& u) { return kSwap ? 0 : u.set * 4 * kPermuted + u.quarter * kLanes; }
 
+// Where tiles are whole there is nothing to ask, and nothing stands between one call of finish() and the next.
+constexpr bool kWholeRows = !kBoxes && kRows % (kRowTile * kShareWeights) == 0;
+constexpr bool kWholeChannels = kChannels % kChannelTile == 0;
+DEV bool is_inside(int row, int channel) { return (kWholeRows || row < kRows) && (kWholeChannels || channel < kChannels); }
 constexpr int kColumns = kChannelTiles / kShareRows, kBands = (kRowTiles + kShareWeights - 1) / kShareWeights;
 struct Place { int batch, row_tile, channel_tile; };
 // Tiles go down the rows in strips of up to kRaster channel tiles, so that a wave reads few operands;
@@ -435,9 +439,10 @@ conv_f16_64x64x64_s7_sm90(const __grid_constant__ TensorMap left, const __grid_c
       const Place p = place_of(tile, rank);
       const int row0 = p.row_tile * kRowTile, channel0 = p.channel_tile * kChannelTile;
       constexpr int kMine = kUnits / kSplit;
-      const auto row_at = [&](const Unit& u) { return row0 + row_in_tile(u, high, quad, lane); };
-      const auto channel_at = [&](const Unit& u) { return channel0 + channel_in_tile(u, high, quad, lane); };
-      const u32 row_base = 0;
+      const int row_from = row0 + first_row(high, quad, lane), channel_from = channel0 + first_channel(high, quad, lane);
+      const auto row_at = [&](const Unit& u) { return row_from + plus_row(u); };
+      const auto channel_at = [&](const Unit& u) { return channel_from + plus_channel(u); };
+      const u64 row_base = 0;
       const int channel_base = 0;
       Fixed fixed[kEarly ? kMine : 1];
       Near near[kEarly ? 1 : kBuffers][kEarly ? kMine : kGang];
@@ -446,19 +451,21 @@ conv_f16_64x64x64_s7_sm90(const __grid_constant__ TensorMap left, const __grid_c
 #pragma unroll
         for (int i = 0; i < kGang; ++i) {
           const Unit u = unit_at(gang * kGang + i);
-          if (row_at(u) < kRows && channel_at(u) < kChannels)
-            load_near(e, to[i], row_base + row_at(u), channel_base + channel_at(u), channel_base + kChannels);
+          if (is_inside(row_at(u), channel_at(u)))
+            load_near(e, to[i], row_base + row_from, channel_base + channel_from, channel_base + kChannels, plus_row(u), plus_channel(u));
         }
       };
       if (kEarly) {
 #pragma unroll
         for (int v = 0; v < kMine; ++v)
-          if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+          if (kWholeChannels || channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v)), channel_base + kChannels);
         grid_wait();
 #pragma unroll
-        for (int v = 0; v < kMine; ++v)
-          if (row_at(unit_at(v)) < kRows && channel_at(unit_at(v)) < kChannels)
-            load_near(e, near[0][v], row_base + row_at(unit_at(v)), channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+        for (int v = 0; v < kMine; ++v) {
+          const Unit u = unit_at(v);
+          if (is_inside(row_at(u), channel_at(u)))
+            load_near(e, near[0][v], row_base + row_from, channel_base + channel_from, channel_base + kChannels, plus_row(u), plus_channel(u));
+        }
       } else if (kPrefetch && kSplit == 1) {  // what the epilogue reads moves towards L2 beside the products
 #pragma unroll
         for (int i = 0; i < 2 * kBlocks; ++i) {
@@ -514,11 +521,11 @@ conv_f16_64x64x64_s7_sm90(const __grid_constant__ TensorMap left, const __grid_c
           if (kBuffers == 1 && gang > 0) bring_near(gang, near[0]);
         }
         const int channel = channel_at(u), row = row_at(u);
-        if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && channel < kChannels)
+        if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && (kWholeChannels || channel < kChannels))
           load_fixed(e, fixed[0], channel_base + channel, channel_base + kChannels);
-        if (row < kRows && channel < kChannels)
-          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], row_base + row,
-                 channel_base + channel, channel_base + kChannels);
+        if (is_inside(row, channel))
+          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], row_base + row_from,
+                 channel_base + channel_from, channel_base + kChannels, plus_row(u), plus_channel(u));
       }
     }
   }

@@ -144,6 +144,8 @@ DEV void multiply(float (&sum)[32], u64 a, u64 b, bool add) {
       : "l"(a), "l"(b), "r"((int)add));
 }
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -183,16 +185,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end, float (&kept)[8]) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, float (&kept)[8], int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(bf16_low(fixed.x0[0][0]));
 const float v0_2 = (float)(v0_0 + v0_1);
@@ -268,6 +270,8 @@ DEV float high_of(u32 v) { return bf16_high(v); }
 constexpr u32 kLeast = 0xff80ff80u;
 namespace pooled {
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -307,13 +311,13 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v1_0 = (float)(sum[1]);
 const float v2_0 = (float)(sum[2]);
@@ -322,7 +326,7 @@ const float v4_0 = (float)(sum[4]);
 const float v5_0 = (float)(sum[5]);
 const float v6_0 = (float)(sum[6]);
 const float v7_0 = (float)(sum[7]);
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[4] = {pack_bf16x2(v0_0, v1_0), pack_bf16x2(v2_0, v3_0), pack_bf16x2(v4_0, v5_0), pack_bf16x2(v6_0, v7_0)}; put(p + 0, d); }
   }
 }

@@ -141,6 +141,8 @@ DEV void multiply(float (&sum)[48], u64 a, u64 b, bool add) {
       : "l"(a), "l"(b), "r"((int)add));
 }
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -184,20 +186,20 @@ struct Fixed {
 struct Near {
   u32 x1[1][4];
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
-  { const u16* p = e.x1 + (u64)row * 96u + channel;
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
+  { const u16* p = whole(e.x1 + row * 96u + channel) + plus_row * (i64)96 + plus_channel;
     get_near(near.x1[0], p + 0);
   }
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(e.x1 + (u64)row * 96u + channel));
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(whole(e.x1 + row * 96u) + plus_row * (i64)96 + channel));
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)(f16_low(near.x1[0][0]));
@@ -254,7 +256,7 @@ const float v7_3 = (float)(v7_0 + v7_1);
 const float v7_4 = (float)(v7_3 + v7_2);
 const float v7_5 = (float)(__uint_as_float(0x00000000u));
 const float v7_6 = (float)(max_nan(v7_4, v7_5));
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[4] = {pack_f16x2(v0_6, v1_6), pack_f16x2(v2_6, v3_6), pack_f16x2(v4_6, v5_6), pack_f16x2(v6_6, v7_6)}; put(p + 0, d); }
   }
 }

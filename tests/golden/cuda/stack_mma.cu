@@ -221,6 +221,8 @@ constexpr u32 kItems = 2, kShares = 4, kReaders = 4;
 constexpr int kNextAt = 2432, kNextPitch = 192;
 
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -260,16 +262,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end, float (&kept)[8]) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, float (&kept)[8], int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)((float)v0_1);
@@ -333,6 +335,8 @@ constexpr int kChannels = 1152, kTiles = 72, kBlocks = 2, kPerCta = 18, kSplit =
 constexpr u32 kItems = 32, kShares = 1, kReaders = 1;
 
 
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -374,16 +378,16 @@ struct Fixed {
 };
 struct Near {
 };
-DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {
-  { const u16* p = e.x0 + channel;
+DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {
+  { const u16* p = e.x0 + channel + plus_channel;
     get_fixed(fixed.x0[0], p + 0);
   }
 }
-DEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {
+DEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 }
-DEV void prefetch_near(const Epilogue& e, u32 row, int channel) {
+DEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {
 }
-DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u32 row, int channel, int end) {
+DEV void finish(const Epilogue& e, const float (&sum)[8], const Fixed& fixed, const Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {
 const float v0_0 = (float)(sum[0]);
 const float v0_1 = (float)(f16_low(fixed.x0[0][0]));
 const float v0_2 = (float)((float)v0_1);
@@ -416,7 +420,7 @@ const float v7_0 = (float)(sum[7]);
 const float v7_1 = (float)(f16_high(fixed.x0[0][3]));
 const float v7_2 = (float)((float)v7_1);
 const float v7_3 = (float)(v7_0 + v7_2);
-  { u16* p = e.y0 + (u64)row * e.y0_pitch + channel;
+  { u16* p = whole(whole(e.y0 + row * e.y0_pitch + channel) + (u64)plus_row * e.y0_pitch) + plus_channel;
     { const u32 d[4] = {pack_f16x2(v0_3, v1_3), pack_f16x2(v2_3, v3_3), pack_f16x2(v4_3, v5_3), pack_f16x2(v6_3, v7_3)}; put(p + 0, d); }
   }
 }

@@ -214,7 +214,7 @@ constexpr std::string_view kEndText = R"CUDA(
       for (int r = 0; r < kRows; ++r)
 #pragma unroll
         for (int h = 0; h < 2; ++h)
-          if (there(r, h)) load_near(e, near[r][h], row0 + r * kOutWidth + 8 * h, channel, kOutChannels);
+          if (there(r, h)) load_near(e, near[r][h], row0, channel, kOutChannels, r * kOutWidth + 8 * h);
 #pragma unroll
       for (int r = 0; r < kRows; ++r)
 #pragma unroll
@@ -222,7 +222,7 @@ constexpr std::string_view kEndText = R"CUDA(
           float part[LANES];
 #pragma unroll
           for (int l = 0; l < LANES; ++l) part[l] = sum[r][j + l / 2][2 * h + l % 2];
-          if (there(r, h)) finish(e, part, fixed, near[r][h], row0 + r * kOutWidth + 8 * h, channel, kOutChannels);
+          if (there(r, h)) finish(e, part, fixed, near[r][h], row0, channel, kOutChannels, r * kOutWidth + 8 * h);
         }
     }
   }

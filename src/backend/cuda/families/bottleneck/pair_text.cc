@@ -62,7 +62,7 @@ TAKE_NEAR#pragma unroll
             float part[8], kept[8];
 #pragma unroll
             for (int l = 0; l < 8; ++l) { part[l] = sum[(s * 4 + l / 2) * 4 + 2 * h + l % 2]; kept[l] = 0; }
-            if (row0 + 8 * h < kRows) first::finish(e1, part, fixed, near[2 * s + h], row0 + 8 * h, chunk * 64 + in_chunk, kMid, kept);
+            if (row0 + 8 * h < kRows) first::finish(e1, part, fixed, near[2 * s + h], row0, chunk * 64 + in_chunk, kMid, kept, 8 * h);
             const u32 words[4] = {PACK(kept[0], kept[1]), PACK(kept[2], kept[3]), PACK(kept[4], kept[5]), PACK(kept[6], kept[7])};
             const u32 row = in_group + 8 * h;
             put_shared(half + row * 128 + ((in_chunk / 8 ^ row & 7) << 4), words);
@@ -90,8 +90,8 @@ KEEP_NEXT      }
 #pragma unroll
           for (int l = 0; l < 8; ++l) part[l] = out[(s * 4 + l / 2) * 4 + 2 * h + l % 2];
           second::Near beside;
-          second::load_near(e2, beside, row0 + 8 * h, channel, kWidth);
-          second::finish(e2, part, fixed, beside, row0 + 8 * h, channel, kWidth);
+          second::load_near(e2, beside, row0, channel, kWidth, 8 * h);
+          second::finish(e2, part, fixed, beside, row0, channel, kWidth, 8 * h);
         }
       }
       group_sync(group);  // the next tile's first chunk lies where a slower warp's products may still read
@@ -168,7 +168,7 @@ constexpr Word kWords[] = {
       const auto bring = [&](int chunk, first::Near (&to)[4]) {
 #pragma unroll
         for (int u = 0; u < 4; ++u)
-          if (row0 + 8 * (u % 2) < kRows) first::load_near(e1, to[u], row0 + 8 * (u % 2), chunk * 64 + u / 2 * 32 + (lane & 3) * 8, kMid);
+          if (row0 + 8 * (u % 2) < kRows) first::load_near(e1, to[u], row0, chunk * 64 + (lane & 3) * 8, kMid, 8 * (u % 2), u / 2 * 32);
       };
       bring(0, near);
 )CUDA", ""},

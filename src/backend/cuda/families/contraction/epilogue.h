@@ -87,6 +87,8 @@ struct EpilogueStyle {
 //   prefetch_near(e, row, channel)       towards L2
 //   finish(e, sum, fixed, near, row, channel, end)
 // with `float (&sum)[lanes]`, `Fixed fixed`, `Near near`; channels [channel, min(channel + lanes, end)).
+// load_near() and finish() take a part of the row and of the channel apart, as their last (plus_row, plus_channel):
+// constants of a thread's calls, which then share what addresses take to compute.
 // With moments of operands there is also
 //   load_rows(e, rows, row, quarter)      by four neighbouring lanes together, one row
 // and finish() takes `Rows rows` behind `near`; with those of the result it takes `float (&kept)[lanes]`

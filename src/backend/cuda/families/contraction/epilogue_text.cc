@@ -17,6 +17,8 @@ namespace {
 using ir::DataType;
 
 constexpr std::string_view kAccessText = R"CUDA(
+// An address as a whole: what is added to it stays a part of the instruction that uses it.
+template <class T> DEV T* whole(T* p) { u64 a; asm("mov.b64 %0, %1;" : "=l"(a) : "l"(p)); return (T*)a; }
 DEV void get_fixed(u32 (&d)[4], const void* p) { asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[2], const void* p) { asm("ld.global.nc.v2.u32 {%0,%1}, [%2];" : "=r"(d[0]), "=r"(d[1]) : "l"(p)); }
 DEV void get_fixed(u32 (&d)[1], const void* p) { asm("ld.global.nc.u32 %0, [%1];" : "=r"(d[0]) : "l"(p)); }
@@ -140,13 +142,13 @@ class Printer {
     out.functions = cat(
         kAccessText, fast_ ? kFastText : "", "struct Epilogue {\n", members_, "};\nstruct Fixed {\n", fixed_members_,
         "};\nstruct Near {\n", near_members_, "};\n",
-        "DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end) {\n", fixed_body_,
-        "}\nDEV void load_near(const Epilogue& e, Near& near, u32 row, int channel, int end) {\n",
-        near_body_, "}\nDEV void prefetch_near(const Epilogue& e, u32 row, int channel) {\n",
+        "DEV void load_fixed(const Epilogue& e, Fixed& fixed, int channel, int end, int plus_channel = 0) {\n", fixed_body_,
+        "}\nDEV void load_near(const Epilogue& e, Near& near, u64 row, int channel, int end, int plus_row = 0, int plus_channel = 0) {\n",
+        near_body_, "}\nDEV void prefetch_near(const Epilogue& e, u64 row, int channel, int plus_row = 0) {\n",
         prefetch_body_, "}\n", rows_text(), "DEV void finish(const Epilogue& e, const float (&sum)[", style_.lanes,
         "], const Fixed& fixed, const Near& near, ", epilogue_.moments.empty() ? "" : "const Rows& rows, ",
-        "u32 row, int channel, int end",
-        keeps_ ? cat(", float (&kept)[", style_.lanes, "]") : std::string(), ") {\n",
+        "u64 row, int channel, int end",
+        keeps_ ? cat(", float (&kept)[", style_.lanes, "]") : std::string(), ", int plus_row = 0, int plus_channel = 0) {\n",
         finish_body_, "}\n");
     out.has_rows = !epilogue_.moments.empty();
     out.keeps = keeps_;
@@ -250,11 +252,23 @@ class Printer {
                rows_body_, "}\n");
   }
 
-  // Elements from the base to row `row`, as text over the u32 `row`.
+  // Elements from one row to the next, where that is the same for all.
+  std::optional<int64_t> row_pitch(const Access& a) const {
+    int64_t pitch = 0, span = 1;
+    for (size_t d = a.row_steps.size(); d-- > 0;) {
+      if (epilogue_.row_dims[d] == 1) continue;
+      if (span == 1) pitch = a.row_steps[d];
+      else if (a.row_steps[d] != pitch * span) return std::nullopt;
+      span *= epilogue_.row_dims[d];
+    }
+    return pitch;
+  }
+
+  // Elements from the base to row `all_row`, as text over that u64.
   std::string row_offset(const Access& a) const {
     // One pitch for the whole row index, or for its last dims alone.
     std::string out;
-    std::string rest = "row";
+    std::string rest = "(u32)all_row";
     size_t d = a.row_steps.size();
     while (d > 0) {
       const int64_t step = a.row_steps[d - 1];
@@ -273,8 +287,22 @@ class Printer {
     return out.empty() ? "0" : out;
   }
 
+  // "e.x0 + ...": where a row begins, and with `along` the channel. What is the same for all calls of a thread stands
+  // in front, and what a call adds behind, so that it becomes a part of the instruction that loads or stores.
+  std::string place_of(const Access& a, const std::string& name, bool by_row, bool along) const {
+    const std::string channel = along ? " + channel" : "", plus = along ? " + plus_channel" : "";
+    if (!by_row) return cat("e.", name, channel, plus);
+    if (a.pitched)
+      return cat("whole(whole(e.", name, " + row * e.", name, "_pitch", channel, ") + (u64)plus_row * e.", name, "_pitch)", plus);
+    if (const auto pitch = row_pitch(a))
+      return cat("whole(e.", name, " + row * ", *pitch, "u", channel, ") + plus_row * (i64)", *pitch, plus);
+    std::string offset = row_offset(a);
+    for (size_t at; (at = offset.find("all_row")) != std::string::npos;) offset.replace(at, 7, "(row + plus_row)");
+    return cat("e.", name, " + ", offset, channel, plus);
+  }
+
   std::string guard(int lane) const {
-    return style_.channel_tail ? cat("if (channel + ", lane, " < end) ") : "";
+    return style_.channel_tail ? cat("if (channel + plus_channel + ", lane, " < end) ") : "";
   }
 
   void add_input(size_t i) {
@@ -287,7 +315,7 @@ class Printer {
     add_pointer(name, a, false);
     const bool by_row = std::any_of(a.row_steps.begin(), a.row_steps.end(), [](int64_t s) { return s; });
     const bool fixed = a.constant && !by_row;
-    const std::string base = cat("e.", name, by_row ? cat(" + ", row_offset(a)) : std::string());
+    const std::string base = place_of(a, name, by_row, false);
     const std::string holder = fixed ? "fixed" : "near";
     std::string& body = fixed ? fixed_body_ : near_body_;
     std::string& members = fixed ? fixed_members_ : near_members_;
@@ -299,8 +327,7 @@ class Printer {
       const int per_word = int(4 / size_of(a.type)), chunks = lanes / width;
       members += cat("  u32 ", name, "[", chunks, "][", words, "];\n");
       registers += lanes / per_word;
-      body += cat("  { const ", memory_type(a.type), "* p = ", base,
-                  a.channel_step ? " + channel" : "", ";\n");
+      body += cat("  { const ", memory_type(a.type), "* p = ", place_of(a, name, by_row, a.channel_step != 0), ";\n");
       if (by_row && a.channel_step)
         prefetch_body_ += cat("  asm volatile(\"prefetch.global.L2 [%0];\" ::\"l\"(", base, " + channel));\n");
       for (int c = 0; c < chunks; ++c) {
@@ -323,7 +350,7 @@ class Printer {
     registers += lanes;
     body += cat("  { const ", memory_type(a.type), "* p = ", base, ";\n");
     for (int l = 0; l < lanes; ++l) {
-      const std::string at = cat("p[", a.channel_step ? cat("(u64)(channel + ", l, ") * ", a.channel_step, "u") : "0", "]");
+      const std::string at = cat("p[", a.channel_step ? cat("(u64)(channel + plus_channel + ", l, ") * ", a.channel_step, "u") : "0", "]");
       if (style_.channel_tail && lanes > 1) {
         body += cat("    ", holder, ".", name, "[", l, "] = 0; ", guard(l));
       } else {
@@ -355,14 +382,12 @@ class Printer {
     const Access& a = epilogue_.results[r];
     const int width = width_of(a);
     const int words = int(width * size_of(a.type) / 4);
-    finish_body_ += cat("  { ", memory_type(a.type), "* p = e.y", r, " + ",
-                        a.pitched ? cat("(u64)row * e.y", r, "_pitch") : row_offset(a),
-                        a.channel_step == 1 ? " + channel" : "", ";\n");
+    finish_body_ += cat("  { ", memory_type(a.type), "* p = ", place_of(a, cat("y", r), true, a.channel_step == 1), ";\n");
     for (int l = 0; l < style_.lanes; l += words > 0 && in_words(a.type) ? width : 1) {
       finish_body_ += cat("    ", guard(l));
       if (!in_words(a.type) || words == 0) {
         const std::string at = a.channel_step == 1 ? cat(l)
-                               : cat("(u64)(channel + ", l, ") * ", a.channel_step, "u");
+                               : cat("(u64)(channel + plus_channel + ", l, ") * ", a.channel_step, "u");
         finish_body_ += cat("p[", at, "] = ", store_text(a.type, values[size_t(l)]), ";\n");
         continue;
       }

@@ -201,6 +201,7 @@ class Lister {
     if (t.residents > 1 && t.groups > 1 && plan.sums() >= 64 && (heavy_epilogue() || near_registers(p_, plan.lanes) > 0))
       return false;
     if (t.residents > 2 && t.groups > 1 && (plan.element_bytes == 4 || heavy_epilogue())) return false;
+    if (p_.epilogue.result_moments && plan.sums() >= 48 && register_cap(plan) <= 128) return false;
     // Pairs of channels mean many calls and addresses.
     if (plan.lanes == 2 && !t.swap && t.residents > 2 && plan.sums() >= 64) return false;
     const double ctas = double(plan.cluster_tiles) * t.cluster();

@@ -60,7 +60,7 @@ std::string constants_text(const Product& p, const Plan& plan, const EpilogueTex
   c("kProducerWarps", plan.producer_warps)("kConsumerRegisters", plan.consumer_registers);
   c("kProducerRegisters", plan.producer_registers)("kThreads", plan.threads());
   c("kLanes", plan.lanes)("kPermuted", plan.permuted)("kEarly", early);
-  c("kGang", gangs.size)("kBuffers", gangs.buffers);
+  c("kBoxes", t.boxes)("kGang", gangs.size)("kBuffers", gangs.buffers);
   c("kPrefetch", epilogue.near_registers > 0 && !plan.tile.swap && !plan.tile.boxes && plan.tile.row_tile() >= 128);
   c("kLeftDepthOuter", plan.left == Source::kDepthOuter);
   c("kRightDepthOuter", plan.right == Source::kDepthOuter);
@@ -188,15 +188,12 @@ DEV void gather(const float (&sum)[kBlocks][kSums], const Unit& u, float (&out)[
     out[l] = kSwap ? sum[l / 2 % kBlocks][4 * (u.column / 2) + 2 * (l % 2) + u.column % 2]
                    : sum[u.block][(u.set * (kPermuted / 2) + u.quarter * (kLanes / 2) + l / 2) * 4 + 2 * u.half + l % 2];
 }
-// Row and first channel inside the tile; `high`: first row of the thread's group on the high side.
-DEV int row_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
-  if (kSwap) return 8 * (u.column / 2) + 2 * (lane & 3) + u.column % 2;
-  return high + 64 * u.block + 16 * warp + (lane >> 2) + 8 * u.half;
-}
-DEV int channel_in_tile(const Unit& u, int high, u32 warp, u32 lane) {
-  if (kSwap) return high + 2 * kBlocks * (8 * warp + (lane >> 2));
-  return u.set * 4 * kPermuted + (lane & 3) * kPermuted + u.quarter * kLanes;
-}
+// Row and first channel inside the tile: a thread's first, and what a unit adds; `high`: first row of the
+// thread's group on the high side.
+DEV int first_row(int high, u32 warp, u32 lane) { return kSwap ? 2 * (lane & 3) : high + 16 * warp + (lane >> 2); }
+DEV int first_channel(int high, u32 warp, u32 lane) { return kSwap ? high + 2 * kBlocks * (8 * warp + (lane >> 2)) : (lane & 3) * kPermuted; }
+DEV int plus_row(const Unit& u) { return kSwap ? 8 * (u.column / 2) + u.column % 2 : 64 * u.block + 8 * u.half; }
+DEV int plus_channel(const Unit& u) { return kSwap ? 0 : u.set * 4 * kPermuted + u.quarter * kLanes; }
 )CUDA";
 
 // Moments of a result's rows: a thread gathers them over fours of its sums, a quad joins and writes a
@@ -238,20 +235,24 @@ DEV void gather_unit(const Epilogue& e, Gathered& g, const float (&x)[kLanes], i
 }
 )CUDA";
 
-constexpr std::string_view kFinishText = R"CUDA(        if (row < kRows && channel < kChannels)
-          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], ROWS_ARGUMENTrow_base + row,
-                 channel_base + channel, channel_base + kChannelsKEPT_ARGUMENT);
+constexpr std::string_view kFinishText = R"CUDA(        if (is_inside(row, channel))
+          finish(e, part, fixed[kEarly ? v : 0], near[kEarly ? 0 : gang % kBuffers][kEarly ? v : v % kGang], ROWS_ARGUMENTROW_FROM,
+                 channel_base + channel_from, channel_base + kChannelsKEPT_ARGUMENT, ROW_PLUS, plus_channel(u));
 )CUDA";
 // Two units that follow each other are the lines of a block above each other.
 constexpr std::string_view kPoolText = R"CUDA(        if (v % 2 == 0) {
 #pragma unroll
           for (int l = 0; l < kLanes; ++l) above[l] = part[l];
-        } else if (channel < kChannels) {
+        } else if (kWholeChannels || channel < kChannels) {
           pool_quads(e, above, part, fixed[kEarly ? v : 0], pooled_row_of((row0 + high) / 64 + u.block, quad, lane), lane, channel);
         }
 )CUDA";
 
 constexpr std::string_view kBodyText = R"CUDA(
+// Where tiles are whole there is nothing to ask, and nothing stands between one call of finish() and the next.
+constexpr bool kWholeRows = !kBoxes && kRows % (kRowTile * kShareWeights) == 0;
+constexpr bool kWholeChannels = kChannels % kChannelTile == 0;
+DEV bool is_inside(int row, int channel) { return (kWholeRows || row < kRows) && (kWholeChannels || channel < kChannels); }
 constexpr int kColumns = kChannelTiles / kShareRows, kBands = (kRowTiles + kShareWeights - 1) / kShareWeights;
 struct Place { int batch, row_tile, channel_tile; };
 // Tiles go down the rows in strips of up to kRaster channel tiles, so that a wave reads few operands;
@@ -363,9 +364,10 @@ KEPT_ROWS    const u32 group = warp >> 2, quad = warp & 3;
       const Place p = place_of(tile, rank);
       const int row0 = p.row_tile * kRowTile, channel0 = p.channel_tile * kChannelTile;
       constexpr int kMine = kUnits / kSplit;
+      const int row_from = row0 + first_row(high, quad, lane), channel_from = channel0 + first_channel(high, quad, lane);
       const auto row_at = [&](const Unit& u) { return ROW_AT; };
-      const auto channel_at = [&](const Unit& u) { return channel0 + channel_in_tile(u, high, quad, lane); };
-      const u32 row_base = ROW_BASE;
+      const auto channel_at = [&](const Unit& u) { return channel_from + plus_channel(u); };
+      const u64 row_base = ROW_BASE;
       const int channel_base = CHANNEL_BASE;
       Fixed fixed[kEarly ? kMine : 1];
       Near near[kEarly ? 1 : kBuffers][kEarly ? kMine : kGang];
@@ -374,19 +376,21 @@ KEPT_ROWS    const u32 group = warp >> 2, quad = warp & 3;
 #pragma unroll
         for (int i = 0; i < kGang; ++i) {
           const Unit u = unit_at(gang * kGang + i);
-          if (row_at(u) < kRows && channel_at(u) < kChannels)
-            load_near(e, to[i], row_base + row_at(u), channel_base + channel_at(u), channel_base + kChannels);
+          if (is_inside(row_at(u), channel_at(u)))
+            load_near(e, to[i], ROW_FROM, channel_base + channel_from, channel_base + kChannels, ROW_PLUS, plus_channel(u));
         }
       };
 BRING_ROWS      if (kEarly) {
 #pragma unroll
         for (int v = 0; v < kMine; ++v)
-          if (channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v))OF_LANE, channel_base + kChannels);
+          if (kWholeChannels || channel_at(unit_at(v)) < kChannels) load_fixed(e, fixed[v], channel_base + channel_at(unit_at(v))OF_LANE, channel_base + kChannels);
         grid_wait();
 ROWS_EARLY#pragma unroll
-        for (int v = 0; v < kMine; ++v)
-          if (row_at(unit_at(v)) < kRows && channel_at(unit_at(v)) < kChannels)
-            load_near(e, near[0][v], row_base + row_at(unit_at(v)), channel_base + channel_at(unit_at(v)), channel_base + kChannels);
+        for (int v = 0; v < kMine; ++v) {
+          const Unit u = unit_at(v);
+          if (is_inside(row_at(u), channel_at(u)))
+            load_near(e, near[0][v], ROW_FROM, channel_base + channel_from, channel_base + kChannels, ROW_PLUS, plus_channel(u));
+        }
       } else if (kPrefetch && kSplit == 1) {  // what the epilogue reads moves towards L2 beside the products
 #pragma unroll
         for (int i = 0; i < 2 * kBlocks; ++i) {
@@ -442,7 +446,7 @@ GATHEREDDECLARE_ABOVE#pragma unroll
           if (kBuffers == 1 && gang > 0) bring_near(gang, near[0]);
         }
         const int channel = channel_at(u), row = row_at(u);
-        if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && channel < kChannels)
+        if (!kEarly && (v % (kSwap ? kUnits : 2 * kBlocks) == 0 || kSplit > 1) && (kWholeChannels || channel < kChannels))
           load_fixed(e, fixed[0], channel_base + channelOF_LANE, channel_base + kChannels);
 DECLARE_KEPTFINISHGATHER_UNIT      }
     }
@@ -490,11 +494,11 @@ void print_moments(std::string& body, const EpilogueText& epilogue, bool swap) {
   put("ROWS_EARLY", rows, "        bring_rows();\n");
   put("ROWS_LATE", rows && !swap, "      if (!kEarly) bring_rows();\n");
   put("DECLARE_KEPT", keeps, "        float kept[kLanes] = {};\n");
-  put("ROWS_ARGUMENT", rows, swap ? "kept_rows[row_in_tile(u, high, quad, lane)], "
+  put("ROWS_ARGUMENT", rows, swap ? "kept_rows[first_row(high, quad, lane) + plus_row(u)], "
                                   : "rows[kSplit > 1 ? v / kRowUnits : 2 * u.block + u.half], ");
   put("KEPT_ARGUMENT", keeps, ", kept");
   put("GATHER_UNIT", keeps, R"(        gather_unit(e, gathered[kSplit > 1 ? 0 : 2 * u.block + u.half], kept, kSplit > 1 ? v : u.set * kQuarters + u.quarter,
-                    u.set * kQuarters + u.quarter, channel0 / kPartWidth, row_base + row, row < kRows && channel < kChannels, lane);
+                    u.set * kQuarters + u.quarter, channel0 / kPartWidth, row_base + row, is_inside(row, channel), lane);
 )");
   put("GATHERED", keeps, "      Gathered gathered[kSplit > 1 ? 1 : 2 * kBlocks];\n");
 }
@@ -519,7 +523,9 @@ std::string kernel_text(const PooledProduct& problem, const Plan& plan, const Ep
   replace_all(body, "ENTRY", entry);
   replace_all(body, "PARAMETERS", epilogue.parameters);
   replace_all(body, "MAKE_EPILOGUE", epilogue.make);
-  replace_all(body, "ROW_AT", t.boxes ? "pixel_of(row0 + row_in_tile(u, high, quad, lane))" : "row0 + row_in_tile(u, high, quad, lane)");
+  replace_all(body, "ROW_AT", t.boxes ? "pixel_of(row_from + plus_row(u))" : "row_from + plus_row(u)");
+  replace_all(body, "ROW_FROM", t.boxes ? "row_base + row_at(u)" : "row_base + row_from");
+  replace_all(body, "ROW_PLUS", t.boxes ? "0" : "plus_row(u)");
   replace_all(body, "RIGHT_IS_PACKED", plan.right == Source::kPacked ? "true" : "false");
   replace_all(body, "ROW_BASE", row_base_text(p, "p.batch"));
   replace_all(body, "CHANNEL_BASE", channel_base_text(p, "p.batch"));
