@@ -87,12 +87,12 @@ struct EpilogueStyle {
 //   prefetch_near(e, row, channel)       towards L2
 //   finish(e, sum, fixed, near, row, channel, end)
 // with `float (&sum)[lanes]`, `Fixed fixed`, `Near near`; channels [channel, min(channel + lanes, end)).
-// load_near() and finish() take a part of the row and of the channel apart, as their last (plus_row, plus_channel):
-// constants of a thread's calls, which then share what addresses take to compute.
 // With moments of operands there is also
 //   load_rows(e, rows, row, quarter)      by four neighbouring lanes together, one row
 // and finish() takes `Rows rows` behind `near`; with those of the result it takes `float (&kept)[lanes]`
-// as its last, in which it leaves results[0].
+// behind `end`, in which it leaves results[0].
+// Last of all, each takes what a call adds to row and channel (plus_row, plus_channel; 0 where not given):
+// constants of a thread's calls, which then share what addresses take to compute (docs/decisions/0044).
 struct EpilogueText {
   std::string parameters;         // ", const u16* x0, u16* y0"
   std::string make;               // "const Epilogue e = {x0, y0};"

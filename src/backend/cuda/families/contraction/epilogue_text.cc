@@ -264,11 +264,11 @@ class Printer {
     return pitch;
   }
 
-  // Elements from the base to row `all_row`, as text over that u64.
+  // Elements from the base to the row, as text, where no pitch is the same for all.
   std::string row_offset(const Access& a) const {
     // One pitch for the whole row index, or for its last dims alone.
     std::string out;
-    std::string rest = "(u32)all_row";
+    std::string rest = "(u32)(row + plus_row)";
     size_t d = a.row_steps.size();
     while (d > 0) {
       const int64_t step = a.row_steps[d - 1];
@@ -296,9 +296,7 @@ class Printer {
       return cat("whole(whole(e.", name, " + row * e.", name, "_pitch", channel, ") + (u64)plus_row * e.", name, "_pitch)", plus);
     if (const auto pitch = row_pitch(a))
       return cat("whole(e.", name, " + row * ", *pitch, "u", channel, ") + plus_row * (i64)", *pitch, plus);
-    std::string offset = row_offset(a);
-    for (size_t at; (at = offset.find("all_row")) != std::string::npos;) offset.replace(at, 7, "(row + plus_row)");
-    return cat("e.", name, " + ", offset, channel, plus);
+    return cat("e.", name, " + ", row_offset(a), channel, plus);
   }
 
   std::string guard(int lane) const {

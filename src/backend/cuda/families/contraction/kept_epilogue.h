@@ -4,7 +4,7 @@
 
 namespace planish::cuda {
 
-// As print_epilogue(); finish() takes `float (&kept)[lanes]` as its last and leaves results[0] in it.
+// As print_epilogue(); finish() takes `float (&kept)[lanes]` behind `end` and leaves results[0] in it.
 // `stores`: it is stored, too; else the text names no result.
 Result<EpilogueText> print_kept_epilogue(const Epilogue& epilogue, const EpilogueStyle& style, bool stores);
 

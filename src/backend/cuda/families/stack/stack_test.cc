@@ -2,6 +2,7 @@
 // (testing/host/contraction_host_test.cc).
 #include <gtest/gtest.h>
 
+#include "backend/cuda/emit/emitted_kernel_def.h"
 #include "backend/cuda/families/register_families.h"
 #include "backend/cuda/families/stack/stack.h"
 #include "backend/cuda/testing/compile_testing.h"
@@ -41,6 +42,23 @@ TEST(Stack, SaysWhatItDoesNotTake) {
   two.results.insert(two.results.begin(), int(two.operands.size()) + 1);
   EXPECT_NE(refusal(two).find("more than one result"), std::string::npos);
   EXPECT_EQ(stack_kernel().supports(stack_problem({2, {64, 48}}, kF16), testing_device()).code(), Code::kUnimplemented);
+}
+
+// A layer's partial sums lie where those of the layer before the last one were: between the two all warps of a CTA
+// meet, also of one that has no tile of the layer between.
+TEST(Stack, WarpsMeetInEveryLayerBetweenTwoOthers) {
+  const kernel::Problem problem = stack_problem({2, {96, 24, 128, 24, 96}}, kF16);  // 2, 8, 2 and 6 tiles
+  const auto meetings = [&](int cluster) {
+    auto step = dynamic_cast<const EmittedKernelDef&>(stack_kernel()).emit(problem, stack::write({cluster}), testing_device());
+    EXPECT_TRUE(step.ok()) << step.status().to_string();
+    const std::string& text = step->kernels[0].source;
+    int count = 0;
+    for (size_t at = text.find("if (tiles <= 0) warps_meet();"); at != std::string::npos; at = text.find("if (tiles <= 0)", at + 1)) ++count;
+    return count;
+  };
+  EXPECT_EQ(meetings(2), 0);  // every CTA has a tile of every layer
+  EXPECT_EQ(meetings(8), 1);  // six have none of the third
+  EXPECT_EQ(meetings(16), 2);  // eight have none of the second either
 }
 
 TEST(Stack, StaysWithinSharedMemory) {
